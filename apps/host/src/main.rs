@@ -1,0 +1,2 @@
+//! punktfunk
+fn main() {}

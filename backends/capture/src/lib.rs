@@ -1,0 +1,1 @@
+//! Screen capture means that desktops compose: wlr-screencopy, ext-image-copy-capture

@@ -1,0 +1,1 @@
+//! Desktops that open a stage: wlroots sessions and the private headless desktop

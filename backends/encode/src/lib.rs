@@ -1,0 +1,1 @@
+//! Video encoders: OpenH264 (bundled) and libavcodec (opened at run time)

@@ -1,0 +1,1 @@
+//! Input injection means that desktops compose: wlr virtual pointer and virtual keyboard

@@ -1,0 +1,1 @@
+//! Fast implementations of the core's AEAD and FEC traits

@@ -1,0 +1,1 @@
+//! The client side of punktfunk/1: sans-IO session, recovery, adaptive bitrate, and a thin driver

@@ -1,0 +1,1 @@
+//! What outlives a session: admission, displays, trust, pairing, journal, events

@@ -1,0 +1,102 @@
+//! Desktops and the stages they open.
+//!
+//! A desktop opens a [`Stage`]: the output at its final mode, its capturer, its injector, and the guard that undoes it
+//! all. They belong together because some desktops hand out all three through one object.
+
+use std::sync::Arc;
+
+use crate::{CaptureError, Capturer, InjectError, Injector, Journal, Mode, Reason};
+
+/// A desktop environment that can give a client an output of its own. Shared by all sessions.
+pub trait Desktop: Send + Sync {
+    /// What this desktop is, for logs, `doctor` and `probe-compositor`.
+    fn info(&self) -> DesktopInfo;
+
+    /// Opens a stage at exactly the requested mode. Blocking (up to a few seconds); called from a blocking thread.
+    /// Everything it changes is recorded in `journal` before it is made.
+    ///
+    /// # Errors
+    /// [`OpenError`] with a stable reason; nothing is left behind.
+    fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError>;
+
+    /// Prepares so that the next [`Self::open`] is fast (a warm spare). Called when the host is idle; may do nothing.
+    fn warm(&self, _journal: &Arc<dyn Journal>) {}
+}
+
+/// Facts about a desktop.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct DesktopInfo {
+    /// Short stable name: `sway`, `private-sway`, `synthetic`, …
+    pub name: String,
+    /// Name and version as the desktop tells it, e.g. `sway 1.7`.
+    pub version: String,
+    /// Protocols and abilities found, for `probe-compositor` and `doctor`.
+    pub protocols: Vec<String>,
+    /// `Welcome.compositor` value: 0 auto, 1 KWin, 2 wlroots, 3 Mutter, 4 gamescope, 5 Hyprland, 6 Windows.
+    pub wire_id: u8,
+    /// Whether every identity has a desktop of its own here (a private desktop) or sessions share one seat.
+    pub private: bool,
+}
+
+/// What a client needs.
+#[derive(Clone, Debug)]
+pub struct StageRequest {
+    /// Stable key of the client identity (64 hex digits of its fingerprint, or another unique text).
+    pub identity: String,
+    /// The person-readable client name, already sanitised.
+    pub name: String,
+    /// The exact mode.
+    pub mode: Mode,
+}
+
+/// An output with everything that belongs to it. Dropping it undoes it (output removed, private desktop ended).
+pub trait Stage: Send {
+    /// The mode that is really active.
+    fn mode(&self) -> Mode;
+
+    /// Changes the mode of the live output. The capturer then reports `LayoutChanged`. Blocking.
+    ///
+    /// # Errors
+    /// [`StageError`]; the old mode stays active.
+    fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError>;
+
+    /// A capturer for this output. One at a time; the previous one must be gone.
+    ///
+    /// # Errors
+    /// [`CaptureError`] where no capture means works, with its reason.
+    fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError>;
+
+    /// An injector whose coordinates are this output's pixels. One at a time.
+    ///
+    /// # Errors
+    /// [`InjectError`] where injection is not possible; a session may go on without input.
+    fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError>;
+
+    /// Whether the compositor behind it still lives. Cheap; asked before a kept stage is handed out again.
+    fn is_alive(&mut self) -> bool;
+
+    /// The keyboard layout in force and where it came from, for the log and `doctor`.
+    fn keyboard_layout(&self) -> String;
+}
+
+/// A stage could not be opened: the next desktop may be tried.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct OpenError {
+    /// Stable reason.
+    pub reason: &'static Reason,
+    /// What happened, for the log.
+    pub detail: String,
+}
+
+/// A running stage failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct StageError {
+    /// Stable reason.
+    pub reason: &'static Reason,
+    /// What happened, for the log.
+    pub detail: String,
+    /// True: the stage is gone; open a new one. False: it goes on as before.
+    pub fatal: bool,
+}

@@ -1,0 +1,142 @@
+//! Pictures in memory: layout, transform and damage.
+
+/// How the four bytes of a pixel lie in memory, lowest address first. Alpha and padding are ignored by every consumer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PixelFormat {
+    /// Blue, green, red, padding or alpha (DRM XR24/AR24 on little-endian machines).
+    Bgrx,
+    /// Red, green, blue, padding or alpha (DRM XB24/AB24 on little-endian machines).
+    Rgbx,
+}
+
+/// How the picture in memory is turned against what a person should see (the values of `wl_output.transform`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Transform {
+    /// As it should be seen.
+    #[default]
+    Normal,
+    /// Turned 90° counter-clockwise.
+    Rotate90,
+    /// Turned 180°.
+    Rotate180,
+    /// Turned 270° counter-clockwise.
+    Rotate270,
+    /// Mirrored at the vertical axis (left and right exchanged).
+    Flipped,
+    /// Mirrored, then turned 90° counter-clockwise.
+    Flipped90,
+    /// Mirrored, then turned 180°: top and bottom exchanged.
+    Flipped180,
+    /// Mirrored, then turned 270° counter-clockwise.
+    Flipped270,
+}
+
+/// The shape of a packed 32-bit picture in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FrameLayout {
+    /// Pixels per row in memory (before [`Self::transform`]).
+    pub width: u32,
+    /// Rows in memory (before [`Self::transform`]).
+    pub height: u32,
+    /// Bytes from one row to the next; at least `4 * width`.
+    pub stride: u32,
+    /// Byte order of a pixel.
+    pub format: PixelFormat,
+    /// How to turn the picture for display. Set by the capturer from what the compositor announced.
+    pub transform: Transform,
+}
+
+impl FrameLayout {
+    /// Bytes that a picture of this layout occupies: `stride * height`.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.stride as usize * self.height as usize
+    }
+
+    /// Whether the picture has no pixels.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.width == 0 || self.height == 0
+    }
+}
+
+/// A rectangle in pixels of the picture in memory, origin top-left.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Rect {
+    /// Left edge.
+    pub x: u32,
+    /// Top edge.
+    pub y: u32,
+    /// Width, > 0.
+    pub width: u32,
+    /// Height, > 0.
+    pub height: u32,
+}
+
+impl Rect {
+    /// The smallest rectangle around both.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let x = self.x.min(other.x);
+        let y = self.y.min(other.y);
+        let right = (self.x + self.width).max(other.x + other.width);
+        let bottom = (self.y + self.height).max(other.y + other.height);
+        Self { x, y, width: right - x, height: bottom - y }
+    }
+}
+
+/// What changed since the last frame this consumer took. Holds up to [`Damage::MAX_RECTS`] rectangles without
+/// allocating; more collapse into their bounding box.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Damage {
+    /// Everything may have changed (first frame, mode change, or a source that does not tell).
+    #[default]
+    Full,
+    /// Only these rectangles changed.
+    Rects {
+        /// The rectangles; only the first `len` count.
+        rects: [Option<Rect>; Damage::MAX_RECTS],
+    },
+}
+
+impl Damage {
+    /// Compositors report one to three rectangles for ordinary desktops; eight leaves room and stays one cache line
+    /// pair.
+    pub const MAX_RECTS: usize = 8;
+
+    /// No change at all yet: the start value for collecting rectangles with [`Self::add`].
+    #[must_use]
+    pub const fn none() -> Self {
+        Self::Rects { rects: [None; Self::MAX_RECTS] }
+    }
+
+    /// Adds a rectangle; when all places are taken, everything collapses into one bounding box.
+    pub fn add(&mut self, rect: Rect) {
+        if let Self::Rects { rects } = self {
+            if let Some(free) = rects.iter_mut().find(|r| r.is_none()) {
+                *free = Some(rect);
+            } else {
+                let all = rects.iter().flatten().fold(rect, |a, b| a.union(*b));
+                *rects = [None; Self::MAX_RECTS];
+                rects[0] = Some(all);
+            }
+        }
+    }
+
+    /// Joins the damage of an older frame that this frame replaces.
+    pub fn merge(&mut self, older: &Self) {
+        match older {
+            Self::Full => *self = Self::Full,
+            Self::Rects { rects } => rects.iter().flatten().for_each(|r| self.add(*r)),
+        }
+    }
+
+    /// The rectangles, or `None` when everything may have changed.
+    #[must_use]
+    pub fn rects(&self) -> Option<impl Iterator<Item = Rect> + '_> {
+        match self {
+            Self::Full => None,
+            Self::Rects { rects } => Some(rects.iter().flatten().copied()),
+        }
+    }
+}

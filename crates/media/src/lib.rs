@@ -1,0 +1,25 @@
+//! Shared vocabulary and the platform traits.
+//!
+//! A backend knows this crate and nothing above it; the engine knows these traits and no backend. GPU surfaces and OS
+//! handles appear here only as opaque trait objects.
+#![forbid(unsafe_code)]
+
+mod capture;
+mod desktop;
+mod encode;
+mod frame;
+mod inject;
+mod journal;
+pub mod reason;
+
+pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
+pub use desktop::{Desktop, DesktopInfo, OpenError, Stage, StageError, StageRequest};
+pub use encode::{
+    EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, FrameOrder,
+    InvalidateOutcome, Keyframe, OpenEncoderError,
+};
+pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Transform};
+pub use inject::{InjectError, Injector, InjectorCaps, InputAction, ScrollPhase, ScrollSource};
+pub use journal::{Journal, JournalError, UndoGuard, UndoRecord};
+pub use punktfunk_core::{Codec, CodecSet, Mode, Timestamp};
+pub use reason::Reason;

@@ -1,0 +1,61 @@
+//! The registry of stable reason codes: a code, a sentence for a person, and the fix. The same in log, API, console,
+//! command line and close reason. Codes never change; a new failure gets a new code. Keep them sorted.
+
+use std::fmt;
+
+/// Why something was refused or failed.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Reason {
+    /// Stable code, `area.what`.
+    pub code: &'static str,
+    /// What happened, for a person.
+    pub sentence: &'static str,
+    /// What to do about it.
+    pub fix: &'static str,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.sentence)
+    }
+}
+
+macro_rules! reasons {
+    ($($name:ident = $code:literal, $sentence:literal, $fix:literal;)*) => {
+        $(
+            #[doc = concat!("`", $code, "`: ", $sentence)]
+            pub static $name: Reason = Reason { code: $code, sentence: $sentence, fix: $fix };
+        )*
+        /// Every reason.
+        pub static ALL: &[&Reason] = &[$(&$name),*];
+    };
+}
+
+reasons! {
+    CAPTURE_LOST = "capture.lost", "The compositor stopped delivering pictures.", "Reconnect; if it happens again, look at the compositor's log.";
+    CAPTURE_UNSUPPORTED = "capture.unsupported", "The compositor offers no screen capture protocol that this host speaks.", "Use a wlroots compositor, or --desktop private.";
+    DESKTOP_DIED = "desktop.died", "The compositor behind this session ended.", "Reconnect: the host opens a new display.";
+    DESKTOP_MISSING = "desktop.missing", "No desktop session was found, and the private desktop's programs are not installed.", "Install sway, or start the host inside a desktop session.";
+    DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
+    DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";
+    ENCODE_FAILED = "encode.failed", "The video encoder failed while running.", "The host moves to the next encoder by itself; see the log for the cause.";
+    ENCODE_FFMPEG_MISSING = "encode.ffmpeg_missing", "libavcodec is not installed.", "Install libavcodec59 (Debian 12) or a later version up to 62.";
+    ENCODE_MODE_TOO_LARGE = "encode.mode_too_large", "No available encoder takes pictures of this size.", "Choose a smaller resolution.";
+    ENCODE_NO_CODEC = "encode.no_common_codec", "The client decodes no codec that this host encodes.", "Enable H.264 in the client.";
+    ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
+    INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
+    INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn codes_are_unique_sorted_and_complete() {
+        assert!(ALL.windows(2).all(|w| w[0].code < w[1].code), "keep the registry sorted, without duplicates");
+        for r in ALL {
+            assert!(r.code.contains('.') && r.sentence.ends_with('.') && r.fix.ends_with('.'), "{}", r.code);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Sockets for the core: batched UDP with GSO, QUIC endpoints, identity

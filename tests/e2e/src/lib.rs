@@ -1,0 +1,1 @@
+//! Host and probe over loopback, on real compositors

@@ -1,0 +1,1 @@
+//! Network emulator, fixtures and headless-desktop launchers for tests
