@@ -45,6 +45,7 @@ pub trait Capturer: Send {
 
 /// What [`Capturer::wait`] saw.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "boxing the common case would allocate per frame")]
 pub enum Captured {
     /// A lent slot comes back filled.
     Frame(CapturedFrame),

@@ -14,6 +14,11 @@ pub trait EncoderFactory: Send + Sync {
     fn name(&self) -> &'static str;
     /// What it encodes.
     fn codec(&self) -> Codec;
+    /// True for the transport test encoder (`--codec none`): its access units are no video and travel under whatever
+    /// codec the client names first.
+    fn carries_any_codec(&self) -> bool {
+        false
+    }
     /// Opens one. Blocking.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 mod capture;
 mod desktop;
 mod encode;
+pub mod fake;
 mod frame;
 mod inject;
 mod journal;
