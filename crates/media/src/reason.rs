@@ -34,6 +34,9 @@ macro_rules! reasons {
 reasons! {
     CAPTURE_LOST = "capture.lost", "The compositor stopped delivering pictures.", "Reconnect; if it happens again, look at the compositor's log.";
     CAPTURE_UNSUPPORTED = "capture.unsupported", "The compositor offers no screen capture protocol that this host speaks.", "Use a wlroots compositor, or --desktop private.";
+    CONFIG_INVALID = "config.invalid", "The configuration has a value that cannot be used.", "Correct the named key; `docs/config.md` lists every key with its values.";
+    CONFIG_UNKNOWN_KEY = "config.unknown_key", "The configuration has a key that does not exist.", "Remove the named key or correct its spelling.";
+    CONFIG_UNREADABLE = "config.unreadable", "The configuration file cannot be read.", "Correct the named line, or move the file away to use the defaults.";
     DESKTOP_DIED = "desktop.died", "The compositor behind this session ended.", "Reconnect: the host opens a new display.";
     DESKTOP_MISSING = "desktop.missing", "No desktop session was found, and the private desktop's programs are not installed.", "Install sway, or start the host inside a desktop session.";
     DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
@@ -43,6 +46,8 @@ reasons! {
     ENCODE_MODE_TOO_LARGE = "encode.mode_too_large", "No available encoder takes pictures of this size.", "Choose a smaller resolution.";
     ENCODE_NO_CODEC = "encode.no_common_codec", "The client decodes no codec that this host encodes.", "Enable H.264 in the client.";
     ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
+    HOST_PORT_TAKEN = "host.port_taken", "The port is used by another program.", "End the other host, or choose another port with --port.";
+    HOST_ROOT = "host.root", "The host does not run as root, and could not become an unprivileged user.", "Make the user with `useradd --system --create-home punktfunk`, or name another with --user.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
 }

@@ -1,0 +1,263 @@
+//! The command line. Every option is optional here: what was not given comes from the environment, the configuration
+//! file, or the default (see [`crate::config`]).
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Low-latency desktop and game streaming host: a virtual display at exactly your client's resolution and refresh rate.
+#[derive(Debug, Parser)]
+#[command(name = "punktfunk-host", version, max_term_width = 120)]
+pub struct Cli {
+    /// Log filter, e.g. `info`, `debug`, `punktfunk_engine=trace`.
+    #[arg(long, global = true, env = "PUNKTFUNK_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the host: serve every client its own display.
+    Serve(ServeArgs),
+    /// Run a native-only listener for measurements (synthetic picture or real desktop).
+    #[command(name = "punktfunk1-host")]
+    Punktfunk1Host(Punktfunk1Args),
+    /// Pair clients and decide who may connect (talks to the running host).
+    Pair(PairArgs),
+    /// Say what this machine can do, what is missing, and how to fix it.
+    Doctor {
+        /// Print JSON: a list of `{id, status, detail, fix}`.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Make an output on the desktop that `serve` would use, print what was found, remove it again. Exit 0 if it worked.
+    ProbeCompositor {
+        /// The mode to try, WxH@HZ.
+        #[arg(long, default_value = "1280x720@60")]
+        mode: String,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Open a desktop, move the pointer, press keys and type text on it, and say what worked.
+    InputTest {
+        /// The text to type.
+        #[arg(long, default_value = "punktfunk äöü €")]
+        text: String,
+        #[command(flatten)]
+        common: CommonArgs,
+    },
+    /// Print the OpenAPI document of the management API.
+    Openapi,
+    /// The watchdog process (started by the host itself).
+    #[command(hide = true)]
+    Watchdog {
+        /// The undo journal to clean up after the host's death.
+        #[arg(long)]
+        journal: PathBuf,
+    },
+    /// Test one encoder in this process (started by the host itself).
+    #[command(hide = true)]
+    EncoderSelftest {
+        /// The encoder's name.
+        name: String,
+    },
+}
+
+/// Options that choose folders and backends, shared by every command that touches them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CommonArgs {
+    /// Configuration file [default: $XDG_CONFIG_HOME/punktfunk/config.toml].
+    #[arg(long, env = "PUNKTFUNK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Which desktop to stream: a running session, or a private headless one for every client.
+    #[arg(long, env = "PUNKTFUNK_DESKTOP", value_enum)]
+    pub desktop: Option<DesktopChoice>,
+    /// What runs on the private desktop instead of the terminal and the clock, as a shell command.
+    #[arg(long, env = "PUNKTFUNK_PRIVATE_DESKTOP_SHELL", value_name = "COMMAND")]
+    pub private_desktop_shell: Option<String>,
+    /// Which video encoder to use.
+    #[arg(long, env = "PUNKTFUNK_ENCODER", value_enum)]
+    pub encoder: Option<EncoderName>,
+    /// Keyboard layout of the desktop, when nothing else tells, e.g. `us`, `de`, `fr`.
+    #[arg(long, env = "PUNKTFUNK_KEYBOARD_LAYOUT", value_name = "LAYOUT")]
+    pub keyboard_layout: Option<String>,
+}
+
+/// Options of every listener.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ListenArgs {
+    /// UDP port for QUIC control; 0 picks one.
+    #[arg(long, env = "PUNKTFUNK_PORT")]
+    pub port: Option<u16>,
+    /// Address to listen on; `::` serves IPv6 and IPv4.
+    #[arg(long, env = "PUNKTFUNK_BIND", value_name = "ADDR")]
+    pub bind: Option<IpAddr>,
+    /// UDP ports for video, one per session, e.g. `47000-47015`; for firewalls. Default: any free port.
+    #[arg(long, env = "PUNKTFUNK_DATA_PORT", value_name = "RANGE")]
+    pub data_port: Option<String>,
+    /// Who may connect.
+    #[arg(long, env = "PUNKTFUNK_PAIRING", value_enum)]
+    pub pairing: Option<PairingChoice>,
+    /// Let everybody connect without pairing: short for `--pairing open`.
+    #[arg(long, conflicts_with = "pairing")]
+    pub open: bool,
+    /// Do not announce this host with mDNS.
+    #[arg(long, env = "PUNKTFUNK_NO_MDNS", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub no_mdns: bool,
+    /// The name clients see [default: the machine's host name].
+    #[arg(long, env = "PUNKTFUNK_NAME")]
+    pub name: Option<String>,
+    /// Upper limit of a session's bitrate in kbit/s.
+    #[arg(long, env = "PUNKTFUNK_MAX_BITRATE", value_name = "KBPS")]
+    pub max_bitrate: Option<u32>,
+    /// How many sessions may run at once.
+    #[arg(long, env = "PUNKTFUNK_MAX_SESSIONS", value_name = "N")]
+    pub max_sessions: Option<u32>,
+    /// How long a display and its programs are kept after its client left: `off`, seconds, or `forever`.
+    #[arg(long, env = "PUNKTFUNK_LINGER", value_name = "off|SECONDS|forever")]
+    pub linger: Option<String>,
+    /// The user a host started as root becomes.
+    #[arg(long, env = "PUNKTFUNK_USER", value_name = "USER")]
+    pub user: Option<String>,
+}
+
+/// `serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub listen: ListenArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: CommonArgs,
+}
+
+/// `punktfunk1-host`.
+#[derive(Args, Clone, Debug)]
+pub struct Punktfunk1Args {
+    /// Where pictures come from.
+    #[arg(long, value_enum, default_value_t = Source::Synthetic)]
+    pub source: Source,
+    /// What is sent: H.264, or `none` for checkable bytes without an encoder.
+    #[arg(long, value_enum, default_value_t = ListenerCodec::H264)]
+    pub codec: ListenerCodec,
+    /// Fixed bitrate of a session in kbit/s, whatever the client asks.
+    #[arg(long, value_name = "KBPS")]
+    pub bitrate: Option<u32>,
+    /// Frame rate of the synthetic source [default: the client's refresh rate].
+    #[arg(long, value_name = "N")]
+    pub fps: Option<u32>,
+    /// End each session after this many frames; 0 never.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub frames: u32,
+    /// End the host after this many seconds.
+    #[arg(long, value_name = "N")]
+    pub seconds: Option<u64>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub listen: ListenArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: CommonArgs,
+}
+
+/// `pair`.
+#[derive(Args, Clone, Debug)]
+pub struct PairArgs {
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PairCommand,
+}
+
+/// What `pair` does.
+#[derive(Clone, Debug, Subcommand)]
+pub enum PairCommand {
+    /// Open a window for one pairing and print its PIN.
+    Arm {
+        /// How long the window stays open.
+        #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u32).range(15..=600))]
+        seconds: u32,
+    },
+    /// Close the window.
+    Disarm,
+    /// Whether a window is open, and who is waiting for approval.
+    Status,
+    /// Paired clients and those waiting for approval.
+    List,
+    /// Let a waiting client in and remember it.
+    Approve {
+        /// The id `pair list` prints (a unique beginning is enough).
+        id: String,
+    },
+    /// Refuse a waiting client.
+    Deny {
+        /// The id `pair list` prints (a unique beginning is enough).
+        id: String,
+    },
+    /// Forget a paired client and end its sessions.
+    Revoke {
+        /// The id `pair list` prints (a unique beginning is enough).
+        id: String,
+    },
+}
+
+/// Which desktop to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DesktopChoice {
+    /// A running session if there is one, else a private desktop.
+    Auto,
+    /// The running wlroots session (sway and relatives).
+    Wlroots,
+    /// A private headless desktop for every client.
+    Private,
+}
+
+/// Which encoder to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderName {
+    /// The best that works.
+    Auto,
+    /// x264 through the system's libavcodec.
+    X264,
+    /// OpenH264, built in.
+    Openh264,
+}
+
+/// Who may connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PairingChoice {
+    /// Only paired clients; others pair by PIN or wait for approval.
+    Required,
+    /// Everybody.
+    Open,
+}
+
+/// Where `punktfunk1-host` takes pictures from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Source {
+    /// A test picture that carries its frame number.
+    Synthetic,
+    /// A virtual output on the desktop that `serve` would use.
+    Virtual,
+}
+
+/// What `punktfunk1-host` sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ListenerCodec {
+    /// H.264.
+    H264,
+    /// Checkable random bytes: transport without an encoder.
+    None,
+}

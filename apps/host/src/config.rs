@@ -1,0 +1,351 @@
+//! Configuration in two layers: as written (everything optional) and resolved (complete, checked once).
+//!
+//! A value comes from the first that has it: command line, environment (`PUNKTFUNK_…`, read by clap), configuration
+//! file, default. Keys that do not exist are refused with the nearest one that does.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use punktfunk_media::reason;
+use serde::Deserialize;
+
+use crate::cli::{CommonArgs, DesktopChoice, EncoderName, ListenArgs, PairingChoice};
+use crate::exit::{Failure, USAGE};
+use crate::paths::Paths;
+use crate::privileges::DEFAULT_USER;
+
+/// The default QUIC control port (punktfunk1.md §1.2).
+const DEFAULT_PORT: u16 = 9777;
+/// Sessions at once unless configured (punktfunk1.md §8.2).
+const DEFAULT_MAX_SESSIONS: u32 = 4;
+/// How long a display outlives its client unless configured (punktfunk1.md §8.3).
+const DEFAULT_LINGER: Duration = Duration::from_secs(10);
+/// The largest bitrate the protocol lets a client ask for, in kbit/s (punktfunk1.md §3.9.2).
+const MAX_BITRATE_KBPS: u32 = 8_000_000;
+
+/// Everything `serve` needs to know, complete and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// UDP port for QUIC control; 0 picks one.
+    pub port: u16,
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// Ports for the video sockets; `None`: any free port.
+    pub data_ports: Option<RangeInclusive<u16>>,
+    /// Who may connect.
+    pub pairing: PairingChoice,
+    /// Whether the host announces itself.
+    pub mdns: bool,
+    /// The name clients see.
+    pub name: String,
+    /// Upper limit of a session's bitrate in kbit/s.
+    pub max_bitrate_kbps: u32,
+    /// Sessions at once.
+    pub max_sessions: u32,
+    /// How long displays are kept.
+    pub linger: Linger,
+    /// The user a host started as root becomes.
+    pub user: String,
+    /// Which desktop to stream.
+    pub desktop: DesktopChoice,
+    /// What runs on a private desktop; `None`: terminal and clock.
+    pub private_desktop_shell: Option<String>,
+    /// Which encoder to use.
+    pub encoder: EncoderName,
+    /// Keyboard layout, when nothing else tells.
+    pub keyboard_layout: Option<String>,
+}
+
+/// How long a display and its programs are kept after its client left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linger {
+    /// Not at all.
+    Off,
+    /// This long.
+    For(Duration),
+    /// Until the host ends.
+    Forever,
+}
+
+/// The configuration file as written. One table per area; every key may be missing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileConfig {
+    network: FileNetwork,
+    pairing: FilePairing,
+    desktop: FileDesktop,
+    video: FileVideo,
+    host: FileHost,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileNetwork {
+    port: Option<u16>,
+    bind: Option<IpAddr>,
+    data_port: Option<String>,
+    mdns: Option<bool>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FilePairing {
+    policy: Option<PairingChoice>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileDesktop {
+    choice: Option<DesktopChoice>,
+    private_shell: Option<String>,
+    keyboard_layout: Option<String>,
+    linger: Option<toml::Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileVideo {
+    encoder: Option<EncoderName>,
+    max_bitrate_kbps: Option<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileHost {
+    max_sessions: Option<u32>,
+    user: Option<String>,
+}
+
+/// Every key of the file, as `table.key`. `docs/config.md` explains them; a test holds both lists equal.
+pub const KEYS: &[&str] = &[
+    "desktop.choice",
+    "desktop.keyboard_layout",
+    "desktop.linger",
+    "desktop.private_shell",
+    "host.max_sessions",
+    "host.user",
+    "network.bind",
+    "network.data_port",
+    "network.mdns",
+    "network.name",
+    "network.port",
+    "pairing.policy",
+    "video.encoder",
+    "video.max_bitrate_kbps",
+];
+
+/// The environment variables that set options, for naming the nearest one to a misspelt variable.
+const ENVIRONMENT: &[&str] = &[
+    "PUNKTFUNK_BIND",
+    "PUNKTFUNK_CONFIG",
+    "PUNKTFUNK_DATA_PORT",
+    "PUNKTFUNK_DESKTOP",
+    "PUNKTFUNK_ENCODER",
+    "PUNKTFUNK_KEYBOARD_LAYOUT",
+    "PUNKTFUNK_LINGER",
+    "PUNKTFUNK_LOG",
+    "PUNKTFUNK_MAX_BITRATE",
+    "PUNKTFUNK_MAX_SESSIONS",
+    "PUNKTFUNK_NAME",
+    "PUNKTFUNK_NO_MDNS",
+    "PUNKTFUNK_PAIRING",
+    "PUNKTFUNK_PORT",
+    "PUNKTFUNK_PRIVATE_DESKTOP_SHELL",
+    "PUNKTFUNK_USER",
+];
+
+impl Config {
+    /// Puts the layers together. A file named explicitly must exist; the default one may be missing.
+    ///
+    /// # Errors
+    /// `config.*`, exit code 2.
+    pub fn load(listen: &ListenArgs, common: &CommonArgs, paths: &Paths) -> Result<Self, Failure> {
+        let file = match &common.config {
+            Some(path) => read_file(path, true)?,
+            None => read_file(&paths.config.join("config.toml"), false)?,
+        };
+        resolve(listen, common, file)
+    }
+}
+
+fn read_file(path: &Path, must_exist: bool) -> Result<FileConfig, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse(&text, path),
+        Err(e) if !must_exist && e.kind() == std::io::ErrorKind::NotFound => Ok(FileConfig::default()),
+        Err(e) => Err(Failure::new(&reason::CONFIG_UNREADABLE, format!("{}: {e}", path.display())).with_code(USAGE)),
+    }
+}
+
+fn parse(text: &str, path: &Path) -> Result<FileConfig, Failure> {
+    let fail = |reason, detail: String| Failure::new(reason, format!("{}: {detail}", path.display())).with_code(USAGE);
+    let table: toml::Table = text.parse().map_err(|e| fail(&reason::CONFIG_UNREADABLE, format!("{e}")))?;
+    for (area, value) in &table {
+        let keys = match value {
+            toml::Value::Table(t) => t.keys().map(|k| format!("{area}.{k}")).collect(),
+            _ => vec![area.clone()],
+        };
+        if let Some(unknown) = keys.into_iter().find(|k| !KEYS.contains(&k.as_str())) {
+            return Err(fail(&reason::CONFIG_UNKNOWN_KEY, format!("`{unknown}`{}", did_you_mean(&unknown, KEYS))));
+        }
+    }
+    toml::from_str(text).map_err(|e| fail(&reason::CONFIG_INVALID, format!("{e}")))
+}
+
+fn did_you_mean(word: &str, known: &[&str]) -> String {
+    known
+        .iter()
+        .map(|k| (strsim::jaro_winkler(word, k), k))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(score, _)| *score > 0.7)
+        .map(|(_, k)| format!(" (did you mean `{k}`?)"))
+        .unwrap_or_default()
+}
+
+/// Sentences about `PUNKTFUNK_…` variables that no option reads; a host should not fail for them, but say so.
+#[must_use]
+pub fn unknown_environment(names: impl Iterator<Item = String>) -> Vec<String> {
+    names
+        .filter(|n| n.starts_with("PUNKTFUNK_") && !ENVIRONMENT.contains(&n.as_str()))
+        .map(|n| format!("the environment variable {n} sets nothing{}", did_you_mean(&n, ENVIRONMENT)))
+        .collect()
+}
+
+fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result<Config, Failure> {
+    let invalid = |detail: String| Failure::new(&reason::CONFIG_INVALID, detail).with_code(USAGE);
+    let linger_text = match (&listen.linger, file.desktop.linger) {
+        (Some(text), _) => Some(text.clone()),
+        (None, Some(toml::Value::String(text))) => Some(text),
+        (None, Some(toml::Value::Integer(seconds))) => Some(seconds.to_string()),
+        (None, Some(other)) => {
+            return Err(invalid(format!("desktop.linger = {other}: not `off`, seconds or `forever`")));
+        }
+        (None, None) => None,
+    };
+    let linger = linger_text.map_or(Ok(Linger::For(DEFAULT_LINGER)), |t| parse_linger(&t)).map_err(invalid)?;
+    let data_ports = listen
+        .data_port
+        .as_ref()
+        .or(file.network.data_port.as_ref())
+        .map(|t| parse_ports(t))
+        .transpose()
+        .map_err(invalid)?;
+    let max_sessions = listen.max_sessions.or(file.host.max_sessions).unwrap_or(DEFAULT_MAX_SESSIONS);
+    if !(1..=1024).contains(&max_sessions) {
+        return Err(invalid(format!("max_sessions = {max_sessions}: not 1 to 1024")));
+    }
+    let max_bitrate_kbps = listen.max_bitrate.or(file.video.max_bitrate_kbps).unwrap_or(MAX_BITRATE_KBPS);
+    if !(500..=MAX_BITRATE_KBPS).contains(&max_bitrate_kbps) {
+        return Err(invalid(format!("max_bitrate = {max_bitrate_kbps}: not 500 to {MAX_BITRATE_KBPS} kbit/s")));
+    }
+    Ok(Config {
+        port: listen.port.or(file.network.port).unwrap_or(DEFAULT_PORT),
+        bind: listen.bind.or(file.network.bind).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        data_ports,
+        pairing: if listen.open {
+            PairingChoice::Open
+        } else {
+            listen.pairing.or(file.pairing.policy).unwrap_or(PairingChoice::Required)
+        },
+        mdns: !listen.no_mdns && file.network.mdns.unwrap_or(true),
+        name: listen.name.clone().or(file.network.name).unwrap_or_else(host_name),
+        max_bitrate_kbps,
+        max_sessions,
+        linger,
+        user: listen.user.clone().or(file.host.user).unwrap_or_else(|| DEFAULT_USER.to_owned()),
+        desktop: common.desktop.or(file.desktop.choice).unwrap_or(DesktopChoice::Auto),
+        private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
+        encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
+        keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
+    })
+}
+
+fn parse_linger(text: &str) -> Result<Linger, String> {
+    match text {
+        "off" | "0" => Ok(Linger::Off),
+        "forever" => Ok(Linger::Forever),
+        seconds => seconds
+            .parse()
+            .map(|s| Linger::For(Duration::from_secs(s)))
+            .map_err(|_| format!("linger = {text:?}: not `off`, seconds or `forever`")),
+    }
+}
+
+fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let bad = || format!("data_port = {text:?}: not a port or a range like 47000-47015");
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (u16, u16) = (first.trim().parse().map_err(|_| bad())?, last.trim().parse().map_err(|_| bad())?);
+    if first == 0 || first > last {
+        return Err(bad());
+    }
+    Ok(first..=last)
+}
+
+fn host_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if name.is_empty() { "punktfunk".to_owned() } else { name }
+}
+
+/// The file that `load` would read, for messages.
+#[must_use]
+pub fn default_file(paths: &Paths) -> PathBuf {
+    paths.config.join("config.toml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, listen: &ListenArgs) -> Result<Config, Failure> {
+        resolve(listen, &CommonArgs::default(), parse(text, Path::new("config.toml"))?)
+    }
+
+    #[test]
+    fn nothing_configured_gives_the_documented_defaults() {
+        let c = load("", &ListenArgs::default()).unwrap();
+        assert_eq!((c.port, c.max_sessions, c.pairing), (9777, 4, PairingChoice::Required));
+        assert_eq!(c.linger, Linger::For(Duration::from_secs(10)));
+        assert!(c.mdns);
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let listen = ListenArgs { port: Some(1), linger: Some("off".into()), ..Default::default() };
+        let c = load("network.port = 2\nnetwork.mdns = false\ndesktop.linger = 5\n", &listen).unwrap();
+        assert_eq!((c.port, c.mdns, c.linger), (1, false, Linger::Off));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named_with_the_nearest_one() {
+        let e = load("[network]\nprot = 9777\n", &ListenArgs::default()).unwrap_err();
+        assert_eq!((e.reason.code, e.code), ("config.unknown_key", 2));
+        assert!(e.detail.contains("`network.prot` (did you mean `network.port`?)"), "{}", e.detail);
+        let e = load("prot = 9777\n", &ListenArgs::default()).unwrap_err();
+        assert_eq!(e.reason.code, "config.unknown_key");
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_refused() {
+        for (text, code) in [
+            ("network.port = 99999", "config.invalid"),
+            ("network.port = [", "config.unreadable"),
+            ("desktop.linger = true", "config.invalid"),
+            ("network.data_port = \"9-3\"", "config.invalid"),
+            ("video.max_bitrate_kbps = 1", "config.invalid"),
+            ("host.max_sessions = 0", "config.invalid"),
+        ] {
+            let e = load(text, &ListenArgs::default()).unwrap_err();
+            assert_eq!((e.reason.code, e.code), (code, 2), "{text}: {}", e.detail);
+        }
+    }
+
+    #[test]
+    fn misspelt_variables_are_noticed() {
+        let names = ["PUNKTFUNK_PROT", "PUNKTFUNK_PORT", "HOME"].map(str::to_owned);
+        let found = unknown_environment(names.into_iter());
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("PUNKTFUNK_PORT"), "{}", found[0]);
+    }
+}
