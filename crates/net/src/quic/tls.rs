@@ -1,0 +1,203 @@
+//! TLS rules of §2.3: any well-formed certificate is accepted, its signature over the handshake is always checked, and
+//! what it means is decided afterwards by fingerprint.
+//!
+//! Signatures are verified with the raw public key of the certificate, so that certificates which a web PKI would
+//! refuse (X.509 v1, odd extensions, wrong dates) still identify their owner.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use punktfunk_core::Fingerprint;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+
+use super::{EndpointError, Protocol};
+use crate::Identity;
+
+pub(super) fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+/// What the host's side of TLS needs, shared by all handshakes.
+pub(super) struct ServerTls {
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<AnyClient>,
+    key: Arc<CertifiedKey>,
+}
+
+impl ServerTls {
+    pub(super) fn new(identity: &Identity) -> Result<Self, EndpointError> {
+        let provider = provider();
+        let tls = |e: Error| EndpointError::Tls(e.to_string());
+        let signer = provider.key_provider.load_private_key(identity.key()).map_err(tls)?;
+        let key = Arc::new(CertifiedKey::new(vec![identity.cert_der().clone()], signer));
+        Ok(Self { verifier: Arc::new(AnyClient(provider.clone())), provider, key })
+    }
+
+    /// A configuration for one handshake, and where the client's ALPN offer will be found.
+    pub(super) fn config(&self) -> Result<(rustls::ServerConfig, Arc<SeenAlpn>), Error> {
+        let seen = Arc::new(SeenAlpn { key: self.key.clone(), offered: Mutex::default() });
+        let mut config = rustls::ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(self.verifier.clone())
+            .with_cert_resolver(seen.clone());
+        config.alpn_protocols = Protocol::alpn();
+        // A resumed session would skip the client's signature.
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok((config, seen))
+    }
+}
+
+/// Hands out our certificate for any server name, and notes what the client offered: rustls refuses an unknown ALPN
+/// without telling which it was.
+#[derive(Debug)]
+pub(super) struct SeenAlpn {
+    key: Arc<CertifiedKey>,
+    offered: Mutex<Vec<Vec<u8>>>,
+}
+
+impl SeenAlpn {
+    pub(super) fn take(&self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut *self.offered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl ResolvesServerCert for SeenAlpn {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let offered = hello.alpn().into_iter().flatten().take(MAX_NOTED_ALPN).map(|n| n.to_vec()).collect();
+        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = offered;
+        Some(self.key.clone())
+    }
+}
+
+/// More than any real client offers.
+const MAX_NOTED_ALPN: usize = 8;
+
+/// Accepts any client certificate, or none.
+#[derive(Debug)]
+struct AnyClient(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        public_key(end_entity)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("QUIC has no TLS 1.2".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify(&self.0, message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Checks the host's certificate against a pin where there is one, and tells what it saw.
+#[derive(Debug)]
+pub(super) struct PinnedHost {
+    provider: Arc<CryptoProvider>,
+    pin: Option<Fingerprint>,
+    seen: Mutex<Option<Fingerprint>>,
+}
+
+impl PinnedHost {
+    pub(super) fn new(provider: Arc<CryptoProvider>, pin: Option<Fingerprint>) -> Self {
+        Self { provider, pin, seen: Mutex::default() }
+    }
+
+    /// The fingerprint of the certificate the host showed, whether it was accepted or not.
+    pub(super) fn seen(&self) -> Option<Fingerprint> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ServerCertVerifier for PinnedHost {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        public_key(end_entity)?;
+        let seen = crate::identity::fingerprint(end_entity);
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        if self.pin.is_some_and(|pin| pin != seen) {
+            return Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("QUIC has no TLS 1.2".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify(&self.provider, message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn verify(
+    provider: &CryptoProvider,
+    message: &[u8],
+    cert: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, Error> {
+    let key = public_key(cert)?;
+    verify_tls13_signature_with_raw_key(message, &key, dss, &provider.signature_verification_algorithms)
+}
+
+/// The certificate's public key; an error if it is not a certificate at all.
+fn public_key<'a>(cert: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
+    match x509_parser::parse_x509_certificate(cert) {
+        Ok(([], parsed)) => Ok(SubjectPublicKeyInfoDer::from(parsed.tbs_certificate.subject_pki.raw)),
+        _ => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
+    }
+}
