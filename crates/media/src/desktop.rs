@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{CaptureError, Capturer, InjectError, Injector, Journal, Mode, Reason};
+use crate::{CaptureError, Capturer, InjectError, Injector, Journal, Mode, Reason, UndoGuard, UndoRecord};
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
 pub trait Desktop: Send + Sync {
@@ -21,6 +21,21 @@ pub trait Desktop: Send + Sync {
 
     /// Prepares so that the next [`Self::open`] is fast (a warm spare). Called when the host is idle; may do nothing.
     fn warm(&self, _journal: &Arc<dyn Journal>) {}
+
+    /// Takes over what an earlier host left behind as a lease (`record`, with the guard that the journal made for it on
+    /// loading). `None`: not a record of this desktop (its backend has another name), or what it names is gone.
+    /// Asked only for records in force (lease not run out); on `None` what such a record names is undone already.
+    fn adopt(&self, _record: &UndoRecord, _guard: UndoGuard) -> Option<Adopted> {
+        None
+    }
+}
+
+/// A stage taken over from an earlier host by [`Desktop::adopt`].
+pub struct Adopted {
+    /// The identity it belongs to, as in [`StageRequest::identity`].
+    pub identity: String,
+    /// The stage, alive and usable at once.
+    pub stage: Box<dyn Stage>,
 }
 
 /// Facts about a desktop.
@@ -77,6 +92,12 @@ pub trait Stage: Send {
 
     /// The keyboard layout in force and where it came from, for the log and `doctor`.
     fn keyboard_layout(&self) -> String;
+
+    /// Lets go without undoing: what it made lives on under its journal record as a lease (SIGTERM, DESIGN decision 13).
+    /// Called just before the process ends.
+    fn leave(self: Box<Self>) {
+        std::mem::forget(self);
+    }
 }
 
 /// A stage could not be opened: the next desktop may be tried.

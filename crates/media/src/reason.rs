@@ -32,6 +32,7 @@ macro_rules! reasons {
 }
 
 reasons! {
+    CAPTURE_FORMAT_UNSUPPORTED = "capture.format_unsupported", "The compositor delivers pictures only in a pixel format that this host does not read.", "Set the output to 8 bits per colour, or use --desktop private.";
     CAPTURE_LOST = "capture.lost", "The compositor stopped delivering pictures.", "Reconnect; if it happens again, look at the compositor's log.";
     CAPTURE_UNSUPPORTED = "capture.unsupported", "The compositor offers no screen capture protocol that this host speaks.", "Use a wlroots compositor, or --desktop private.";
     CONFIG_INVALID = "config.invalid", "The configuration has a value that cannot be used.", "Correct the named key; `docs/config.md` lists every key with its values.";
@@ -41,6 +42,7 @@ reasons! {
     DESKTOP_MISSING = "desktop.missing", "No desktop session was found, and the private desktop's programs are not installed.", "Install sway, or start the host inside a desktop session.";
     DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
     DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";
+    DESKTOP_ROOT = "desktop.root", "The compositor refuses to run as root.", "Start the host with --user punktfunk, or as an ordinary user.";
     ENCODE_FAILED = "encode.failed", "The video encoder failed while running.", "The host moves to the next encoder by itself; see the log for the cause.";
     ENCODE_FFMPEG_MISSING = "encode.ffmpeg_missing", "libavcodec is not installed.", "Install libavcodec59 (Debian 12) or a later version up to 62.";
     ENCODE_MODE_TOO_LARGE = "encode.mode_too_large", "No available encoder takes pictures of this size.", "Choose a smaller resolution.";
@@ -48,6 +50,7 @@ reasons! {
     ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
     HOST_PORT_TAKEN = "host.port_taken", "The port is used by another program.", "End the other host, or choose another port with --port.";
     HOST_ROOT = "host.root", "The host does not run as root, and could not become an unprivileged user.", "Make the user with `useradd --system --create-home punktfunk`, or name another with --user.";
+    INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
 }

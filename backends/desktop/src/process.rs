@@ -1,0 +1,130 @@
+//! Processes by identity, not by number: a process id is only believed together with the time it started, and the
+//! family of a private desktop is found by a mark in its environment (sway puts what it starts into sessions of their
+//! own, so a process group does not hold it together).
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+/// A process that cannot be confused with a later one of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// Process id.
+    pub pid: i32,
+    /// Start time in clock ticks since boot (proc(5), field 22 of `stat`).
+    pub started_ticks: u64,
+}
+
+impl ProcessId {
+    /// The process that has this id now; `None` if there is none (a zombie counts as none).
+    pub fn of(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name in parentheses may hold anything, also `) `: fields count from the last parenthesis.
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?;
+        // `state` is field 3; the start time is field 22.
+        let started_ticks = fields.nth(18)?.parse().ok()?;
+        (!matches!(state, "Z" | "X")).then_some(Self { pid, started_ticks })
+    }
+
+    /// Whether exactly this process still runs.
+    pub fn is_alive(self) -> bool {
+        Self::of(self.pid) == Some(self)
+    }
+}
+
+/// Ends every process that carries `mark` (`NAME=value`) in its environment, and the group of `leader`: first politely,
+/// then for good. Returns when none is left, or `Err` with those that remain.
+pub fn end_family(leader: Option<ProcessId>, mark: &str) -> Result<(), Vec<i32>> {
+    signal_family(leader, mark, Signal::TERM);
+    if wait_gone(mark, POLITE_FOR) {
+        return Ok(());
+    }
+    let give_up = Instant::now() + KILL_FOR;
+    loop {
+        // Repeated, since a process may have forked between the look and the signal.
+        signal_family(leader, mark, Signal::KILL);
+        if wait_gone(mark, Duration::from_millis(20)) {
+            return Ok(());
+        }
+        if Instant::now() >= give_up {
+            return Err(family(mark));
+        }
+    }
+}
+
+/// Every living process that carries `mark` in its environment.
+pub fn family(mark: &str) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| carries(*pid, mark) && ProcessId::of(*pid).is_some())
+        .collect()
+}
+
+fn carries(pid: i32, mark: &str) -> bool {
+    fs::read(Path::new("/proc").join(pid.to_string()).join("environ"))
+        .is_ok_and(|environ| environ.split(|b| *b == 0).any(|variable| variable == mark.as_bytes()))
+}
+
+fn signal_family(leader: Option<ProcessId>, mark: &str, signal: Signal) {
+    if let Some(leader) = leader.filter(|l| l.is_alive())
+        && let Some(group) = Pid::from_raw(leader.pid)
+    {
+        // Fails only when it is gone already, which is what we want.
+        let _ = kill_process_group(group, signal);
+    }
+    for pid in family(mark).into_iter().filter_map(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn wait_gone(mark: &str, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    loop {
+        if family(mark).is_empty() {
+            return true;
+        }
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sway and terminals end within tens of milliseconds; the watchdog must be through within 2 s.
+const POLITE_FOR: Duration = Duration::from_millis(600);
+const KILL_FOR: Duration = Duration::from_millis(800);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn a_family_is_found_by_its_mark_and_ended_even_if_it_ignores_sigterm() {
+        let mark = format!("PUNKTFUNK_TEST_FAMILY={}", std::process::id());
+        let (name, value) = mark.split_once('=').unwrap();
+        let mut stubborn =
+            Command::new("sh").args(["-c", "trap '' TERM; sleep 60 & wait"]).env(name, value).spawn().unwrap();
+        let id = ProcessId::of(stubborn.id() as i32).unwrap();
+        while family(&mark).len() < 2 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(end_family(Some(id), &mark), Ok(()));
+        stubborn.wait().unwrap();
+        assert!(!id.is_alive());
+        assert!(family(&mark).is_empty());
+    }
+
+    #[test]
+    fn a_process_with_another_start_time_is_not_ours() {
+        let me = ProcessId::of(std::process::id() as i32).unwrap();
+        assert!(me.is_alive());
+        assert!(!ProcessId { started_ticks: me.started_ticks + 1, ..me }.is_alive());
+    }
+}

@@ -1,0 +1,83 @@
+//! What the journal keeps about desktops, and how it is undone by somebody who did not make it.
+
+use std::path::PathBuf;
+
+use punktfunk_media::UndoRecord;
+use serde::{Deserialize, Serialize};
+
+use crate::process::{ProcessId, end_family};
+
+/// `UndoRecord::backend` of the private desktop.
+pub const BACKEND_PRIVATE: &str = "private-sway";
+/// `UndoRecord::backend` of outputs in a running session.
+pub const BACKEND_WLROOTS: &str = "wlroots";
+
+/// A private desktop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivateRecord {
+    /// Whose it is; `None` for the warm spare.
+    pub identity: Option<String>,
+    /// Its runtime folder, made by us and removed with it.
+    pub runtime_dir: PathBuf,
+    /// `NAME=value` in the environment of everything on it.
+    pub mark: String,
+    /// The first process; `None` until it was started.
+    pub leader: Option<ProcessId>,
+}
+
+/// An output in a running session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    /// The session's IPC socket.
+    pub ipc: PathBuf,
+    /// The sway that listened there: another one has other outputs.
+    pub sway: Option<ProcessId>,
+    /// The output; `None` until it was made.
+    pub output: Option<String>,
+    /// The outputs that were there before.
+    pub before: Vec<String>,
+}
+
+/// A record could not be undone.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot undo {backend} {change}: {why}")]
+pub struct UndoError {
+    /// Whose record.
+    pub backend: String,
+    /// What it says.
+    pub change: String,
+    /// What was in the way.
+    pub why: String,
+}
+
+/// Undoes what `record` describes, if it is still there: ends a private desktop with everything on it and removes its
+/// folder; removes an output from a running session. Safe to call twice. Takes at most about 1.5 s.
+///
+/// # Errors
+/// [`UndoError`] when something remains, or the record is not one of this crate's.
+pub fn undo(record: &UndoRecord) -> Result<(), UndoError> {
+    let error = |why: String| UndoError { backend: record.backend.clone(), change: record.change.clone(), why };
+    match record.backend.as_str() {
+        BACKEND_PRIVATE => {
+            let private: PrivateRecord = serde_json::from_str(&record.change).map_err(|e| error(e.to_string()))?;
+            undo_private(&private).map_err(error)
+        }
+        BACKEND_WLROOTS => {
+            let output: OutputRecord = serde_json::from_str(&record.change).map_err(|e| error(e.to_string()))?;
+            crate::wlroots::undo_output(&output).map_err(error)
+        }
+        _ => Err(error("no such backend".to_owned())),
+    }
+}
+
+/// Ends a private desktop.
+pub fn undo_private(private: &PrivateRecord) -> Result<(), String> {
+    let ended = end_family(private.leader, &private.mark);
+    match std::fs::remove_dir_all(&private.runtime_dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            return Err(format!("{}: {e}", private.runtime_dir.display()));
+        }
+        _ => {}
+    }
+    ended.map_err(|left| format!("processes {left:?} did not end"))
+}
