@@ -342,6 +342,17 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_key_and_variable_and_its_example_parses() {
+        let doc = include_str!("../../../docs/config.md");
+        for word in KEYS.iter().chain(ENVIRONMENT).filter(|w| !["PUNKTFUNK_CONFIG", "PUNKTFUNK_LOG"].contains(w)) {
+            assert!(doc.contains(&format!("`{word}`")), "docs/config.md does not explain {word}");
+        }
+        for example in doc.split("```toml").skip(1) {
+            load(example.split("```").next().unwrap(), &ListenArgs::default()).unwrap();
+        }
+    }
+
+    #[test]
     fn misspelt_variables_are_noticed() {
         let names = ["PUNKTFUNK_PROT", "PUNKTFUNK_PORT", "HOME"].map(str::to_owned);
         let found = unknown_environment(names.into_iter());
