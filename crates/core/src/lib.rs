@@ -5,12 +5,28 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+extern crate alloc;
+
+pub mod close;
+pub mod control;
+pub mod datagram;
+pub mod framing;
+pub mod handshake;
+pub mod input;
+pub mod pairing;
+
+mod error;
 mod grants;
+mod hdr;
 mod identity;
 mod mode;
 mod time;
+mod wire;
 
+pub use close::CloseCode;
+pub use error::DecodeError;
 pub use grants::Grants;
+pub use hdr::HdrMeta;
 pub use identity::Fingerprint;
 pub use mode::{Codec, CodecSet, Mode};
 pub use time::Timestamp;
