@@ -10,6 +10,8 @@
 
 mod dial;
 mod server;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::io;

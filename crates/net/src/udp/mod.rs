@@ -14,6 +14,8 @@ mod recv;
 mod socket;
 #[allow(unsafe_code)]
 mod sys;
+#[cfg(test)]
+mod tests;
 
 pub use ports::{PortRange, PortRangeError};
 pub use punch::{PUNCH, is_punch};

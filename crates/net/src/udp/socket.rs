@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,6 +20,8 @@ pub struct DataSocket {
     offload: AtomicBool,
     /// The segment size set on the socket, 0 if none.
     segment: AtomicU16,
+    /// The receive timeout set on the socket, in ns.
+    recv_timeout_ns: AtomicU64,
 }
 
 /// What became of a run.
@@ -46,7 +48,12 @@ impl DataSocket {
             }
             match bind_socket(address) {
                 Ok(socket) => {
-                    return Ok(Self { socket, offload: AtomicBool::new(true), segment: AtomicU16::new(0) });
+                    return Ok(Self {
+                        socket,
+                        offload: AtomicBool::new(true),
+                        segment: AtomicU16::new(0),
+                        recv_timeout_ns: AtomicU64::new(0),
+                    });
                 }
                 Err(e) => last = e,
             }
@@ -104,7 +111,7 @@ impl DataSocket {
     }
 
     /// Sends `run`, which holds whole packets of `stride` bytes each, to the connected peer. Waits at most
-    /// [`SEND_PATIENCE`] in all for room in the kernel's buffer and drops the rest then.
+    /// 10 ms in all for room in the kernel's buffer and drops the rest then.
     ///
     /// # Errors
     /// Only for errors that no later send can survive (the socket is not connected or of no use).
@@ -178,6 +185,11 @@ impl DataSocket {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &UdpSocket {
+        &self.socket
+    }
+
     /// Whether runs still go out with segmentation offload.
     #[must_use]
     pub fn uses_offload(&self) -> bool {
@@ -243,7 +255,14 @@ impl DataSocket {
     }
 
     fn set_recv_timeout(&self, timeout: Duration) -> io::Result<()> {
-        self.socket.set_read_timeout(Some(timeout.max(Duration::from_micros(1))))
+        // Zero would mean "for ever".
+        let timeout = timeout.max(Duration::from_micros(1));
+        let ns = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        if self.recv_timeout_ns.load(Ordering::Relaxed) != ns {
+            self.socket.set_read_timeout(Some(timeout))?;
+            self.recv_timeout_ns.store(ns, Ordering::Relaxed);
+        }
+        Ok(())
     }
 }
 
@@ -301,7 +320,7 @@ fn offload_refused(error: &io::Error) -> bool {
 
 /// How long [`DataSocket::send`] waits for a full kernel buffer: longer than any pacing group, shorter than a frame
 /// interval at 60 Hz. A picture that late is better repaired than waited for.
-pub const SEND_PATIENCE: Duration = Duration::from_millis(10);
+const SEND_PATIENCE: Duration = Duration::from_millis(10);
 
 /// §5.10. Also what a browser of the network expects of interactive video (RFC 4594 broadcast video).
 const TOS_CS5: u32 = 0xa0;

@@ -28,6 +28,12 @@ pub(super) fn allow_fragmentation(fd: BorrowedFd<'_>, ipv6: bool) -> io::Result<
     }
 }
 
+/// Makes the kernel refuse segmentation offload on this socket, as some devices do.
+#[cfg(test)]
+pub(super) fn send_without_checksum(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_int(fd, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1)
+}
+
 /// One plain send on a connected socket. Never blocks.
 pub(super) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: `bytes` is a live slice of exactly that length, which the kernel only reads during the call.
@@ -119,7 +125,7 @@ fn gro_segment(header: &libc::msghdr) -> usize {
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(head) = message.as_ref() {
-            let whole = head.cmsg_len as usize >= libc::CMSG_LEN(mem::size_of::<libc::c_int>() as u32) as usize;
+            let whole = head.cmsg_len >= libc::CMSG_LEN(mem::size_of::<libc::c_int>() as u32) as usize;
             if head.cmsg_level == libc::SOL_UDP && head.cmsg_type == libc::UDP_GRO && whole {
                 let size = libc::CMSG_DATA(message).cast::<libc::c_int>().read_unaligned();
                 return usize::try_from(size).unwrap_or(0);
