@@ -1,0 +1,254 @@
+//! Prints the figures of whole paths. Nothing here is a test: it measures and prints.
+//!
+//! ```text
+//! cargo run --release -p punktfunk-e2e --example figures -- transport|goodput|memory|start|sessions|desktop|all
+//! ```
+//!
+//! Build the programs with the same profile first (`cargo build --release`). Times are wall times on whatever machine
+//! this is; quote them beside the bare loopback row and as ratios.
+
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+use punktfunk_e2e::{Host, Probe, ProbeOutcome, census};
+
+fn main() {
+    let what = std::env::args().nth(1).unwrap_or_else(|| "all".to_owned());
+    let all: &[(&str, fn())] = &[
+        ("ping", ping),
+        ("transport", transport),
+        ("goodput", goodput),
+        ("memory", memory),
+        ("start", start),
+        ("sessions", sessions),
+        ("desktop", desktop),
+    ];
+    let mut ran = false;
+    for (name, run) in all {
+        if what == "all" || what == *name {
+            println!("\n== {name}");
+            run();
+            ran = true;
+        }
+    }
+    if !ran {
+        eprintln!("figures: one of {}, or all", all.map_names());
+        std::process::exit(2);
+    }
+}
+
+trait Names {
+    fn map_names(&self) -> String;
+}
+
+impl Names for [(&str, fn())] {
+    fn map_names(&self) -> String {
+        self.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// CPU seconds a process has used so far.
+fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // Fields after the parenthesised name: state is the first, utime and stime are the 12th and 13th (proc(5)).
+    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let ticks: f64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<f64>().ok()).sum();
+    // The kernel reports in USER_HZ, which is 100 on every Linux that Rust runs on.
+    ticks / 100.0
+}
+
+fn stream(host: &Host, args: &[&str]) -> ProbeOutcome {
+    let outcome = Probe::new().stream(host.quic, args);
+    if outcome.code != 0 {
+        println!("the probe failed with {}: {}", outcome.code, outcome.stderr);
+        std::process::exit(1);
+    }
+    outcome
+}
+
+fn row(label: &str, o: &ProbeOutcome, seconds: f64, host_cpu: f64) {
+    let n =
+        |p: &str| o.report.as_ref().and_then(|r| r.pointer(p)).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
+    println!(
+        "{label:<28} {:>7.0} frames {:>4.0} lost  {:>8.1} Mbit/s  latency {:>7.0}/{:>7.0} µs  cpu host {:>5.1} % probe {:>5.1} %",
+        n("/frames_received"),
+        n("/frames_lost"),
+        n("/goodput_bps") / 1e6,
+        n("/latency_us/p50"),
+        n("/latency_us/p99"),
+        100.0 * host_cpu / seconds,
+        100.0 * n("/cpu_s/self") / seconds,
+    );
+}
+
+fn stages(o: &ProbeOutcome) {
+    for stage in ["capture", "convert", "encode", "packetize", "pace", "network", "receive", "decode"] {
+        let at = |q: &str| o.report.as_ref().and_then(|r| r.pointer(&format!("/stages_us/{stage}/{q}"))?.as_f64());
+        if let (Some(p50), Some(p99)) = (at("p50"), at("p99")) {
+            println!("    {stage:<10} p50 {p50:>8.0} µs   p99 {p99:>8.0} µs");
+        }
+    }
+}
+
+/// The bare loopback row that everything else is judged beside: 10 000 round trips of one 1472-byte datagram.
+fn ping() {
+    let a = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let b = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    a.connect(b.local_addr().expect("an address")).expect("loopback");
+    b.connect(a.local_addr().expect("an address")).expect("loopback");
+    let echo = std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        for _ in 0..10_000 {
+            let n = b.recv(&mut buffer).expect("loopback");
+            b.send(&buffer[..n]).expect("loopback");
+        }
+    });
+    let mut times: Vec<u128> = (0..10_000)
+        .map(|_| {
+            let begun = Instant::now();
+            let mut buffer = [0; 1472];
+            a.send(&buffer).expect("loopback");
+            a.recv(&mut buffer).expect("loopback");
+            begun.elapsed().as_nanos() / 2
+        })
+        .collect();
+    echo.join().expect("the echo thread ends");
+    times.sort_unstable();
+    println!("one way: p50 {:.1} µs  p99 {:.1} µs", times[5_000] as f64 / 1e3, times[9_900] as f64 / 1e3);
+}
+
+fn synthetic(extra: &[&str]) -> Host {
+    let mut args = vec!["punktfunk1-host", "--source", "synthetic", "--open"];
+    args.extend(extra);
+    Host::start(&args)
+}
+
+fn transport() {
+    let host = synthetic(&["--codec", "none", "--bitrate", "50000", "--fps", "120"]);
+    let before = cpu_seconds(host.pid());
+    let o = stream(&host, &["--mode", "1280x720@120", "--codec", "none", "--bitrate", "50000", "--seconds", "10"]);
+    row("120 fps, 50 Mbit/s", &o, 10.0, cpu_seconds(host.pid()) - before);
+    stages(&o);
+}
+
+fn goodput() {
+    for mbit in [250, 500, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 5000] {
+        let kbps = (mbit * 1000).to_string();
+        let host = synthetic(&["--codec", "none", "--bitrate", &kbps, "--fps", "120"]);
+        let before = cpu_seconds(host.pid());
+        let o = stream(&host, &["--mode", "1280x720@120", "--codec", "none", "--bitrate", &kbps, "--seconds", "5"]);
+        row(&format!("{mbit} Mbit/s asked"), &o, 5.0, cpu_seconds(host.pid()) - before);
+    }
+}
+
+fn memory() {
+    let host = synthetic(&["--codec", "none", "--bitrate", "20000"]);
+    println!("idle: {} KiB", census::resident_kib(host.pid()));
+    for _ in 0..3 {
+        let quic = host.quic.to_string();
+        let probe = Probe::new();
+        let mut running = probe
+            .command(&["stream", &quic, "--mode", "1280x720@60", "--codec", "none", "--seconds", "3"])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("the probe starts");
+        std::thread::sleep(Duration::from_secs(2));
+        println!("with one session: {} KiB", census::resident_kib(host.pid()));
+        running.wait().expect("the probe ends");
+    }
+}
+
+fn start() {
+    let begun = Instant::now();
+    let host = synthetic(&["--codec", "none"]);
+    println!("process to listening (as the harness sees it): {:.0} ms", begun.elapsed().as_secs_f64() * 1e3);
+    let o = stream(&host, &["--mode", "1280x720@60", "--codec", "none", "--seconds", "1", "--reconnect", "10"]);
+    println!("probe start to first access unit, synthetic: {:.0} ms", o.number("/first_frame_ms"));
+    println!("{}", o.stdout);
+}
+
+fn sessions() {
+    let host = synthetic(&["--codec", "none", "--bitrate", "20000", "--max-sessions", "16"]);
+    let before = cpu_seconds(host.pid());
+    let outcomes: Vec<ProbeOutcome> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..16)
+            .map(|_| {
+                scope.spawn(|| {
+                    stream(
+                        &host,
+                        &["--mode", "1280x720@60", "--codec", "none", "--bitrate", "20000", "--seconds", "10"],
+                    )
+                })
+            })
+            .collect();
+        running.into_iter().map(|r| r.join().expect("a probe")).collect()
+    });
+    let host_cpu = cpu_seconds(host.pid()) - before;
+    for (i, o) in outcomes.iter().enumerate() {
+        row(&format!("session {i}"), o, 10.0, host_cpu / 16.0);
+    }
+    println!("host: {:.1} % of a core in all, {} KiB", 10.0 * host_cpu, census::resident_kib(host.pid()));
+}
+
+fn desktop() {
+    // Scrolling: a terminal that prints without end. Still: a terminal that waits.
+    for (name, shell) in [
+        ("scrolling", "exec foot sh -c 'while :; do seq 1 200; sleep 0.016; done'"),
+        ("still", "exec foot sh -c 'echo still; sleep 1000'"),
+    ] {
+        for mode in ["1280x720@60", "1920x1080@60"] {
+            for encoder in ["x264", "openh264"] {
+                let host = Host::start(&[
+                    "punktfunk1-host",
+                    "--source",
+                    "virtual",
+                    "--open",
+                    "--desktop",
+                    "private",
+                    "--linger",
+                    "off",
+                    "--encoder",
+                    encoder,
+                    "--private-desktop-shell",
+                    shell,
+                ]);
+                let quic = host.quic.to_string();
+                let probe = Probe::new();
+                let running = probe
+                    .command(&[
+                        "stream",
+                        &quic,
+                        "--mode",
+                        mode,
+                        "--bitrate",
+                        "15000",
+                        "--seconds",
+                        "12",
+                        "--json",
+                        "report.json",
+                    ])
+                    .stdout(std::process::Stdio::null())
+                    .spawn()
+                    .expect("the probe starts");
+                std::thread::sleep(Duration::from_secs(3));
+                let compositor = host.processes().into_iter().find(|(_, c)| c.contains("sway "));
+                let sway = compositor.map_or(0, |(pid, _)| pid.cast_unsigned());
+                let (host_before, sway_before) = (cpu_seconds(host.pid()), cpu_seconds(sway));
+                std::thread::sleep(Duration::from_secs(8));
+                let (host_cpu, sway_cpu) = (cpu_seconds(host.pid()) - host_before, cpu_seconds(sway) - sway_before);
+                let _ = running.wait_with_output();
+                let report = std::fs::read_to_string(probe.dir().join("report.json")).unwrap_or_default();
+                let o = ProbeOutcome {
+                    code: 0,
+                    stdout: String::new(),
+                    stderr: String::new(),
+                    report: serde_json::from_str(&report).ok(),
+                };
+                row(&format!("{name} {mode} {encoder}"), &o, 8.0, host_cpu);
+                println!("    compositor {:.1} % of a core", 100.0 * sway_cpu / 8.0);
+                stages(&o);
+            }
+        }
+    }
+}
