@@ -7,13 +7,16 @@
 
 extern crate alloc;
 
+pub mod clock;
 pub mod close;
 pub mod control;
 pub mod datagram;
 pub mod framing;
 pub mod handshake;
 pub mod input;
+pub mod keys;
 pub mod pairing;
+pub mod recover;
 
 mod error;
 mod grants;
