@@ -82,16 +82,6 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Which code makes the recovery shards. Anything but 1 reads as [`Self::Gf8`].
-    FecScheme: u8 {
-        /// Cauchy Reed–Solomon over GF(2^8).
-        Gf8 = 0,
-        /// Leopard Reed–Solomon over GF(2^16).
-        Gf16 = 1,
-    }
-}
-
-wire_enum! {
     /// How surround channels lie in Opus streams (punktfunk1.md §4.7). Unknown numbers read as [`Self::Legacy`].
     AudioLayout: u8 {
         /// The mapping of the first releases.

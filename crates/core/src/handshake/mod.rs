@@ -22,10 +22,12 @@ pub use ext::{ExtensionBlock, ExtensionError, SettingsPreset};
 pub use hello::Hello;
 pub use kinds::{
     AUDIO_RATES_HZ, AudioChannels, AudioCodec, AudioLayout, BitDepth, ChromaFormat, Cipher, Colour, CompositorKind,
-    FecScheme, GamepadKind, VideoFit, choose_codec,
+    GamepadKind, VideoFit, choose_codec,
 };
 pub use start::Start;
 pub use welcome::Welcome;
+
+pub use crate::fec::FecScheme;
 
 /// The wire version in `abi_version` of `Hello` and `Welcome`: compared for equality, never raised.
 pub const WIRE_VERSION: u32 = 2;
