@@ -1,17 +1,94 @@
 //! Input injection means that desktops compose: wlr virtual pointer and virtual keyboard.
+//!
+//! ```text
+//! InputAction ─► WlrInjector ─┬─► pointer  (mapped to the stage's output)
+//!                             ├─► keys     (the desktop's layout; modifiers computed by xkbcommon)
+//!                             └─► text     (a keyboard of its own, whose keymap is rewritten for every new character)
+//! ```
+//!
+//! Nothing here waits for the compositor: requests are written to the socket, and what it says is read when it is there.
 
+mod keys;
 mod layout;
+mod link;
+mod pointer;
+mod text;
 
 use std::path::Path;
 
 pub use layout::KeyboardLayout;
-use punktfunk_media::{InjectError, Injector, reason};
+use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
 
-/// Opens an injector whose coordinates are the pixels of the output `output` of the compositor that listens at the
-/// Wayland socket `display`.
+use crate::keys::Keys;
+use crate::link::Link;
+use crate::pointer::Pointer;
+use crate::text::Text;
+
+/// Opens an injector whose coordinates are the pixels of the output `output` (its connector name) of the compositor
+/// that listens at the Wayland socket `display`. The keyboard has `layout`; one that XKB does not know is replaced by
+/// `us` with a warning.
 ///
 /// # Errors
-/// [`InjectError`] with `inject.unsupported` or `inject.lost`.
-pub fn open(_display: &Path, output: &str, _layout: &KeyboardLayout) -> Result<Box<dyn Injector>, InjectError> {
-    Err(InjectError { reason: &reason::INJECT_UNSUPPORTED, detail: output.to_owned(), fatal: true })
+/// [`InjectError`] with `inject.unsupported` when the compositor lacks the protocols, `inject.lost` when it or the
+/// output is gone.
+pub fn open(display: &Path, output: &str, layout: &KeyboardLayout) -> Result<Box<dyn Injector>, InjectError> {
+    let mut link = Link::open(display, output)?;
+    let keys = Keys::create(&link, layout)?;
+    let text = Text::create(&link)?;
+    let pointer = Pointer::create(&mut link)?;
+    // The compositor has made the devices when this returns, so that the first event cannot overtake them.
+    link.roundtrip()?;
+    Ok(Box::new(WlrInjector { pointer, keys, text, link }))
+}
+
+/// Plays input back through wlr protocols.
+struct WlrInjector {
+    // The devices are destroyed before the connection closes.
+    pointer: Pointer,
+    keys: Keys,
+    text: Text,
+    link: Link,
+}
+
+impl Injector for WlrInjector {
+    fn caps(&self) -> InjectorCaps {
+        InjectorCaps { text: true, touch: false, precise_scroll: true }
+    }
+
+    fn inject(&mut self, action: &InputAction) -> Result<(), InjectError> {
+        self.link.take_events()?;
+        if self.link.state.output_gone {
+            return Err(lost("the output was removed".to_owned()));
+        }
+        let time = self.link.time_ms();
+        match *action {
+            InputAction::Key { code, down } => self.keys.key(time, code, down),
+            InputAction::Text(character) => self.text.type_character(time, character)?,
+            InputAction::TouchDown { .. } | InputAction::TouchMove { .. } | InputAction::TouchUp { .. } => {
+                return Err(unsupported("wlroots compositors take no virtual touch".to_owned()));
+            }
+            _ => self.pointer.play(time, action, &mut self.link),
+        }
+        self.link.flush()
+    }
+}
+
+impl Drop for WlrInjector {
+    fn drop(&mut self) {
+        self.pointer.destroy();
+        self.keys.destroy();
+        self.text.destroy();
+        // Best effort: the connection closes right after, which says the same.
+        let _ = self.link.flush();
+    }
+}
+
+/// The compositor or the output is gone.
+fn lost(detail: String) -> InjectError {
+    InjectError { reason: &reason::INJECT_LOST, detail, fatal: true }
+}
+
+/// This action is not possible; the injector goes on.
+fn unsupported(detail: String) -> InjectError {
+    InjectError { reason: &reason::INJECT_UNSUPPORTED, detail, fatal: false }
 }
