@@ -19,6 +19,10 @@ pub trait EncoderFactory: Send + Sync {
     fn carries_any_codec(&self) -> bool {
         false
     }
+    /// The widest and the highest picture that it takes, in pixels. Larger modes are refused before a session starts.
+    fn max_size(&self) -> (u32, u32) {
+        (8192, 8192)
+    }
     /// Opens one. Blocking.
     ///
     /// # Errors

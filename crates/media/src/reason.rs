@@ -43,16 +43,26 @@ reasons! {
     DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
     DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";
     DESKTOP_ROOT = "desktop.root", "The compositor refuses to run as root.", "Start the host with --user punktfunk, or as an ordinary user.";
+    ENCODE_CODEC_LEFT_OUT = "encode.codec_left_out", "Every encoder of the preferred codec failed for this client before.", "Look at the log for each encoder's error; the codec is tried again after a restart.";
+    ENCODE_CODEC_OTHER = "encode.codec_other", "The client's preferred codec is not encoded here at this size.", "Nothing to do: another common codec is used.";
     ENCODE_FAILED = "encode.failed", "The video encoder failed while running.", "The host moves to the next encoder by itself; see the log for the cause.";
     ENCODE_FFMPEG_MISSING = "encode.ffmpeg_missing", "libavcodec is not installed.", "Install libavcodec59 (Debian 12) or a later version up to 62.";
     ENCODE_MODE_TOO_LARGE = "encode.mode_too_large", "No available encoder takes pictures of this size.", "Choose a smaller resolution.";
     ENCODE_NO_CODEC = "encode.no_common_codec", "The client decodes no codec that this host encodes.", "Enable H.264 in the client.";
     ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
+    ENCODE_PINNED_MISSING = "encode.pinned_missing", "The encoder that the operator pinned cannot serve this client.", "Choose another encoder, or --encoder auto.";
     HOST_PORT_TAKEN = "host.port_taken", "The port is used by another program.", "End the other host, or choose another port with --port.";
     HOST_ROOT = "host.root", "The host does not run as root, and could not become an unprivileged user.", "Make the user with `useradd --system --create-home punktfunk`, or name another with --user.";
     INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
+    INTERNAL_THREADS = "internal.threads", "The system gave the host no more threads.", "Raise the limit of tasks (TasksMax, ulimit -u), or end other sessions.";
+    LINK_LOST = "link.lost", "The video socket of this session broke.", "Reconnect; look at the network of the host.";
+    SESSION_BITRATE_CAPPED = "session.bitrate_capped", "The bitrate is limited by the operator or the protocol.", "Raise the host's bitrate cap.";
+    SESSION_BITRATE_RAISED = "session.bitrate_raised", "The bitrate was below the lowest useful one.", "Ask for 500 kbit/s or more.";
+    SESSION_MODE_INVALID = "session.mode_invalid", "This is no display mode: a side is shorter than 16 pixels, or the refresh rate is 0.", "Choose a resolution and a refresh rate.";
+    SESSION_MODE_ROUNDED = "session.mode_rounded", "Width and height must be even; they were rounded down.", "Choose an even resolution.";
+    SESSION_REFRESH_CAPPED = "session.refresh_capped", "The refresh rate is higher than this host serves.", "Choose a lower refresh rate.";
 }
 
 #[cfg(test)]

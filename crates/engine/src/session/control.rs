@@ -1,0 +1,250 @@
+//! Requests to a running session. Every mailbox is bounded by its shape: a newer request of a kind replaces or widens an
+//! older one that was not read yet, so that sending never blocks and nothing piles up.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use punktfunk_core::Grants;
+use punktfunk_core::input::InputEvent;
+use punktfunk_media::{Injector, Mode};
+
+use super::{Ending, Shared, StopReason};
+use crate::pipeline::InputQueue;
+use crate::queue::Signal;
+use crate::stats::SessionStats;
+
+/// A request to a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionCommand {
+    /// Switch to another mode. Answered by `ClientEvents::mode_changed`; of several in a row only the last may be
+    /// carried out.
+    SetMode(Mode),
+    /// The client needs a keyframe.
+    Keyframe,
+    /// The client lost these access units (wire indices, inclusive, wrapping).
+    Invalidate {
+        /// First lost one.
+        first: u32,
+        /// Last lost one.
+        last: u32,
+    },
+    /// The client's report of the last window.
+    LossReport {
+        /// Lost packets per million.
+        ppm: u32,
+    },
+    /// A new wire budget; 0 = the host decides. Answered by `ClientEvents::bitrate_changed`.
+    SetBitrate {
+        /// In kbit/s.
+        kbps: u32,
+    },
+    /// Run a speed test. Answered by `ClientEvents::probe_done`, or not at all if one ran less than 10 s ago.
+    Probe {
+        /// Target rate in kbit/s.
+        target_kbps: u32,
+        /// Length in ms.
+        duration_ms: u32,
+    },
+    /// What the client may do from now on. What it holds and may no longer hold is released.
+    SetGrants(Grants),
+}
+
+/// Steers a session from any thread. Cloning is cheap; nothing here blocks.
+#[derive(Clone)]
+pub struct SessionControl {
+    shared: Arc<Shared>,
+    mail: Arc<Mailboxes>,
+}
+
+impl SessionControl {
+    pub(super) const fn new(shared: Arc<Shared>, mail: Arc<Mailboxes>) -> Self {
+        Self { shared, mail }
+    }
+
+    /// Files a request.
+    pub fn command(&self, command: SessionCommand) {
+        let mail = &*self.mail;
+        match command {
+            SessionCommand::SetMode(mode) => mail.stage(|orders| orders.mode = Some(mode)),
+            SessionCommand::Keyframe => mail.encode(|orders| orders.keyframe = true),
+            SessionCommand::Invalidate { first, last } => mail.encode(|orders| orders.invalidate(first, last)),
+            SessionCommand::LossReport { ppm } => {
+                mail.encode(|orders| orders.loss_ppm = Some(ppm));
+                mail.send(|orders| orders.loss_ppm = Some(ppm));
+            }
+            SessionCommand::SetBitrate { kbps } => mail.encode(|orders| orders.kbps = Some(kbps)),
+            SessionCommand::Probe { target_kbps, duration_ms } => {
+                mail.send(|orders| orders.probe = Some((target_kbps, duration_ms)));
+            }
+            SessionCommand::SetGrants(grants) => mail.inject(|orders| orders.grants = Some(grants)),
+        }
+    }
+
+    /// Hands over an input event. Motion that waits is merged; keys and buttons are never dropped.
+    pub fn input(&self, event: InputEvent) {
+        self.mail.input.push(event, &self.shared.stats.counters);
+        self.mail.inject_signal.raise();
+    }
+
+    /// Asks the session to end. The first reason counts; later calls change nothing.
+    pub fn stop(&self, why: StopReason) {
+        self.shared.end(Ending::stopped(why));
+    }
+
+    /// Asks the session to end because of a failure outside of it.
+    pub fn fail(&self, ending: Ending) {
+        self.shared.end(ending);
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn stats(&self) -> SessionStats {
+        self.shared.stats.snapshot()
+    }
+
+    /// How it ended, once that is decided.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.shared.ending()
+    }
+}
+
+impl std::fmt::Debug for SessionControl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionControl").field("id", &self.shared.id).finish_non_exhaustive()
+    }
+}
+
+/// The mailboxes of a session's threads, and what wakes each of them.
+pub(crate) struct Mailboxes {
+    pub capture_signal: Arc<Signal>,
+    pub encode_signal: Arc<Signal>,
+    pub send_signal: Arc<Signal>,
+    pub inject_signal: Arc<Signal>,
+    stage: Mutex<StageOrders>,
+    encode: Mutex<EncodeOrders>,
+    send: Mutex<SendOrders>,
+    inject: Mutex<InjectOrders>,
+    pub input: InputQueue,
+}
+
+/// For the thread that owns the stage.
+#[derive(Debug, Default)]
+pub(crate) struct StageOrders {
+    pub mode: Option<Mode>,
+    /// The inject thread wants an injector.
+    pub injector_wanted: bool,
+}
+
+/// For the encode thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EncodeOrders {
+    /// The client asked for a keyframe.
+    pub keyframe: bool,
+    /// The send thread lost an access unit.
+    pub lost: bool,
+    pub invalidate: Option<(u32, u32)>,
+    pub loss_ppm: Option<u32>,
+    pub kbps: Option<u32>,
+}
+
+impl EncodeOrders {
+    /// Widens a waiting range so that it covers both. Indices wrap: the nearer order of the ends is taken.
+    fn invalidate(&mut self, first: u32, last: u32) {
+        let earlier = |a: u32, b: u32| if (a.wrapping_sub(b) as i32) < 0 { a } else { b };
+        let later = |a: u32, b: u32| if (a.wrapping_sub(b) as i32) > 0 { a } else { b };
+        self.invalidate = Some(match self.invalidate {
+            Some((f, l)) => (earlier(f, first), later(l, last)),
+            None => (first, last),
+        });
+    }
+}
+
+/// For the send thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SendOrders {
+    pub probe: Option<(u32, u32)>,
+    pub loss_ppm: Option<u32>,
+}
+
+/// For the inject thread.
+#[derive(Default)]
+pub(crate) struct InjectOrders {
+    pub grants: Option<Grants>,
+    /// Made by the thread that owns the stage; `Some(None)` = there is none to be had.
+    pub injector: Option<Option<Box<dyn Injector>>>,
+}
+
+impl Mailboxes {
+    pub fn new() -> Self {
+        let signal = Arc::<Signal>::default;
+        Self {
+            capture_signal: signal(),
+            encode_signal: signal(),
+            send_signal: signal(),
+            inject_signal: signal(),
+            stage: Mutex::default(),
+            encode: Mutex::default(),
+            send: Mutex::default(),
+            inject: Mutex::default(),
+            input: InputQueue::new(),
+        }
+    }
+
+    pub fn signals(&self) -> [Arc<Signal>; 4] {
+        [&self.capture_signal, &self.encode_signal, &self.send_signal, &self.inject_signal].map(Arc::clone)
+    }
+
+    pub fn stage(&self, file: impl FnOnce(&mut StageOrders)) {
+        file(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner));
+        self.capture_signal.raise();
+    }
+
+    pub fn encode(&self, file: impl FnOnce(&mut EncodeOrders)) {
+        file(&mut self.encode.lock().unwrap_or_else(PoisonError::into_inner));
+        self.encode_signal.raise();
+    }
+
+    pub fn send(&self, file: impl FnOnce(&mut SendOrders)) {
+        file(&mut self.send.lock().unwrap_or_else(PoisonError::into_inner));
+        self.send_signal.raise();
+    }
+
+    pub fn inject(&self, file: impl FnOnce(&mut InjectOrders)) {
+        file(&mut self.inject.lock().unwrap_or_else(PoisonError::into_inner));
+        self.inject_signal.raise();
+    }
+
+    pub fn take_stage(&self) -> StageOrders {
+        std::mem::take(&mut *self.stage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn take_encode(&self) -> EncodeOrders {
+        std::mem::take(&mut *self.encode.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn take_send(&self) -> SendOrders {
+        std::mem::take(&mut *self.send.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn take_inject(&self) -> InjectOrders {
+        std::mem::take(&mut *self.inject.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_invalidations_widen_also_across_the_wrap() {
+        let mut orders = EncodeOrders::default();
+        orders.invalidate(10, 12);
+        orders.invalidate(5, 6);
+        assert_eq!(orders.invalidate, Some((5, 12)));
+        let mut orders = EncodeOrders::default();
+        orders.invalidate(u32::MAX, 1);
+        orders.invalidate(3, 4);
+        orders.invalidate(u32::MAX - 3, u32::MAX - 2);
+        assert_eq!(orders.invalidate, Some((u32::MAX - 3, 4)));
+    }
+}

@@ -1,0 +1,215 @@
+//! One running session: its threads, its handle, its end.
+//!
+//! ```text
+//! Session::start ─► held ──(all threads there)──► running ──(stop | failure | panic: the first one counts)──► stopping ─► join
+//! ```
+//!
+//! Four threads: `capture-N` (which owns the stage), `encode-N`, `send-N` and `inject-N`. They start held: only when all
+//! exist does any of them run. Whatever ends the session, every thread leaves its loop, held input is released, and
+//! [`SessionHandle::join`] hands the stage back if it still lives.
+
+mod control;
+mod ending;
+mod guard;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use punktfunk_core::Grants;
+use punktfunk_media::{EncoderFactory, Reason, Stage, reason};
+
+pub(crate) use control::{EncodeOrders, Mailboxes};
+pub use control::{SessionCommand, SessionControl};
+pub use ending::{Ending, SessionEnd, StopReason};
+pub(crate) use ending::{Shared, panic_text};
+use guard::{Gate, StageSlot, spawn};
+
+use crate::clock::SessionClock;
+use crate::link::ClientLink;
+use crate::pipeline::{CaptureLoop, EncodeLoop, InjectLoop, Pipes, SendLoop};
+use crate::plan::SessionPlan;
+use crate::stats::SessionStats;
+
+/// Everything a session needs.
+pub struct SessionParams {
+    /// Number of the session, for thread names and the log.
+    pub id: u64,
+    /// What it does.
+    pub plan: SessionPlan,
+    /// The output, open at the plan's mode.
+    pub stage: Box<dyn Stage>,
+    /// The host's encoders; the plan's names choose among them.
+    pub encoders: Vec<Arc<dyn EncoderFactory>>,
+    /// The way to the client.
+    pub link: ClientLink,
+    /// Stamps everything.
+    pub clock: SessionClock,
+    /// End after so many frames were sent; 0 = never.
+    pub frames: u32,
+    /// What the client may do.
+    pub grants: Grants,
+    /// Called first on every thread: name and role, for scheduling class and timer slack.
+    pub on_thread_start: Option<ThreadHook>,
+}
+
+/// Called on a session thread before it does anything.
+pub type ThreadHook = Arc<dyn Fn(ThreadRole) + Send + Sync>;
+
+/// What a session thread does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ThreadRole {
+    /// Owns the stage, takes pictures.
+    Capture,
+    /// Makes access units.
+    Encode,
+    /// Sends packets, paced.
+    Send,
+    /// Plays input back.
+    Inject,
+}
+
+impl ThreadRole {
+    /// The thread's name without the session number.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Capture => "capture",
+            Self::Encode => "encode",
+            Self::Send => "send",
+            Self::Inject => "inject",
+        }
+    }
+}
+
+/// A session that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct StartError {
+    /// Stable reason.
+    pub reason: &'static Reason,
+    /// What happened, for the log.
+    pub detail: String,
+    /// The stage, untouched.
+    pub stage: StageBox,
+}
+
+/// A stage on its way back, with a `Debug` that says little.
+pub struct StageBox(pub Option<Box<dyn Stage>>);
+
+impl std::fmt::Debug for StageBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Stage" } else { "no stage" })
+    }
+}
+
+/// Starts sessions.
+#[derive(Debug)]
+pub struct Session;
+
+impl Session {
+    /// Starts the threads of a session. Does not wait for the first frame; failures from here on reach
+    /// [`crate::link::ClientEvents::ended`].
+    ///
+    /// # Errors
+    /// [`StartError`] with the stage, if the system gives no more threads.
+    pub fn start(params: SessionParams) -> Result<SessionHandle, StartError> {
+        let SessionParams { id, plan, stage, encoders, link, clock, frames, grants, on_thread_start } = params;
+        let ladder: Vec<_> = plan
+            .encoders
+            .iter()
+            .filter_map(|name| encoders.iter().find(|e| e.name() == *name))
+            .map(Arc::clone)
+            .collect();
+        let ClientLink { packetizer, sink, events, shard_payload, audio_bps } = link;
+        let mail = Arc::new(Mailboxes::new());
+        let shared = Arc::new(Shared::new(id, clock, events, mail.signals()));
+        let pipes = Arc::new(Pipes::new(&mail));
+        let gate = Arc::new(Gate::default());
+        let stage_slot = Arc::new(StageSlot::new(stage));
+
+        let encode = EncodeLoop::new(&shared, &mail, &pipes, &plan, ladder, frames, shard_payload, audio_bps);
+        let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
+        let capture = CaptureLoop::new(&shared, &mail, &pipes);
+        let inject = InjectLoop::new(&shared, &mail, grants);
+
+        let start = |role, body| spawn(role, &shared, &gate, on_thread_start.clone(), body);
+        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(4);
+        // In the order in which they are joined: what takes from others first.
+        let bodies: [(ThreadRole, Box<dyn FnOnce() + Send>); 4] = [
+            (ThreadRole::Inject, Box::new(move || inject.run())),
+            (ThreadRole::Send, Box::new(move || send.run())),
+            (ThreadRole::Encode, Box::new(move || encode.run())),
+            (ThreadRole::Capture, {
+                let slot = Arc::clone(&stage_slot);
+                Box::new(move || slot.lend(|stage| capture.run(stage)))
+            }),
+        ];
+        for (role, body) in bodies {
+            match start(role, body) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    gate.open(false);
+                    threads.into_iter().for_each(|t| drop(t.join()));
+                    let detail = format!("thread {}-{id}: {error}", role.name());
+                    let stage = StageBox(stage_slot.take());
+                    return Err(StartError { reason: &reason::INTERNAL_THREADS, detail, stage });
+                }
+            }
+        }
+        gate.open(true);
+        Ok(SessionHandle { control: SessionControl::new(shared, mail), threads, stage: stage_slot })
+    }
+}
+
+/// The owner's handle. Dropping it stops the session and waits for its threads.
+#[derive(Debug)]
+pub struct SessionHandle {
+    control: SessionControl,
+    threads: Vec<JoinHandle<()>>,
+    stage: Arc<StageSlot>,
+}
+
+impl SessionHandle {
+    /// The part that may be cloned and shared.
+    #[must_use]
+    pub fn control(&self) -> SessionControl {
+        self.control.clone()
+    }
+
+    /// Asks the session to end. See [`SessionControl::stop`].
+    pub fn stop(&self, why: StopReason) {
+        self.control.stop(why);
+    }
+
+    /// The figures so far.
+    #[must_use]
+    pub fn stats(&self) -> SessionStats {
+        self.control.stats()
+    }
+
+    /// Waits until every thread has ended. Blocking: for a stopped session about as long as the capturer takes to
+    /// return from its wait (25 ms); for a running one until it ends.
+    #[must_use]
+    pub fn join(mut self) -> SessionEnd {
+        self.join_threads();
+        let ending = self.control.ending().unwrap_or_else(Ending::unexplained);
+        let stage = self.stage.take().and_then(|mut stage| stage.is_alive().then_some(stage));
+        SessionEnd { cause: ending.cause, reason: ending.reason, detail: ending.detail, stage, stats: self.stats() }
+    }
+
+    fn join_threads(&mut self) {
+        for thread in self.threads.drain(..) {
+            // Panics were caught and reported by the guard inside.
+            drop(thread.join());
+        }
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.control.stop(StopReason::HandleDropped);
+            self.join_threads();
+        }
+    }
+}
