@@ -64,9 +64,9 @@ pub struct Welcome {
     pub expires_in_secs: u32,
     /// Audio plane.
     pub audio_codec: AudioCodec,
-    /// Sample rate of the PCM plane in Hz. Without PCM it is only on the wire when a later field is.
+    /// Sample rate of the PCM plane in Hz; 48 000 for Opus, whatever was set.
     pub audio_rate_hz: u32,
-    /// Sample size of the PCM plane: 16 or 24.
+    /// Sample size of the PCM plane: 16 or 24; 16 for Opus, whatever was set.
     pub audio_bits: u8,
     /// PCM frame duration in µs, at least 1000; 0 for Opus.
     pub audio_frame_us: u16,
@@ -182,9 +182,8 @@ impl Welcome {
         self.grants = Grants(r.u32()?);
         self.expires_in_secs = r.u32()?;
         self.audio_codec = AudioCodec::from_wire(r.u8()?).unwrap_or_default();
-        self.audio_rate_hz = r.u32().map(supported_rate)?;
-        self.audio_bits = if r.u8()? == 24 { 24 } else { 16 };
-        self.audio_frame_us = r.u16().map(frame_us)?;
+        let format = (r.u32()?, r.u8()?, r.u16()?);
+        (self.audio_rate_hz, self.audio_bits, self.audio_frame_us) = pcm_format(self.audio_codec, format);
         self.host_caps2 = HostCaps2(r.u8()?);
         self.audio_layout = AudioLayout::from_wire(r.u8()?).unwrap_or_default();
         Ok(())
@@ -238,8 +237,9 @@ impl Welcome {
         field(out, self.mgmt_port == 0);
         out.put_u32(self.grants.0).put_u32(self.expires_in_secs);
         field(out, self.grants == Grants::ALL && self.expires_in_secs == 0);
-        out.put_u8(self.audio_codec.wire()).put_u32(supported_rate(self.audio_rate_hz));
-        out.put_u8(if self.audio_bits == 24 { 24 } else { 16 }).put_u16(frame_us(self.audio_frame_us));
+        let format = (self.audio_rate_hz, self.audio_bits, self.audio_frame_us);
+        let (rate_hz, bits, frame_us) = pcm_format(self.audio_codec, format);
+        out.put_u8(self.audio_codec.wire()).put_u32(rate_hz).put_u8(bits).put_u16(frame_us);
         field(out, self.audio_codec == AudioCodec::Opus);
         out.put_u8(self.host_caps2.0);
         field(out, self.host_caps2.is_empty());
@@ -253,14 +253,14 @@ impl Welcome {
     }
 }
 
-/// Unsupported rates, 0 among them, read as 48 000.
-fn supported_rate(hz: u32) -> u32 {
-    if AUDIO_RATES_HZ.contains(&hz) { hz } else { 48_000 }
-}
-
-/// Frame durations under a millisecond read as one; 0 is Opus.
-const fn frame_us(us: u16) -> u16 {
-    if us != 0 && us < 1000 { 1000 } else { us }
+/// Rate, sample size and frame duration as they can be: Opus has one form; PCM falls back to 48 000 Hz and 16 bits, and
+/// its frames last a millisecond at least.
+fn pcm_format(codec: AudioCodec, (rate_hz, bits, frame_us): (u32, u8, u16)) -> (u32, u8, u16) {
+    if codec == AudioCodec::Opus {
+        return (48_000, 16, 0);
+    }
+    let rate_hz = if AUDIO_RATES_HZ.contains(&rate_hz) { rate_hz } else { 48_000 };
+    (rate_hz, if bits == 24 { 24 } else { 16 }, if frame_us == 0 { 0 } else { frame_us.max(1000) })
 }
 
 impl fmt::Debug for Welcome {
