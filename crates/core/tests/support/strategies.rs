@@ -108,7 +108,8 @@ pub fn hello() -> impl Strategy<Value = Hello> {
 }
 
 pub fn welcome() -> impl Strategy<Value = Welcome> {
-    let head = (any::<u32>(), any::<u16>(), mode(), of(FecScheme::ALL), any::<u8>(), any::<[u16; 2]>());
+    let head =
+        (any::<u32>(), any::<u16>(), mode(), of(&[FecScheme::Gf8, FecScheme::Gf16]), any::<u8>(), any::<[u16; 2]>());
     let keys = (any::<bool>(), any::<[u8; 16]>(), any::<[u8; 4]>(), option::of(any::<[u8; 32]>()), any::<u32>());
     let picture = (of(BitDepth::ALL), any::<[u8; 3]>(), any::<bool>(), of(ChromaFormat::ALL), of(&Codec::ALL));
     let resolved = (of(CompositorKind::ALL), of(GamepadKind::ALL), any::<u32>(), of(AudioChannels::ALL), any::<u8>());
