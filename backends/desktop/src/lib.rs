@@ -12,11 +12,13 @@
 mod detect;
 mod ipc;
 mod keyboard;
+mod output;
 mod private;
 mod probe;
 mod process;
 mod record;
 pub mod scene;
+mod stage;
 mod wlroots;
 
 pub use detect::{Candidate, DesktopChoice, DetectConfig, Environment, detect};
@@ -25,3 +27,6 @@ pub use probe::{ProbeReport, probe};
 pub use punktfunk_inject::KeyboardLayout;
 pub use record::{BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
 pub use wlroots::{SessionSockets, WlrootsDesktop};
+
+/// `DesktopInfo::wire_id` of everything wlroots.
+const WIRE_ID_WLROOTS: u8 = 2;

@@ -1,6 +1,7 @@
 //! What the journal keeps about desktops, and how it is undone by somebody who did not make it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use punktfunk_media::UndoRecord;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,16 @@ pub struct OutputRecord {
     pub output: Option<String>,
     /// The outputs that were there before.
     pub before: Vec<String>,
+}
+
+/// A record in the journal's form, without a lease: whoever keeps it longer sets that.
+pub fn undo_record(backend: &str, change: &impl Serialize) -> UndoRecord {
+    UndoRecord {
+        backend: backend.to_owned(),
+        change: serde_json::to_string(change).expect("records hold texts and numbers only"),
+        keep_for: Duration::ZERO,
+        lease_until_ms: None,
+    }
 }
 
 /// A record could not be undone.

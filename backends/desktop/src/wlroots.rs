@@ -1,12 +1,28 @@
-//! A running sway session.
+//! A running sway session: an output for every client, beside the person's own.
+//!
+//! ```text
+//! open:  record ─► create_output (or re-enable a disabled one, sway < 1.8) ─► mode, place, focus ─► stage
+//! drop:  unplug, or disable where sway cannot unplug ─► record removed
+//! ```
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Desktop, DesktopInfo, Journal, OpenError, Stage, StageRequest, reason};
+use punktfunk_media::{
+    Desktop, DesktopInfo, Journal, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason,
+};
 
 use crate::detect::Environment;
+use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
+use crate::keyboard;
+use crate::output::{self, ModeError};
+use crate::process::ProcessId;
+use crate::record::{BACKEND_WLROOTS, OutputRecord};
+use crate::stage::{Backing, SwayStage};
 
 /// Where a running sway listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +34,144 @@ pub struct SessionSockets {
 }
 
 impl SessionSockets {
-    /// Every running session that the environment leads to, each with the reason, best first.
+    /// Every running session that the environment leads to, each with the reason, best first: `SWAYSOCK`, then the
+    /// sockets in `XDG_RUNTIME_DIR`.
     #[must_use]
-    pub fn find(_environment: &Environment) -> Vec<(Self, String)> {
-        Vec::new()
+    pub fn find(environment: &Environment) -> Vec<(Self, String)> {
+        let runtime_dir = environment.runtime_dir();
+        let mut ipc_paths: Vec<(PathBuf, String)> = Vec::new();
+        if let Some(path) = environment.get("SWAYSOCK") {
+            ipc_paths.push((path.into(), "SWAYSOCK in the environment".to_owned()));
+        }
+        for path in runtime_dir.iter().flat_map(|dir| sockets_in(dir, "sway-ipc.")) {
+            if ipc_paths.iter().all(|(known, _)| *known != path) {
+                let why = format!("IPC socket {}", path.display());
+                ipc_paths.push((path, why));
+            }
+        }
+        let named = environment.get("WAYLAND_DISPLAY").map(|name| match &runtime_dir {
+            Some(dir) => dir.join(name),
+            None => PathBuf::from(name),
+        });
+        ipc_paths
+            .into_iter()
+            .filter_map(|(ipc, why)| {
+                let display = Self::display_of(&ipc, named.as_deref(), runtime_dir.as_deref())?;
+                Some((Self { ipc, display }, why))
+            })
+            .collect()
     }
+
+    /// The sockets of the sway whose IPC socket is `ipc`, with its Wayland socket beside it.
+    pub fn beside(ipc: &Path) -> Option<Self> {
+        let display = Self::display_of(ipc, None, ipc.parent())?;
+        Some(Self { ipc: ipc.to_owned(), display })
+    }
+
+    /// The Wayland socket that the same process listens at. Where the system does not tell, the named one.
+    fn display_of(ipc: &Path, named: Option<&Path>, runtime_dir: Option<&Path>) -> Option<PathBuf> {
+        let listener = |path: &Path| UnixStream::connect(path).and_then(peer_pid).ok();
+        let sway = listener(ipc)?;
+        let beside = [ipc.parent(), runtime_dir].into_iter().flatten().flat_map(|dir| sockets_in(dir, "wayland-"));
+        named
+            .map(Path::to_owned)
+            .into_iter()
+            .chain(beside)
+            .find(|path| listener(path) == Some(sway))
+            .or_else(|| named.filter(|path| listener(path).is_some()).map(Path::to_owned))
+    }
+}
+
+fn sockets_in(dir: &Path, prefix: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let mut paths: Vec<_> = entries
+        .flatten()
+        .filter(|e| e.file_name().to_str().is_some_and(|n| n.starts_with(prefix) && !n.ends_with(".lock")))
+        .map(|e| e.path())
+        .collect();
+    paths.sort_unstable();
+    paths
 }
 
 /// A running sway session, shared by all clients.
 #[derive(Debug)]
 pub struct WlrootsDesktop {
+    sockets: SessionSockets,
+    sway: ProcessId,
+    version: Version,
     info: DesktopInfo,
+    environment: Environment,
+    configured: Option<KeyboardLayout>,
+    /// Outputs that stages of this host use now. Held while one is made, so that two stages never claim the same.
+    in_use: Arc<Mutex<Vec<String>>>,
 }
 
 impl WlrootsDesktop {
-    /// Looks at the session behind `sockets`.
+    /// Looks at the session behind `sockets`. `configured` is the keyboard layout of the configuration file.
     ///
     /// # Errors
     /// [`OpenError`] when it does not answer or lacks a protocol that a stage needs.
     pub fn connect(
         sockets: SessionSockets,
-        _environment: Environment,
-        _configured: Option<KeyboardLayout>,
+        environment: Environment,
+        configured: Option<KeyboardLayout>,
     ) -> Result<Self, OpenError> {
-        Err(OpenError { reason: &reason::DESKTOP_OPEN_FAILED, detail: sockets.ipc.display().to_string() })
+        let mut ipc = SwayIpc::connect(&sockets.ipc).map_err(open_failed)?;
+        let version = ipc.version().map_err(open_failed)?;
+        let sway = ipc.peer_pid().map_err(open_failed)?;
+        let sway = ProcessId::of(sway).ok_or_else(|| open_failed("the session's sway cannot be seen"))?;
+        let protocols = punktfunk_capture::globals(&sockets.display)
+            .map_err(|e| OpenError { reason: e.reason, detail: e.detail })?;
+        if !["ext_image_copy_capture_manager_v1 ", "zwlr_screencopy_manager_v1 3"]
+            .iter()
+            .any(|wanted| protocols.iter().any(|p| p.starts_with(wanted)))
+        {
+            let detail = format!("{} offers neither", sockets.display.display());
+            return Err(OpenError { reason: &reason::CAPTURE_UNSUPPORTED, detail });
+        }
+        let info = DesktopInfo {
+            name: "sway".to_owned(),
+            version: format!("sway {}", version.human_readable),
+            protocols,
+            wire_id: crate::WIRE_ID_WLROOTS,
+            private: false,
+        };
+        Ok(Self { sockets, sway, version, info, environment, configured, in_use: Arc::default() })
+    }
+
+    /// Makes an output, or takes a disabled one where sway could not remove it earlier. Returns its name.
+    fn claim(&self, ipc: &mut SwayIpc, guard: &UndoGuard, before: &[Output]) -> Result<String, OpenError> {
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let reusable = (self.version.major, self.version.minor) < CAN_UNPLUG;
+        let old = before
+            .iter()
+            .find(|o| reusable && !o.active && o.name.starts_with(HEADLESS) && !in_use.contains(&o.name));
+        let name = match old {
+            Some(output) => output.name.clone(),
+            None => {
+                let known: Vec<_> = ipc.outputs().map_err(open_failed)?.into_iter().map(|o| o.name).collect();
+                ipc.command("create_output").map_err(open_failed)?;
+                let now = ipc.outputs().map_err(open_failed)?;
+                let new = now.into_iter().map(|o| o.name).find(|n| n.starts_with(HEADLESS) && !known.contains(n));
+                new.ok_or_else(|| open_failed("create_output made no output"))?
+            }
+        };
+        guard.update(self.record(before, Some(name.clone()))).map_err(open_failed)?;
+        in_use.push(name.clone());
+        Ok(name)
+    }
+
+    fn output_record(&self, before: &[Output], output: Option<String>) -> OutputRecord {
+        OutputRecord {
+            ipc: self.sockets.ipc.clone(),
+            sway: Some(self.sway),
+            output,
+            before: before.iter().map(|o| o.name.clone()).collect(),
+        }
+    }
+
+    fn record(&self, before: &[Output], output: Option<String>) -> UndoRecord {
+        crate::record::undo_record(BACKEND_WLROOTS, &self.output_record(before, output))
     }
 }
 
@@ -50,12 +180,104 @@ impl Desktop for WlrootsDesktop {
         self.info.clone()
     }
 
-    fn open(&self, request: &StageRequest, _journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {
-        Err(OpenError { reason: &reason::DESKTOP_OPEN_FAILED, detail: request.name.clone() })
+    fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {
+        output::check(request.mode).map_err(|e| ModeError::Refused(e).into_open_error())?;
+        let mut ipc = SwayIpc::connect(&self.sockets.ipc).map_err(open_failed)?;
+        let before = ipc.outputs().map_err(open_failed)?;
+        let guard = Arc::clone(journal).record(self.record(&before, None)).map_err(open_failed)?;
+        let name = self.claim(&mut ipc, &guard, &before)?;
+        // From here on dropping it undoes everything.
+        let backing = OutputBacking {
+            record: self.output_record(&before, Some(name.clone())),
+            in_use: Arc::clone(&self.in_use),
+            guard: Some(guard),
+        };
+        // To the right of everything, so that nothing of the person's own is moved.
+        let right = before.iter().filter(|o| o.active).map(|o| o.rect.x + o.rect.width).max().unwrap_or(0);
+        let extra = format!("enable position {right} 0 scale 1 transform normal");
+        output::set_mode(&mut ipc, &name, request.mode, &extra).map_err(ModeError::into_open_error)?;
+        ipc.command(&format!("focus output {name}")).map_err(open_failed)?;
+        let inputs = ipc.inputs().map_err(open_failed)?;
+        let layout = keyboard::find(&inputs, &self.environment, self.configured.as_ref());
+        Ok(Box::new(SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing))))
     }
 }
 
-/// Removes an output that a host made, if that very sway still runs.
-pub fn undo_output(_record: &crate::record::OutputRecord) -> Result<(), String> {
+/// An output that we made in somebody's session.
+struct OutputBacking {
+    record: OutputRecord,
+    in_use: Arc<Mutex<Vec<String>>>,
+    guard: Option<UndoGuard>,
+}
+
+impl Backing for OutputBacking {
+    fn is_alive(&mut self) -> bool {
+        let sway = self.record.sway.is_some_and(ProcessId::is_alive);
+        sway && SwayIpc::connect(&self.record.ipc).and_then(|mut ipc| ipc.outputs()).is_ok_and(|outputs| {
+            outputs.iter().any(|o| o.active && Some(&o.name) == self.record.output.as_ref())
+        })
+    }
+}
+
+impl Drop for OutputBacking {
+    fn drop(&mut self) {
+        match undo_output(&self.record) {
+            Ok(()) => drop(self.guard.take()),
+            Err(why) => {
+                tracing::warn!(output = self.record.output, why, "the output could not be removed; the journal keeps it");
+                std::mem::forget(self.guard.take());
+            }
+        }
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        in_use.retain(|name| Some(name) != self.record.output.as_ref());
+    }
+}
+
+/// Removes an output that a host made, if that very sway still runs; where sway cannot remove outputs, it is disabled.
+pub fn undo_output(record: &OutputRecord) -> Result<(), String> {
+    let Ok(mut ipc) = SwayIpc::connect(&record.ipc) else {
+        // Nobody listens: the session is gone, and its outputs with it.
+        return Ok(());
+    };
+    let listening = ipc.peer_pid().ok().and_then(ProcessId::of);
+    if record.sway.is_some() && listening != record.sway {
+        return Ok(());
+    }
+    let outputs = ipc.outputs().map_err(|e| e.to_string())?;
+    let ours = |o: &&Output| match &record.output {
+        Some(name) => o.name == *name,
+        // Died between "about to make one" and "made it": what came since is it.
+        None => o.name.starts_with(HEADLESS) && !record.before.contains(&o.name),
+    };
+    for output in outputs.iter().filter(ours) {
+        match ipc.command(&format!("output {} unplug", output.name)) {
+            Ok(()) => {}
+            Err(IpcError::Refused { .. }) => {
+                ipc.command(&format!("output {} disable", output.name)).map_err(|e| e.to_string())?;
+                wait_inactive(&mut ipc, &output.name)?;
+            }
+            Err(e) => return Err(e.to_string()),
+        }
+    }
     Ok(())
 }
+
+fn wait_inactive(ipc: &mut SwayIpc, name: &str) -> Result<(), String> {
+    for _ in 0..100 {
+        let outputs = ipc.outputs().map_err(|e| e.to_string())?;
+        if outputs.iter().all(|o| o.name != name || !o.active) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(3));
+    }
+    Err(format!("{name} stays active"))
+}
+
+fn open_failed(detail: impl ToString) -> OpenError {
+    OpenError { reason: &reason::DESKTOP_OPEN_FAILED, detail: detail.to_string() }
+}
+
+/// How sway names outputs that it makes.
+const HEADLESS: &str = "HEADLESS-";
+/// The first version that knows `output … unplug`.
+const CAN_UNPLUG: (u32, u32) = (1, 8);

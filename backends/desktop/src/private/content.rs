@@ -1,0 +1,121 @@
+//! The files of a private desktop, and the programs on it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use punktfunk_media::Mode;
+
+use super::config::PrivateContent;
+use crate::detect::Environment;
+
+/// The script that becomes sway.
+pub const START_SCRIPT: &str = "start.sh";
+
+/// Every file that must be in the runtime folder before sway starts: name and text.
+pub fn files(content: &PrivateContent, mode: Mode) -> [(&'static str, String); 3] {
+    [(START_SCRIPT, START.to_owned()), ("sway.conf", sway_config(content, mode)), ("foot.ini", FOOT.to_owned())]
+}
+
+/// The shell scripts that bring the programs up: name and text. Scripts, since sway's own quoting of commands differs
+/// between versions.
+pub fn programs(content: &PrivateContent, environment: &Environment, name: &str) -> Vec<(&'static str, String)> {
+    match content {
+        PrivateContent::Empty => Vec::new(),
+        PrivateContent::Shell(command) => vec![("shell.sh", format!("{command}\n"))],
+        PrivateContent::BuiltIn { scene } => scene
+            .iter()
+            .map(|words| ("scene.sh", format!("exec {}\n", quote_all(words))))
+            .chain([("terminal.sh", terminal(environment, name))])
+            .collect(),
+    }
+}
+
+fn sway_config(content: &PrivateContent, mode: Mode) -> String {
+    let Mode { width, height, refresh_hz } = mode;
+    // The built-in scene draws its own background.
+    let background = match content {
+        PrivateContent::BuiltIn { scene: Some(_) } => "",
+        _ => "output * bg #16222e solid_color\n",
+    };
+    format!(
+        "# Made by punktfunk for one private desktop; gone with it.\n\
+         xwayland disable\n\
+         output * mode --custom {width}x{height}@{refresh_hz}Hz scale 1\n\
+         {background}\
+         default_border pixel 1\n\
+         client.focused #4fb3bf #4fb3bf #ffffff #4fb3bf #4fb3bf\n\
+         client.unfocused #2a3a4a #2a3a4a #8899aa #2a3a4a #2a3a4a\n\
+         gaps inner 20\n\
+         focus_on_window_activation focus\n\
+         bindsym Mod4+Return exec foot --config=$XDG_RUNTIME_DIR/foot.ini\n\
+         bindsym Mod4+Shift+q kill\n\
+         bindsym Mod4+f fullscreen\n\
+         bindsym Mod4+Left focus left\n\
+         bindsym Mod4+Right focus right\n\
+         bindsym Mod4+Up focus up\n\
+         bindsym Mod4+Down focus down\n\
+         floating_modifier Mod4 normal\n"
+    )
+}
+
+/// A terminal that greets and then runs the person's shell.
+fn terminal(environment: &Environment, name: &str) -> String {
+    let shell = environment
+        .get("SHELL")
+        .filter(|s| !s.ends_with("nologin") && !s.ends_with("false") && Path::new(s).exists())
+        .unwrap_or("/bin/bash");
+    let greeting = format!(
+        "printf '\\033[1;36mpunktfunk\\033[0m  private desktop of %s\\n\\n\
+         Type here; Super+Return opens another terminal, Super+Shift+Q closes one.\\n\\n' {}; cd; exec {} -i",
+        quote(name),
+        quote(shell)
+    );
+    format!("exec foot --config=\"$XDG_RUNTIME_DIR/foot.ini\" sh -c {}\n", quote(&greeting))
+}
+
+fn quote_all(words: &[OsString]) -> String {
+    words.iter().map(|w| quote(&w.to_string_lossy())).collect::<Vec<_>>().join(" ")
+}
+
+/// One word for sh(1), whatever is in it.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// The bus comes up in the background: programs start later than sway, and wait for its socket.
+const START: &str = "# Made by punktfunk for one private desktop; gone with it.
+if command -v dbus-daemon >/dev/null 2>&1; then
+    dbus-daemon --session --nofork --nopidfile --address=\"$DBUS_SESSION_BUS_ADDRESS\" &
+fi
+exec sway --config \"$XDG_RUNTIME_DIR/sway.conf\"
+";
+
+const FOOT: &str = "# Made by punktfunk for one private desktop; gone with it.
+font=monospace:size=12
+pad=14x10
+[cursor]
+blink=no
+[colors]
+background=101a24
+foreground=d8e2ea
+alpha=0.94
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_break_out_of_the_terminal_command() {
+        let name = "x'; rm -rf \"$HOME\" ; echo \\";
+        let sh = quote(name);
+        let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {sh}")]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), name);
+    }
+
+    #[test]
+    fn the_config_has_the_exact_mode() {
+        let mode = Mode { width: 1365, height: 767, refresh_hz: 59 };
+        assert!(sway_config(&PrivateContent::Empty, mode).contains("mode --custom 1365x767@59Hz"));
+    }
+}

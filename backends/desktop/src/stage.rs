@@ -1,0 +1,71 @@
+//! The stage on a sway output, whoever made the output.
+
+use punktfunk_media::{CaptureError, Capturer, InjectError, Injector, Mode, Stage, StageError};
+
+use crate::keyboard::FoundLayout;
+use crate::output;
+use crate::wlroots::SessionSockets;
+
+/// What a stage stands on. Dropping it undoes it.
+pub trait Backing: Send {
+    /// Whether the compositor still runs. Cheap.
+    fn is_alive(&mut self) -> bool;
+}
+
+/// An output of a sway.
+pub struct SwayStage {
+    sockets: SessionSockets,
+    output: String,
+    mode: Mode,
+    keyboard: FoundLayout,
+    /// Keeps a pointer and a keyboard on the seat between sessions. Without, programs would lose the seat's keyboard
+    /// whenever a client leaves, and the first keys of the next one. `None` where the compositor takes no input.
+    _keeper: Option<Box<dyn Injector>>,
+    // After the keeper, which hangs on it.
+    backing: Box<dyn Backing>,
+}
+
+impl SwayStage {
+    /// A stage on `output`, which has `mode`.
+    pub fn new(
+        sockets: SessionSockets,
+        output: String,
+        mode: Mode,
+        keyboard: FoundLayout,
+        backing: Box<dyn Backing>,
+    ) -> Self {
+        let keeper = punktfunk_inject::open(&sockets.display, &output, &keyboard.layout)
+            .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
+            .ok();
+        tracing::info!(output, %mode, %keyboard, "stage open");
+        Self { sockets, output, mode, keyboard, _keeper: keeper, backing }
+    }
+}
+
+impl Stage for SwayStage {
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError> {
+        self.mode = output::change_mode(&self.sockets.ipc, &self.output, self.mode, mode)?;
+        tracing::info!(output = self.output, %mode, "mode changed");
+        Ok(self.mode)
+    }
+
+    fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
+        punktfunk_capture::open(&self.sockets.display, &self.output)
+    }
+
+    fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
+        punktfunk_inject::open(&self.sockets.display, &self.output, &self.keyboard.layout)
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.backing.is_alive()
+    }
+
+    fn keyboard_layout(&self) -> String {
+        self.keyboard.to_string()
+    }
+}
