@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn the_split_follows_the_formula() {
         // (20_000_000 - 128_000) × 1408 / 1472 × 100 / 110
-        assert_eq!(split_bitrate(20_000_000, 128_000, 1408, 10), 17_279_999);
+        assert_eq!(split_bitrate(20_000_000, 128_000, 1408, 10), 17_280_000);
         assert_eq!(split_bitrate(100, 200, 1408, 10), 0);
         assert!(split_bitrate(u64::MAX, 0, 9152, 0) > u64::MAX / 2);
     }
