@@ -77,7 +77,8 @@ impl ShardLayout {
     /// # Errors
     /// [`FecError::Layout`] for shards that overlap, are odd or empty, or where a slice is too short.
     pub fn check(&self, data: &[u8], recovery: &[u8], recovery_shards: usize) -> Result<(), FecError> {
-        if self.shard_bytes == 0 || self.shard_bytes % 2 != 0 || self.stride < self.shard_bytes || self.k == 0 {
+        if self.shard_bytes == 0 || !self.shard_bytes.is_multiple_of(2) || self.stride < self.shard_bytes || self.k == 0
+        {
             return Err(FecError::Layout);
         }
         if data.len() < self.span(self.k) || recovery.len() < self.span(recovery_shards) {

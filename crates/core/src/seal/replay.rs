@@ -77,7 +77,7 @@ impl ReplayWindow {
         let mut next = after + 1;
         while next <= upto {
             let slot = (next % REPLAY_WINDOW) as usize;
-            if slot % 64 == 0 && upto - next >= 63 {
+            if slot.is_multiple_of(64) && upto - next >= 63 {
                 self.seen[slot / 64] = 0;
                 next += 64;
             } else {

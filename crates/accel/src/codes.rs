@@ -1,0 +1,154 @@
+//! The codes as sessions use them: dense kernels where they win, the library or the portable twin elsewhere.
+
+use punktfunk_core::fec::{Fec, FecError, FecScheme, Gf16Leopard, ShardLayout, check_recover};
+
+use crate::gf::Level;
+use crate::gf::codes::{Gf8, Gf16};
+use crate::gf::dense::Dense;
+use crate::gf::x86::{Matrix8, Matrix16, Operand, Shuffle8, Shuffle16};
+
+/// The accelerated code for a level, `None` where the portable one is all there is.
+pub(crate) fn accelerated(scheme: FecScheme, level: Level) -> Option<Box<dyn Fec>> {
+    if !Level::available().contains(&level) {
+        return None;
+    }
+    // SAFETY (all of them): the processor has the level's instructions, as just looked up.
+    let code: Box<dyn Fec> = match (scheme, level) {
+        (_, Level::Portable) => return None,
+        // SAFETY: as above.
+        (FecScheme::Gf16, Level::Avx2) => Box::new(unsafe { Leopard::<Shuffle16>::new(level) }),
+        // SAFETY: as above.
+        (FecScheme::Gf16, Level::Gfni256) => Box::new(unsafe { Leopard::<Matrix16<32>>::new(level) }),
+        // SAFETY: as above.
+        (FecScheme::Gf16, Level::Gfni512) => Box::new(unsafe { Leopard::<Matrix16<64>>::new(level) }),
+        // SAFETY: as above.
+        (FecScheme::Gf8, Level::Avx2) => Box::new(unsafe { Cauchy::<Shuffle8>::new() }),
+        // SAFETY: as above.
+        (FecScheme::Gf8, Level::Gfni256) => Box::new(unsafe { Cauchy::<Matrix8<32>>::new() }),
+        // SAFETY: as above.
+        (FecScheme::Gf8, Level::Gfni512) => Box::new(unsafe { Cauchy::<Matrix8<64>>::new() }),
+    };
+    Some(code)
+}
+
+/// GF(2^16): the dense kernel up to a size, the library's transform beyond it. Their bytes are the same.
+struct Leopard<O> {
+    dense: Dense<Gf16, O>,
+    library: Gf16Leopard,
+    limits: Limits,
+}
+
+/// Up to which number of coefficients (rows × k) the dense kernel is faster. Measured: docs/performance.md, "Stages".
+#[derive(Clone, Copy)]
+struct Limits {
+    encode: usize,
+    decode: usize,
+}
+
+impl<O: Operand> Leopard<O> {
+    /// # Safety
+    /// The processor has the instructions of `O`.
+    unsafe fn new(level: Level) -> Self {
+        let limits = match level {
+            Level::Gfni512 => Limits { encode: 2_600, decode: 40_000 },
+            Level::Gfni256 => Limits { encode: 1_600, decode: 24_000 },
+            Level::Avx2 | Level::Portable => Limits { encode: 500, decode: 8_000 },
+        };
+        // SAFETY: this function's own condition.
+        Self { dense: unsafe { Dense::new(Gf16::default()) }, library: Gf16Leopard::new(), limits }
+    }
+}
+
+/// The dense tables end here: 2^12 differences are 512 KiB of the largest operands.
+const MAX_DENSE_SHARDS: usize = 2_048;
+
+impl<O: Operand + Send> Fec for Leopard<O> {
+    fn scheme(&self) -> FecScheme {
+        FecScheme::Gf16
+    }
+
+    fn encode(&mut self, data: &[u8], recovery: &mut [u8], layout: &ShardLayout) -> Result<(), FecError> {
+        if layout.k * layout.m > self.limits.encode || layout.k + layout.m > MAX_DENSE_SHARDS {
+            return self.library.encode(data, recovery, layout);
+        }
+        layout.check(data, recovery, layout.m)?;
+        if layout.m > 0 {
+            self.dense.encode(data, recovery, layout);
+        }
+        Ok(())
+    }
+
+    fn recover(
+        &mut self,
+        data: &mut [u8],
+        missing: &[u16],
+        recovery: &[u8],
+        recovery_index: &[u16],
+        layout: &ShardLayout,
+    ) -> Result<(), FecError> {
+        let large = layout.k + layout.m > MAX_DENSE_SHARDS;
+        if large || missing.len() * layout.k > self.limits.decode || missing.len() > MAX_DENSE_MISSING {
+            return self.library.recover(data, missing, recovery, recovery_index, layout);
+        }
+        check_recover(data, missing, recovery, recovery_index, layout)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.dense.recover(data, missing, recovery, recovery_index, layout)
+    }
+}
+
+/// The inverse has the square of this many entries, each of which is numbered by a u16.
+const MAX_DENSE_MISSING: usize = 128;
+
+/// GF(2^8): always dense.
+struct Cauchy<O> {
+    dense: Dense<Gf8, O>,
+}
+
+impl<O: Operand> Cauchy<O> {
+    /// # Safety
+    /// The processor has the instructions of `O`.
+    unsafe fn new() -> Self {
+        // SAFETY: this function's own condition.
+        Self { dense: unsafe { Dense::new(Gf8) } }
+    }
+}
+
+impl<O: Operand + Send> Fec for Cauchy<O> {
+    fn scheme(&self) -> FecScheme {
+        FecScheme::Gf8
+    }
+
+    fn encode(&mut self, data: &[u8], recovery: &mut [u8], layout: &ShardLayout) -> Result<(), FecError> {
+        layout.check(data, recovery, layout.m)?;
+        check_counts(layout)?;
+        if layout.m > 0 {
+            self.dense.encode(data, recovery, layout);
+        }
+        Ok(())
+    }
+
+    fn recover(
+        &mut self,
+        data: &mut [u8],
+        missing: &[u16],
+        recovery: &[u8],
+        recovery_index: &[u16],
+        layout: &ShardLayout,
+    ) -> Result<(), FecError> {
+        check_recover(data, missing, recovery, recovery_index, layout)?;
+        check_counts(layout)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.dense.recover(data, missing, recovery, recovery_index, layout)
+    }
+}
+
+fn check_counts(layout: &ShardLayout) -> Result<(), FecError> {
+    if layout.k + layout.m > FecScheme::Gf8.max_shards() {
+        return Err(FecError::Shards { k: layout.k, m: layout.m });
+    }
+    Ok(())
+}
