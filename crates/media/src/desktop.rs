@@ -4,6 +4,7 @@
 //! all. They belong together because some desktops hand out all three through one object.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{CaptureError, Capturer, InjectError, Injector, Journal, Mode, Reason, UndoGuard, UndoRecord};
 
@@ -36,6 +37,15 @@ pub struct Adopted {
     pub identity: String,
     /// The stage, alive and usable at once.
     pub stage: Box<dyn Stage>,
+}
+
+/// How long policy keeps a stage beyond its use and beyond its host's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// For [`UndoRecord::keep_for`].
+    pub keep_for: Duration,
+    /// For [`UndoRecord::lease_until_ms`]: `None` while a session uses the stage.
+    pub lease_until_ms: Option<u64>,
 }
 
 /// Facts about a desktop.
@@ -92,6 +102,13 @@ pub trait Stage: Send {
 
     /// The keyboard layout in force and where it came from, for the log and `doctor`.
     fn keyboard_layout(&self) -> String;
+
+    /// The hub tells what policy says: when a session takes the stage, when it leaves it, and before the host ends. A stage
+    /// that can live on without its host writes this into its journal record and answers true; the hub may then
+    /// [`Self::leave`] it. All others answer false, and are dropped at the host's end.
+    fn keep(&mut self, _keep: Keep) -> bool {
+        false
+    }
 
     /// Lets go without undoing: what it made lives on under its journal record as a lease (SIGTERM, DESIGN decision 13).
     /// Called just before the process ends.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::{Reason, reason};
+
 /// Where changes are written down. Shared by all sessions.
 pub trait Journal: Send + Sync {
     /// Writes `record` durably, before the change it describes is made. The guard removes it again when dropped, after
@@ -56,6 +58,11 @@ impl UndoGuard {
     pub fn update(&self, record: UndoRecord) -> Result<(), JournalError> {
         self.journal.replace(self.id, record)
     }
+
+    /// Lets go without removing the record: somebody else undoes it (the watchdog, the next start).
+    pub fn leave(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for UndoGuard {
@@ -78,4 +85,15 @@ pub struct JournalError {
     pub path: String,
     /// What the system said.
     pub source: std::io::Error,
+}
+
+impl JournalError {
+    /// `state.full` or `state.unwritable`.
+    #[must_use]
+    pub fn reason(&self) -> &'static Reason {
+        match self.source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => &reason::STATE_FULL,
+            _ => &reason::STATE_UNWRITABLE,
+        }
+    }
 }

@@ -14,7 +14,7 @@ mod journal;
 pub mod reason;
 
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
-pub use desktop::{Adopted, Desktop, DesktopInfo, OpenError, Stage, StageError, StageRequest};
+pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};
 pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, FrameOrder,
     InvalidateOutcome, Keyframe, OpenEncoderError,

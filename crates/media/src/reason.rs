@@ -32,9 +32,21 @@ macro_rules! reasons {
 }
 
 reasons! {
+    ACCESS_DENIED = "access.denied", "The operator denied this device.", "Ask the operator of the host to approve it.";
+    ACCESS_EXPIRED = "access.expired", "This device's access has ended.", "Pair it again, or let the operator extend its access.";
+    ACCESS_IDENTITY_REQUIRED = "access.identity_required", "The client presented no certificate, and this host requires paired devices.", "Use a client that has an identity, and pair it.";
+    ACCESS_REVOKED = "access.revoked", "The operator revoked this device's access.", "Pair the device again if it should have access.";
+    ACCESS_SUPERSEDED = "access.superseded", "A newer request of the same device replaced this one.", "Nothing to do: the newer request goes on.";
+    API_BAD_REQUEST = "api.bad_request", "The request could not be understood.", "Compare it with the API description at /api/v1/openapi.json.";
+    API_METHOD_NOT_ALLOWED = "api.method_not_allowed", "This address does not take this method.", "Compare the request with the API description at /api/v1/openapi.json.";
+    API_NOT_FOUND = "api.not_found", "There is nothing at this address.", "Compare the request with the API description at /api/v1/openapi.json.";
+    API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
+    API_TOO_LARGE = "api.too_large", "The request is larger than this API takes.", "Send less in one request.";
     CAPTURE_FORMAT_UNSUPPORTED = "capture.format_unsupported", "The compositor delivers pictures only in a pixel format that this host does not read.", "Set the output to 8 bits per colour, or use --desktop private.";
     CAPTURE_LOST = "capture.lost", "The compositor stopped delivering pictures.", "Reconnect; if it happens again, look at the compositor's log.";
     CAPTURE_UNSUPPORTED = "capture.unsupported", "The compositor offers no screen capture protocol that this host speaks.", "Use a wlroots compositor, or --desktop private.";
+    CLIENT_AMBIGUOUS = "client.ambiguous", "Several devices match this id.", "Give more of the id's characters.";
+    CLIENT_NOT_FOUND = "client.not_found", "No device has this id.", "Run `punktfunk-host pair list` and use an id from there.";
     CONFIG_INVALID = "config.invalid", "The configuration has a value that cannot be used.", "Correct the named key; `docs/config.md` lists every key with its values.";
     CONFIG_UNKNOWN_KEY = "config.unknown_key", "The configuration has a key that does not exist.", "Remove the named key or correct its spelling.";
     CONFIG_UNREADABLE = "config.unreadable", "The configuration file cannot be read.", "Correct the named line, or move the file away to use the defaults.";
@@ -51,8 +63,14 @@ reasons! {
     ENCODE_NO_CODEC = "encode.no_common_codec", "The client decodes no codec that this host encodes.", "Enable H.264 in the client.";
     ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
     ENCODE_PINNED_MISSING = "encode.pinned_missing", "The encoder that the operator pinned cannot serve this client.", "Choose another encoder, or --encoder auto.";
+    HOST_ALREADY_RUNNING = "host.already_running", "Another host is running with the same folders.", "Stop it first, or give this one its own XDG folders.";
+    HOST_CONTROL_SOCKET = "host.control_socket", "The control socket could not be made.", "Look at the folder that the log names: this user must own it and be able to write there.";
+    HOST_NO_RANDOMNESS = "host.no_randomness", "The system gave no random numbers.", "Look at the host's log; a container may hide getrandom.";
+    HOST_NOT_RUNNING = "host.not_running", "No host is running for this user.", "Start it with `punktfunk-host serve`.";
     HOST_PORT_TAKEN = "host.port_taken", "The port is used by another program.", "End the other host, or choose another port with --port.";
     HOST_ROOT = "host.root", "The host does not run as root, and could not become an unprivileged user.", "Make the user with `useradd --system --create-home punktfunk`, or name another with --user.";
+    HOST_SHUTTING_DOWN = "host.shutting_down", "The host is shutting down.", "Reconnect when it has started again.";
+    HUB_BUSY = "hub.busy", "All session slots of this host are in use.", "Wait until one is free, or end a session; --max-sessions allows more.";
     INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
@@ -71,11 +89,22 @@ reasons! {
     NATIVE_SILENT = "native.silent", "The client was silent, and another one needed its place.", "Reconnect when the network is back.";
     NATIVE_VERSION_MISMATCH = "native.version_mismatch", "Client and host speak different wire versions.", "Use a client of the releases up to v0.40.";
     NATIVE_VIDEO_BLOCKED = "native.video_blocked", "Video leaves the host and does not reach the client.", "Let the firewall pass the UDP ports of video; --data-port RANGE pins them.";
+    PAIRING_BAD_WINDOW = "pairing.bad_window", "A pairing window lasts between 15 and 600 seconds.", "Choose a length within these bounds.";
+    PAIRING_BOUND_TO_OTHER = "pairing.bound_to_other", "The open pairing window is for another device.", "Open a window for this device.";
+    PAIRING_KNOCK_NOT_FOUND = "pairing.knock_not_found", "No waiting device has this id.", "Run `punktfunk-host pair list`; the device may have given up, connect it again.";
+    PAIRING_NOT_ARMED = "pairing.not_armed", "No pairing window is open.", "Open one with `punktfunk-host pair arm`.";
+    PAIRING_RATE_LIMITED = "pairing.rate_limited", "Too many pairing attempts in a short time.", "Wait a few seconds and try again.";
+    PAIRING_TIMED_OUT = "pairing.timed_out", "Nobody approved this device in time.", "Connect again and approve it with `punktfunk-host pair approve`.";
+    PAIRING_WRONG_PIN = "pairing.wrong_pin", "The PIN did not match.", "Open a new window with `punktfunk-host pair arm` and type its PIN.";
     SESSION_BITRATE_CAPPED = "session.bitrate_capped", "The bitrate is limited by the operator or the protocol.", "Raise the host's bitrate cap.";
     SESSION_BITRATE_RAISED = "session.bitrate_raised", "The bitrate was below the lowest useful one.", "Ask for 500 kbit/s or more.";
     SESSION_MODE_INVALID = "session.mode_invalid", "This is no display mode: a side is shorter than 16 pixels, or the refresh rate is 0.", "Choose a resolution and a refresh rate.";
     SESSION_MODE_ROUNDED = "session.mode_rounded", "Width and height must be even; they were rounded down.", "Choose an even resolution.";
+    SESSION_NOT_FOUND = "session.not_found", "No session has this id.", "List the sessions again: it may have ended.";
     SESSION_REFRESH_CAPPED = "session.refresh_capped", "The refresh rate is higher than this host serves.", "Choose a lower refresh rate.";
+    STATE_FULL = "state.full", "The disk that holds the state folder is full.", "Free some space; the host takes up saving again by itself.";
+    STATE_UNPARSABLE = "state.unparsable", "A state file could not be read and was kept aside.", "Look at the file that the log names; put a repaired copy back while the host is stopped.";
+    STATE_UNWRITABLE = "state.unwritable", "The state folder cannot be written.", "Make the folder that the log names writable for the user that runs the host.";
 }
 
 #[cfg(test)]

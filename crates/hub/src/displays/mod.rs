@@ -1,0 +1,368 @@
+//! Displays: opened for a session, kept for its client, handed out again.
+//!
+//! ```text
+//! acquire ── kept for this identity ── alive ── same mode ──────────► the session's
+//!    │                 │                 └── set_mode ── taken ──────►
+//!    │                 └── dead, or the mode was not taken ─► dropped ─┐
+//!    └── nothing kept ─────────────────────────────────── Desktop::open┴►
+//! release ── Linger ─► kept (a lease in the journal) ── runs out | dies ─► dropped
+//!         └─ Now, or linger is off ─────────────────────────────────────► dropped
+//! ```
+//!
+//! One thread, `displays`, drops stages (which may take seconds), ends leases, notices kept stages whose compositor died,
+//! and prepares the warm spare while nothing else happens. [`Displays::acquire`] blocks: planes call it from a blocking
+//! thread. After [`Displays::shutdown`] nothing can be acquired.
+
+mod keeper;
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use punktfunk_media::{Desktop, DesktopInfo, Journal, Keep, OpenError, Stage, StageRequest, reason};
+
+use self::keeper::Keeper;
+pub use self::keeper::Linger;
+use crate::events::{EventKind, Events, unix_ms};
+use crate::journal::FileJournal;
+use crate::lock;
+
+/// The displays of one desktop.
+pub struct Displays {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared {
+    desktop: Arc<dyn Desktop>,
+    journal: Arc<dyn Journal>,
+    linger: Linger,
+    events: Arc<Events>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    keeper: Keeper<Box<dyn Stage>>,
+    /// Stages on their way out; dropped by the thread.
+    gone: Vec<Box<dyn Stage>>,
+    /// When to prepare a spare, unless something happens before.
+    warm_at: Option<Instant>,
+    closed: bool,
+}
+
+/// How displays are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisplayConfig {
+    /// How long a display stays after its session.
+    pub linger: Linger,
+    /// How many displays are kept at most: each may hold a whole desktop with its apps.
+    pub max_kept: usize,
+    /// Prepare a spare while idle.
+    pub warm: bool,
+}
+
+impl Default for DisplayConfig {
+    fn default() -> Self {
+        Self { linger: Linger::default(), max_kept: 8, warm: true }
+    }
+}
+
+/// What happens to a session's display.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Keep it as the linger policy says.
+    Linger,
+    /// End it: the client quit on purpose (close 0x51), or its access was revoked.
+    Now,
+}
+
+/// What happens to kept displays when the host ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// They end (SIGINT).
+    EndLeases,
+    /// Those that can live on without us do, until their leases run out (SIGTERM: a restart finds them again).
+    LeaveLeases,
+}
+
+impl Displays {
+    /// Starts keeping displays of `desktop`. Adopts what an earlier host left (its records in `journal`), if the desktop
+    /// can. Call after [`FileJournal::replay`].
+    #[must_use]
+    pub fn start(
+        desktop: Arc<dyn Desktop>,
+        journal: &Arc<FileJournal>,
+        config: DisplayConfig,
+        events: Arc<Events>,
+    ) -> Arc<Self> {
+        let displays = Self::new(desktop, Arc::clone(journal) as Arc<dyn Journal>, config, events);
+        displays.adopt(journal);
+        displays
+    }
+
+    /// As [`Self::start`], for any journal and without adopting anything.
+    #[must_use]
+    pub fn new(
+        desktop: Arc<dyn Desktop>,
+        journal: Arc<dyn Journal>,
+        config: DisplayConfig,
+        events: Arc<Events>,
+    ) -> Arc<Self> {
+        let state = State {
+            keeper: Keeper::new(config.max_kept),
+            gone: Vec::new(),
+            warm_at: config.warm.then(Instant::now),
+            closed: false,
+        };
+        let (state, wake, linger) = (Mutex::new(state), Condvar::new(), config.linger);
+        let shared = Arc::new(Shared { desktop, journal, linger, events, state, wake });
+        let worker = Arc::clone(&shared);
+        let warm = config.warm;
+        let thread = std::thread::Builder::new().name("displays".into()).spawn(move || worker.run(warm));
+        let thread =
+            thread.inspect_err(|e| tracing::error!(%e, "no thread for displays: they end with their sessions")).ok();
+        if thread.is_none() {
+            lock(&shared.state).closed = true;
+        }
+        Arc::new(Self { shared, thread: Mutex::new(thread) })
+    }
+
+    fn adopt(&self, journal: &Arc<FileJournal>) {
+        let shared = &self.shared;
+        for (record, guard) in journal.hand_over(&shared.desktop.info().name) {
+            // What cannot be adopted is gone: the desktop undid it, and dropped the guard.
+            let Some(mut adopted) = shared.desktop.adopt(&record, guard) else { continue };
+            let until = record.lease_until_ms.unwrap_or(0);
+            let left = Duration::from_millis(until.saturating_sub(unix_ms(SystemTime::now())));
+            adopted.stage.keep(shared.keep_of(Some(left)));
+            shared.changed(&adopted.identity, "adopted");
+            let mut state = lock(&shared.state);
+            let gone = state.keeper.keep(&adopted.identity, adopted.stage, left, Instant::now());
+            state.gone.extend(gone);
+            drop(state);
+            shared.wake.notify_one();
+        }
+    }
+
+    /// What desktop this is.
+    #[must_use]
+    pub fn info(&self) -> DesktopInfo {
+        self.shared.desktop.info()
+    }
+
+    /// A display at exactly this mode: the one kept for the identity, else a new one. Blocking, up to a few seconds.
+    /// Every success must be paired with one [`Self::release`].
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing is left behind, and nothing has to be released.
+    pub fn acquire(&self, request: &StageRequest) -> Result<Box<dyn Stage>, OpenError> {
+        let shared = &self.shared;
+        let kept = {
+            let mut state = lock(&shared.state);
+            if state.closed {
+                let detail = "the host is shutting down".to_owned();
+                return Err(OpenError { reason: &reason::HOST_SHUTTING_DOWN, detail });
+            }
+            state.warm_at = None;
+            state.keeper.begin(&request.identity)
+        };
+        let result = match kept.map(|stage| reuse(stage, request)) {
+            Some(Ok(stage)) => {
+                shared.changed(&request.identity, "reused");
+                Ok(stage)
+            }
+            Some(Err(stage)) => {
+                shared.drop_later(stage);
+                shared.open(request)
+            }
+            None => shared.open(request),
+        };
+        let result = result.map(|mut stage| {
+            stage.keep(shared.keep_of(None));
+            stage
+        });
+        let mut state = lock(&shared.state);
+        if result.is_err() {
+            state.keeper.end(&request.identity);
+        }
+        state.warm_at = Some(Instant::now() + WARM_DELAY);
+        drop(state);
+        shared.wake.notify_one();
+        result
+    }
+
+    /// The session of this identity is over. `stage`: the display, if it is still usable. Never blocks for long: what must
+    /// go is dropped by the thread.
+    pub fn release(&self, identity: &str, stage: Option<Box<dyn Stage>>, release: Release) {
+        let shared = &self.shared;
+        let keep = match (release, shared.linger) {
+            (Release::Now, _) | (_, Linger::Off) => None,
+            (Release::Linger, Linger::For(time)) => Some(time),
+            (Release::Linger, Linger::Forever) => Some(Duration::MAX),
+        };
+        lock(&shared.state).keeper.end(identity);
+        let Some(mut stage) = stage else { return };
+        let Some(time) = keep.filter(|_| stage.is_alive()) else {
+            shared.changed(identity, "ended");
+            return shared.drop_later(stage);
+        };
+        stage.keep(shared.keep_of(Some(time)));
+        let mut state = lock(&shared.state);
+        let what = if state.closed {
+            state.gone.push(stage);
+            "ended"
+        } else {
+            let gone = state.keeper.keep(identity, stage, time, Instant::now());
+            state.gone.extend(gone);
+            "kept"
+        };
+        drop(state);
+        shared.changed(identity, what);
+        shared.wake.notify_one();
+    }
+
+    /// Ends what is kept for an identity (it was revoked, or the operator wants the place).
+    pub fn forget(&self, identity: &str) {
+        if let Some(stage) = { lock(&self.shared.state).keeper.take(identity) } {
+            self.shared.changed(identity, "ended");
+            self.shared.drop_later(stage);
+        }
+    }
+
+    /// For whom a display is kept, and for how much longer (`None`: for ever).
+    #[must_use]
+    pub fn kept(&self) -> Vec<(String, Option<Duration>)> {
+        let now = Instant::now();
+        let state = lock(&self.shared.state);
+        state.keeper.kept().map(|(i, u)| (i.to_owned(), u.map(|u| u.saturating_duration_since(now)))).collect()
+    }
+
+    /// Ends the displays, after every session released its own. Blocks until all that has to go is gone.
+    pub fn shutdown(&self, at_end: AtEnd) {
+        let shared = &self.shared;
+        let kept = {
+            let mut state = lock(&shared.state);
+            state.closed = true;
+            state.warm_at = None;
+            state.keeper.take_all()
+        };
+        for (identity, mut stage, until) in kept {
+            let left = until.map_or(Duration::MAX, |u| u.saturating_duration_since(Instant::now()));
+            if at_end == AtEnd::LeaveLeases && stage.is_alive() && stage.keep(shared.keep_of(Some(left))) {
+                shared.changed(&identity, "left");
+                // Its record is a lease now: the watchdog or the next start owns it.
+                stage.leave();
+            } else {
+                shared.changed(&identity, "ended");
+                lock(&shared.state).gone.push(stage);
+            }
+        }
+        shared.wake.notify_one();
+        if let Some(thread) = lock(&self.thread).take() {
+            let _ = thread.join();
+        }
+        // Without a thread nobody else drops them.
+        let rest = std::mem::take(&mut lock(&shared.state).gone);
+        drop(rest);
+    }
+}
+
+impl Drop for Displays {
+    fn drop(&mut self) {
+        self.shutdown(AtEnd::EndLeases);
+    }
+}
+
+/// A kept stage for this request; given back when it is of no use.
+fn reuse(mut stage: Box<dyn Stage>, request: &StageRequest) -> Result<Box<dyn Stage>, Box<dyn Stage>> {
+    if !stage.is_alive() {
+        tracing::warn!(identity = %request.identity, "the kept display died; opening a new one");
+        return Err(stage);
+    }
+    if stage.mode() == request.mode {
+        return Ok(stage);
+    }
+    match stage.set_mode(request.mode) {
+        Ok(mode) if mode == request.mode => Ok(stage),
+        Ok(mode) => {
+            tracing::warn!(wanted = %request.mode, got = %mode, "the kept display took another mode; opening a new one");
+            Err(stage)
+        }
+        Err(e) => {
+            tracing::warn!(wanted = %request.mode, error = %e, "the kept display refused the mode; opening a new one");
+            Err(stage)
+        }
+    }
+}
+
+impl Shared {
+    fn open(&self, request: &StageRequest) -> Result<Box<dyn Stage>, OpenError> {
+        let stage = self.desktop.open(request, &self.journal)?;
+        self.changed(&request.identity, "opened");
+        Ok(stage)
+    }
+
+    fn changed(&self, identity: &str, what: &'static str) {
+        self.events.send(EventKind::DisplayChanged { identity: identity.to_owned(), what });
+    }
+
+    fn drop_later(&self, stage: Box<dyn Stage>) {
+        lock(&self.state).gone.push(stage);
+        self.wake.notify_one();
+    }
+
+    /// What a stage is told: in use (`None`), or kept for this long from now on.
+    fn keep_of(&self, left: Option<Duration>) -> Keep {
+        let keep_for = match self.linger {
+            Linger::Off => Duration::ZERO,
+            Linger::For(time) => time,
+            Linger::Forever => Duration::MAX,
+        };
+        let until = |left: Duration| {
+            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+            unix_ms(SystemTime::now()).saturating_add(left)
+        };
+        Keep { keep_for, lease_until_ms: left.map(until) }
+    }
+
+    /// The body of the thread.
+    fn run(&self, warm: bool) {
+        let mut state = lock(&self.state);
+        loop {
+            let now = Instant::now();
+            let expired = state.keeper.expire(now, |stage| !stage.is_alive());
+            let gone = std::mem::take(&mut state.gone);
+            let warm_now = warm && !state.closed && state.warm_at.is_some_and(|at| now >= at);
+            if warm_now {
+                state.warm_at = None;
+            }
+            if !expired.is_empty() || !gone.is_empty() || warm_now {
+                drop(state);
+                for (identity, stage) in expired {
+                    self.changed(&identity, "ended");
+                    drop(stage);
+                }
+                drop(gone);
+                if warm_now {
+                    self.desktop.warm(&self.journal);
+                }
+                state = lock(&self.state);
+                continue;
+            }
+            if state.closed {
+                return;
+            }
+            let next = [state.keeper.next_expiry(), state.warm_at].into_iter().flatten().min();
+            // Dead kept stages are looked for; with nothing kept there is nothing to look for.
+            let look = if state.keeper.kept().next().is_some() { LOOK } else { Duration::from_secs(3600) };
+            let pause = next.map_or(look, |n| n.saturating_duration_since(now).min(look));
+            state = self.wake.wait_timeout(state, pause).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// How long nobody may have asked for a display before a spare is prepared: a client's first seconds need the machine.
+const WARM_DELAY: Duration = Duration::from_secs(3);
+/// How often kept stages are checked for life, so that a dead desktop does not hold its place until a client returns.
+const LOOK: Duration = Duration::from_secs(1);

@@ -1,0 +1,118 @@
+//! What happened, for machines: a bounded broadcast with stable kinds. Whoever reads too slowly misses the oldest.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::broadcast;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Event {
+    /// Rises by one per event, from 1, since the host's start.
+    pub seq: u64,
+    /// Unix time in ms.
+    pub at_ms: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened. The names in `kind` are stable; fields may be added.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "kind")]
+#[expect(missing_docs, reason = "the fields are named in docs of their variants")]
+pub enum EventKind {
+    /// A pairing window was opened.
+    #[serde(rename = "pairing.armed")]
+    PairingArmed { seconds: u64 },
+    /// A pairing window closed: `used`, `expired` or `operator`.
+    #[serde(rename = "pairing.disarmed")]
+    PairingDisarmed { why: &'static str },
+    /// A pairing ceremony ended.
+    #[serde(rename = "pairing.finished")]
+    PairingFinished { client: String, name: String, ok: bool },
+    /// An unpaired device waits for the operator.
+    #[serde(rename = "pairing.knock")]
+    PairingKnock { client: String, name: String },
+    /// A knock was answered: `approved`, `denied`, `timed_out` or `superseded`.
+    #[serde(rename = "pairing.knock_answered")]
+    PairingKnockAnswered { client: String, answer: &'static str },
+    /// A client was paired, renamed, or its access changed.
+    #[serde(rename = "client.changed")]
+    ClientChanged { client: String, name: String },
+    /// A client lost its access.
+    #[serde(rename = "client.revoked")]
+    ClientRevoked { client: String, name: String },
+    /// A session got its slot.
+    #[serde(rename = "session.admitted")]
+    SessionAdmitted { session: u64, name: String },
+    /// A newcomer was turned away.
+    #[serde(rename = "session.refused")]
+    SessionRefused { name: String, reason: &'static str },
+    /// A session gave its slot back, or lost it.
+    #[serde(rename = "session.released")]
+    SessionReleased { session: u64, name: String },
+    /// A display was opened, reused, kept for its client, or ended.
+    #[serde(rename = "display.changed")]
+    DisplayChanged { identity: String, what: &'static str },
+    /// A state file could not be read or written.
+    #[serde(rename = "state.problem")]
+    StateProblem { reason: &'static str, detail: String },
+}
+
+/// The sender's side; cheap to share.
+#[derive(Debug)]
+pub struct Events {
+    sender: broadcast::Sender<Event>,
+    seq: AtomicU64,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { sender: broadcast::Sender::new(DEPTH), seq: AtomicU64::new(0) }
+    }
+}
+
+impl Events {
+    /// Tells everybody who listens. Never blocks.
+    pub fn send(&self, kind: EventKind) {
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::debug!(target: "punktfunk::events", seq, ?kind);
+        // Nobody listening is fine.
+        let _ = self.sender.send(Event { seq, at_ms: unix_ms(SystemTime::now()), kind });
+    }
+
+    /// Listens from now on. A reader that falls more than 256 events behind gets `Lagged` with the number missed.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.sender.subscribe()
+    }
+}
+
+/// Milliseconds since 1970; 0 before.
+pub(crate) fn unix_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A burst of everything that can happen at once (all sessions end, all displays with them) fits several times.
+const DEPTH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_flat_and_slow_readers_are_told() {
+        let events = Events::default();
+        let mut reader = events.subscribe();
+        events.send(EventKind::PairingArmed { seconds: 120 });
+        let event = reader.try_recv().expect("sent");
+        let json = serde_json::to_value(&event).expect("plain data");
+        assert_eq!((json["kind"].as_str(), json["seconds"].as_u64()), (Some("pairing.armed"), Some(120)));
+        for _ in 0..DEPTH + 3 {
+            events.send(EventKind::PairingDisarmed { why: "used" });
+        }
+        assert!(matches!(reader.try_recv(), Err(broadcast::error::TryRecvError::Lagged(3))));
+        assert_eq!(reader.try_recv().expect("the rest").seq, 5);
+    }
+}

@@ -1,0 +1,386 @@
+//! Pairing: PIN windows and knocks (punktfunk1.md §2.4, §2.5, §10.4).
+//!
+//! A plane calls, for `PairRequest`: [`Pairing::begin`] → SPAKE2 with [`Attempt::pin`] → [`Attempt::consume`] **after**
+//! the client's message proved well-formed and **before** the challenge is written → the proof → `Trust::add` →
+//! [`Pairing::finished`]. For the `Hello` of an unpaired device: [`Pairing::knock`] → [`Knock::decided`]; approval has
+//! then already written the trust store.
+
+mod knocks;
+mod window;
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use punktfunk_core::{Fingerprint, Grants};
+use punktfunk_media::{Reason, reason};
+use tokio::sync::oneshot;
+
+use self::knocks::Knocks;
+use self::window::Gate;
+use crate::events::{EventKind, Events};
+use crate::lock;
+use crate::state::StateError;
+use crate::trust::{ClientRecord, Trust, short_id};
+
+/// PIN windows and knocks. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pairing {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    gate: Mutex<Gate>,
+    knocks: Mutex<Knocks>,
+    trust: Arc<Trust>,
+    events: Arc<Events>,
+}
+
+/// An open window, for whoever opened it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Armed {
+    /// Four decimal digits.
+    pub pin: String,
+    /// When it closes by itself.
+    pub expires_in: Duration,
+}
+
+/// The window as anybody may see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairingStatus {
+    /// No window is open.
+    Closed,
+    /// A window is open.
+    Armed {
+        /// When it closes by itself.
+        expires_in: Duration,
+        /// The only device it is for.
+        bound: Option<Fingerprint>,
+    },
+}
+
+/// A window could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ArmError {
+    /// Outside 15..=600 seconds.
+    #[error("{}", reason::PAIRING_BAD_WINDOW)]
+    BadWindow,
+    /// The system gave no random numbers.
+    #[error("no random numbers: {0}")]
+    Random(String),
+}
+
+impl ArmError {
+    /// The stable reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static Reason {
+        match self {
+            Self::BadWindow => &reason::PAIRING_BAD_WINDOW,
+            Self::Random(_) => &reason::HOST_NO_RANDOMNESS,
+        }
+    }
+}
+
+/// Why a pairing attempt was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PairRefusal {
+    /// No window is open: close 0x60.
+    #[error("{}", reason::PAIRING_NOT_ARMED)]
+    NotArmed,
+    /// The window is for another device: close 0x61.
+    #[error("{}", reason::PAIRING_BOUND_TO_OTHER)]
+    BoundToOther,
+    /// Too soon after another attempt: close 0x62.
+    #[error("{}", reason::PAIRING_RATE_LIMITED)]
+    RateLimited,
+}
+
+impl PairRefusal {
+    /// The stable reason.
+    #[must_use]
+    pub fn reason(self) -> &'static Reason {
+        match self {
+            Self::NotArmed => &reason::PAIRING_NOT_ARMED,
+            Self::BoundToOther => &reason::PAIRING_BOUND_TO_OTHER,
+            Self::RateLimited => &reason::PAIRING_RATE_LIMITED,
+        }
+    }
+}
+
+/// The operator's answer to a knock, or why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Come in. The device is paired now, with these grants.
+    Approved(Grants),
+    /// Close 0x64.
+    Denied,
+    /// Close 0x65.
+    TimedOut,
+    /// A newer knock of the same device took its place: close 0x66.
+    Superseded,
+}
+
+/// Too many knocks wait already: close 0x62.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", reason::PAIRING_RATE_LIMITED)]
+pub struct KnockRefused;
+
+/// The operator's answer could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// No device with this id waits.
+    #[error("{}", reason::PAIRING_KNOCK_NOT_FOUND)]
+    NotFound,
+    /// The approval could not be saved; the device goes on waiting.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl AnswerError {
+    /// The stable reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static Reason {
+        match self {
+            Self::NotFound => &reason::PAIRING_KNOCK_NOT_FOUND,
+            Self::State(e) => e.reason,
+        }
+    }
+}
+
+/// A knock as the operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingKnock {
+    /// The device.
+    pub fingerprint: Fingerprint,
+    /// Its name, sanitised.
+    pub name: String,
+    /// Where it comes from.
+    pub source: IpAddr,
+    /// Since when it waits.
+    pub age: Duration,
+    /// Whether its connection is still there. Approving one that left lets it in next time.
+    pub connected: bool,
+}
+
+impl PendingKnock {
+    /// The id for [`Pairing::approve`] and [`Pairing::deny`], the same as the client will have.
+    #[must_use]
+    pub fn id(&self) -> String {
+        short_id(&self.fingerprint)
+    }
+}
+
+impl Pairing {
+    /// No window, no knocks.
+    #[must_use]
+    pub fn new(trust: Arc<Trust>, events: Arc<Events>) -> Self {
+        let (gate, knocks) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { gate, knocks, trust, events }) }
+    }
+
+    /// Opens a window for one attempt within `seconds` (15..=600), for anybody or only for `bound`. An open window is
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`ArmError`].
+    pub fn arm(&self, seconds: u64, bound: Option<Fingerprint>) -> Result<Armed, ArmError> {
+        if !WINDOW_SECONDS.contains(&seconds) {
+            return Err(ArmError::BadWindow);
+        }
+        let (pin, expires_in) = (random_pin()?, Duration::from_secs(seconds));
+        lock(&self.inner.gate).arm(pin.clone(), expires_in, bound, Instant::now());
+        self.inner.events.send(EventKind::PairingArmed { seconds });
+        Ok(Armed { pin, expires_in })
+    }
+
+    /// Closes the window; false if none was open.
+    pub fn disarm(&self) -> bool {
+        let open = lock(&self.inner.gate).disarm(Instant::now());
+        if open {
+            self.inner.events.send(EventKind::PairingDisarmed { why: "operator" });
+        }
+        open
+    }
+
+    /// The window.
+    #[must_use]
+    pub fn status(&self) -> PairingStatus {
+        let now = Instant::now();
+        let mut gate = lock(&self.inner.gate);
+        if gate.expire(now) {
+            self.inner.events.send(EventKind::PairingDisarmed { why: "expired" });
+        }
+        gate.window(now).map_or(PairingStatus::Closed, |w| PairingStatus::Armed {
+            expires_in: w.until.saturating_duration_since(now),
+            bound: w.bound,
+        })
+    }
+
+    /// A device wants to try the PIN.
+    ///
+    /// # Errors
+    /// [`PairRefusal`], in the order of punktfunk1.md §10.4 row 2.
+    pub fn begin(&self, who: &Fingerprint, source: IpAddr, now: Instant) -> Result<Attempt, PairRefusal> {
+        let (generation, pin) = lock(&self.inner.gate).attempt(who, source, now)?;
+        Ok(Attempt { inner: Arc::clone(&self.inner), generation, pin })
+    }
+
+    /// Tells everybody how a ceremony ended.
+    pub fn finished(&self, who: &Fingerprint, name: &str, ok: bool) {
+        let name = crate::sanitise_name(name, who);
+        self.inner.events.send(EventKind::PairingFinished { client: short_id(who), name, ok });
+    }
+
+    /// An unpaired device wants a session: show it to the operator.
+    ///
+    /// # Errors
+    /// [`KnockRefused`] when 32 devices, or 4 from this source, wait already.
+    pub fn knock(&self, who: &Fingerprint, name: &str, source: IpAddr) -> Result<Knock, KnockRefused> {
+        let name = crate::sanitise_name(name, who);
+        let (id, decision, superseded) = lock(&self.inner.knocks).add(*who, name.clone(), source, Instant::now())?;
+        let client = short_id(who);
+        if superseded {
+            let client = client.clone();
+            self.inner.events.send(EventKind::PairingKnockAnswered { client, answer: "superseded" });
+        }
+        self.inner.events.send(EventKind::PairingKnock { client, name });
+        Ok(Knock { inner: Arc::clone(&self.inner), id, who: *who, decision, deadline: Instant::now() + APPROVAL_WAIT })
+    }
+
+    /// Devices that wait, oldest first.
+    #[must_use]
+    pub fn pending(&self) -> Vec<PendingKnock> {
+        let now = Instant::now();
+        let mut knocks = lock(&self.inner.knocks);
+        knocks.expire(now);
+        let view = |e: &knocks::Entry| PendingKnock {
+            fingerprint: e.fingerprint,
+            name: e.name.clone(),
+            source: e.source,
+            age: now.saturating_duration_since(e.since),
+            connected: e.waits(),
+        };
+        knocks.entries().iter().map(view).collect()
+    }
+
+    /// Pairs a waiting device, for ever or until `expires_at` (Unix time in s), and lets it in. Blocks for a disk sync.
+    ///
+    /// # Errors
+    /// [`AnswerError`].
+    pub fn approve(&self, id: &str, grants: Grants, expires_at: Option<u64>) -> Result<ClientRecord, AnswerError> {
+        let (knock, record) = {
+            let knocks = lock(&self.inner.knocks);
+            let entry = knocks.find(id).ok_or(AnswerError::NotFound)?;
+            let record = ClientRecord::new(entry.fingerprint, entry.name.clone(), grants);
+            (entry.id, ClientRecord { expires_at, ..record })
+        };
+        self.inner.trust.add(record.clone())?;
+        // A newer knock of the same device may have come meanwhile: it finds itself paired through its own entry.
+        let entry = {
+            let mut knocks = lock(&self.inner.knocks);
+            let current = knocks.entries().iter().find(|e| e.fingerprint == record.fingerprint).map_or(knock, |e| e.id);
+            knocks.take(current)
+        };
+        if let Some(entry) = entry {
+            entry.answer(Decision::Approved(grants));
+        }
+        self.inner.events.send(EventKind::PairingKnockAnswered { client: record.id(), answer: "approved" });
+        Ok(record)
+    }
+
+    /// Turns a waiting device away.
+    ///
+    /// # Errors
+    /// [`AnswerError::NotFound`].
+    pub fn deny(&self, id: &str) -> Result<(), AnswerError> {
+        let entry = {
+            let mut knocks = lock(&self.inner.knocks);
+            let knock = knocks.find(id).map(|e| e.id).ok_or(AnswerError::NotFound)?;
+            knocks.take(knock).ok_or(AnswerError::NotFound)?
+        };
+        let client = short_id(&entry.fingerprint);
+        entry.answer(Decision::Denied);
+        self.inner.events.send(EventKind::PairingKnockAnswered { client, answer: "denied" });
+        Ok(())
+    }
+}
+
+/// An admitted attempt. Dropping it without [`Self::consume`] leaves the window open.
+#[derive(Debug)]
+pub struct Attempt {
+    inner: Arc<Inner>,
+    generation: u64,
+    pin: String,
+}
+
+impl Attempt {
+    /// The password of the ceremony: four ASCII digits.
+    #[must_use]
+    pub fn pin(&self) -> &str {
+        &self.pin
+    }
+
+    /// Spends the window: from here on the PIN is gone, whatever comes of the attempt.
+    ///
+    /// # Errors
+    /// [`PairRefusal::NotArmed`] when the window closed or was spent in the meantime; the ceremony must then stop.
+    pub fn consume(self) -> Result<(), PairRefusal> {
+        if !lock(&self.inner.gate).consume(self.generation, Instant::now()) {
+            return Err(PairRefusal::NotArmed);
+        }
+        self.inner.events.send(EventKind::PairingDisarmed { why: "used" });
+        Ok(())
+    }
+}
+
+/// A parked device. Dropping it tells that the connection is gone.
+#[derive(Debug)]
+pub struct Knock {
+    inner: Arc<Inner>,
+    id: u64,
+    who: Fingerprint,
+    decision: oneshot::Receiver<Decision>,
+    deadline: Instant,
+}
+
+impl Knock {
+    /// Waits for the operator, at most 180 s. Cancel-safe.
+    pub async fn decided(&mut self) -> Decision {
+        match tokio::time::timeout_at(self.deadline.into(), &mut self.decision).await {
+            Ok(Ok(decision)) => decision,
+            // The entry vanished without an answer only when it is older than the list keeps.
+            Ok(Err(_)) | Err(_) => {
+                let client = short_id(&self.who);
+                self.inner.events.send(EventKind::PairingKnockAnswered { client, answer: "timed_out" });
+                Decision::TimedOut
+            }
+        }
+    }
+}
+
+impl Drop for Knock {
+    fn drop(&mut self) {
+        lock(&self.inner.knocks).gave_up(self.id);
+    }
+}
+
+/// Four digits, each PIN equally likely.
+fn random_pin() -> Result<String, ArmError> {
+    loop {
+        let mut bytes = [0; 2];
+        getrandom::fill(&mut bytes).map_err(|e| ArmError::Random(e.to_string()))?;
+        let number = u16::from_le_bytes(bytes);
+        // 60 000 is the largest multiple of 10 000 that fits: above it, some PINs would be likelier.
+        if number < 60_000 {
+            return Ok(format!("{:04}", number % 10_000));
+        }
+    }
+}
+
+/// Allowed lengths of a window in seconds (punktfunk1.md §2.5).
+pub const WINDOW_SECONDS: std::ops::RangeInclusive<u64> = 15..=600;
+/// Length of a window when nobody says otherwise (punktfunk1.md §2.5).
+pub const DEFAULT_WINDOW_SECONDS: u64 = 120;
+/// How long an approval is waited for (punktfunk1.md §2.4).
+const APPROVAL_WAIT: Duration = Duration::from_secs(180);

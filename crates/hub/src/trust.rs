@@ -1,0 +1,316 @@
+//! Who may come in: `clients.json`.
+//!
+//! A client *is* its certificate's fingerprint. Readers of [`Trust::watch`] look again at [`Trust::state`] after each
+//! change, so that a revocation or a narrowed grant reaches live sessions at once.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use punktfunk_core::{Fingerprint, Grants};
+use punktfunk_media::{Reason, reason};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::events::{EventKind, Events};
+use crate::lock;
+use crate::state::{Document, StateError, Stored};
+
+/// The trust store. All methods are quick but for one disk sync in those that change it.
+#[derive(Debug)]
+pub struct Trust {
+    stored: Mutex<Stored<Clients>>,
+    generation: watch::Sender<u64>,
+    events: Arc<Events>,
+}
+
+/// A paired client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRecord {
+    /// Its identity.
+    pub fingerprint: Fingerprint,
+    /// Its name, sanitised.
+    pub name: String,
+    /// What it may do.
+    pub grants: Grants,
+    /// Unix time in seconds at which its access ends; `None`: never.
+    pub expires_at: Option<u64>,
+    /// Unix time in seconds at which it was paired.
+    pub paired_at: u64,
+}
+
+impl ClientRecord {
+    /// A client paired now, without an end.
+    #[must_use]
+    pub fn new(fingerprint: Fingerprint, name: String, grants: Grants) -> Self {
+        Self { fingerprint, name, grants, expires_at: None, paired_at: unix_s(SystemTime::now()) }
+    }
+
+    /// The id used by command line and API: the first 12 hexadecimal digits of the fingerprint.
+    #[must_use]
+    pub fn id(&self) -> String {
+        short_id(&self.fingerprint)
+    }
+}
+
+/// The id of a device in command line and API: the first 12 hexadecimal digits of its fingerprint.
+#[must_use]
+pub fn short_id(fingerprint: &Fingerprint) -> String {
+    fingerprint.to_string()[..ID_DIGITS].to_owned()
+}
+
+/// What the store says about a fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustState {
+    /// It may come in.
+    Paired {
+        /// What it may do.
+        grants: Grants,
+        /// After which time to ask again; `None`: it does not expire.
+        expires_in: Option<Duration>,
+    },
+    /// It was paired; its access has ended.
+    Expired,
+    /// It was never paired, or was revoked.
+    Unknown,
+}
+
+/// A change was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// No client has this id.
+    #[error("{}", reason::CLIENT_NOT_FOUND)]
+    NotFound,
+    /// Several clients match this id.
+    #[error("{}", reason::CLIENT_AMBIGUOUS)]
+    Ambiguous,
+    /// It could not be saved. A revocation is in force all the same, until the host ends.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl TrustError {
+    /// The stable reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static Reason {
+        match self {
+            Self::NotFound => &reason::CLIENT_NOT_FOUND,
+            Self::Ambiguous => &reason::CLIENT_AMBIGUOUS,
+            Self::State(e) => e.reason,
+        }
+    }
+}
+
+/// What [`Trust::change`] shall change; `None` leaves as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientChange {
+    /// New name (sanitised here).
+    pub name: Option<String>,
+    /// New grants.
+    pub grants: Option<Grants>,
+    /// New end of access: `Some(None)` for never.
+    pub expires_at: Option<Option<u64>>,
+}
+
+impl Trust {
+    /// Reads `clients.json` in `folder`. The second value is what must be told to the operator.
+    #[must_use]
+    pub fn open(folder: &Path, events: Arc<Events>) -> (Self, Option<StateError>) {
+        let (stored, problem) = Stored::load(folder);
+        (Self { stored: Mutex::new(stored), generation: watch::Sender::new(0), events }, problem)
+    }
+
+    /// May this fingerprint come in at `now`?
+    #[must_use]
+    pub fn state(&self, fingerprint: &Fingerprint, now: SystemTime) -> TrustState {
+        let stored = lock(&self.stored);
+        let Some(client) = stored.get().clients.iter().find(|c| c.fingerprint.0 == *fingerprint) else {
+            return TrustState::Unknown;
+        };
+        match client.expires_at {
+            None => TrustState::Paired { grants: Grants(client.grants), expires_in: None },
+            Some(end) => match (UNIX_EPOCH + Duration::from_secs(end)).duration_since(now) {
+                Ok(left) if !left.is_zero() => {
+                    TrustState::Paired { grants: Grants(client.grants), expires_in: Some(left) }
+                }
+                _ => TrustState::Expired,
+            },
+        }
+    }
+
+    /// Every client, oldest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<ClientRecord> {
+        lock(&self.stored).get().clients.iter().map(Client::record).collect()
+    }
+
+    /// Pairs a client, or replaces its record. Blocks for a disk sync.
+    ///
+    /// # Errors
+    /// [`StateError`]: not saved, hence not paired.
+    pub fn add(&self, record: ClientRecord) -> Result<(), StateError> {
+        let mut stored = lock(&self.stored);
+        let mut next = stored.get().clone();
+        let kept = next.clients.iter().position(|c| c.fingerprint.0 == record.fingerprint);
+        let extra = kept.map(|i| next.clients.remove(i).extra).unwrap_or_default();
+        let name = crate::sanitise_name(&record.name, &record.fingerprint);
+        next.clients.push(Client {
+            fingerprint: Hex(record.fingerprint),
+            name: name.clone(),
+            grants: record.grants.0,
+            paired_at: record.paired_at,
+            expires_at: record.expires_at,
+            extra,
+        });
+        stored.set(next)?;
+        drop(stored);
+        self.changed(EventKind::ClientChanged { client: short_id(&record.fingerprint), name });
+        Ok(())
+    }
+
+    /// Takes a client's access away. `id`: at least 4 digits of its fingerprint that match no other. Blocks for a disk
+    /// sync.
+    ///
+    /// # Errors
+    /// [`TrustError`]; with [`TrustError::State`] the revocation is in force, but only until the host ends.
+    pub fn revoke(&self, id: &str) -> Result<ClientRecord, TrustError> {
+        let mut stored = lock(&self.stored);
+        let mut next = stored.get().clone();
+        let index = find(&next.clients, id)?;
+        let gone = next.clients.remove(index).record();
+        let saved = stored.set_anyway(next);
+        drop(stored);
+        self.changed(EventKind::ClientRevoked { client: gone.id(), name: gone.name.clone() });
+        saved?;
+        Ok(gone)
+    }
+
+    /// Changes what a client may do. As [`Self::change`].
+    ///
+    /// # Errors
+    /// [`TrustError`].
+    pub fn set_grants(&self, id: &str, grants: Grants) -> Result<ClientRecord, TrustError> {
+        self.change(id, ClientChange { grants: Some(grants), ..ClientChange::default() })
+    }
+
+    /// Changes a client's record. Blocks for a disk sync.
+    ///
+    /// # Errors
+    /// [`TrustError`]; with [`TrustError::State`] the change is in force if it only takes away, else it is not made.
+    pub fn change(&self, id: &str, change: ClientChange) -> Result<ClientRecord, TrustError> {
+        let mut stored = lock(&self.stored);
+        let mut next = stored.get().clone();
+        let index = find(&next.clients, id)?;
+        let client = &mut next.clients[index];
+        let before = client.clone();
+        if let Some(name) = &change.name {
+            client.name = crate::sanitise_name(name, &client.fingerprint.0);
+        }
+        if let Some(grants) = change.grants {
+            client.grants = grants.0;
+        }
+        if let Some(expires_at) = change.expires_at {
+            client.expires_at = expires_at;
+        }
+        let narrows = Grants(before.grants).contains(Grants(client.grants))
+            && client.expires_at.unwrap_or(u64::MAX) <= before.expires_at.unwrap_or(u64::MAX);
+        let record = client.record();
+        let saved = if narrows { stored.set_anyway(next) } else { stored.set(next) };
+        drop(stored);
+        if saved.is_ok() || narrows {
+            self.changed(EventKind::ClientChanged { client: record.id(), name: record.name.clone() });
+        }
+        saved?;
+        Ok(record)
+    }
+
+    /// A number that rises with every change of the store.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.generation.subscribe()
+    }
+
+    fn changed(&self, kind: EventKind) {
+        self.generation.send_modify(|g| *g += 1);
+        self.events.send(kind);
+    }
+}
+
+fn find(clients: &[Client], id: &str) -> Result<usize, TrustError> {
+    let id = id.to_ascii_lowercase();
+    if id.len() < MIN_ID_DIGITS {
+        return Err(TrustError::NotFound);
+    }
+    let mut matches = clients.iter().enumerate().filter(|(_, c)| c.fingerprint.0.to_string().starts_with(&id));
+    match (matches.next(), matches.next()) {
+        (Some((index, _)), None) => Ok(index),
+        (Some(_), Some(_)) => Err(TrustError::Ambiguous),
+        (None, _) => Err(TrustError::NotFound),
+    }
+}
+
+/// Seconds since 1970; 0 before.
+pub(crate) fn unix_s(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// `clients.json` as written. Fields that a newer release added are kept.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Clients {
+    clients: Vec<Client>,
+    #[serde(flatten)]
+    extra: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Document for Clients {
+    const NAME: &'static str = "clients.json";
+    const VERSION: u64 = 1;
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Client {
+    fingerprint: Hex,
+    name: String,
+    grants: u32,
+    paired_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<u64>,
+    #[serde(flatten)]
+    extra: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Client {
+    fn record(&self) -> ClientRecord {
+        ClientRecord {
+            fingerprint: self.fingerprint.0,
+            name: self.name.clone(),
+            grants: Grants(self.grants),
+            expires_at: self.expires_at,
+            paired_at: self.paired_at,
+        }
+    }
+}
+
+/// A fingerprint as 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug)]
+struct Hex(Fingerprint);
+
+impl Serialize for Hex {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hex {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Fingerprint::from_hex(&text)
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom("a fingerprint has 64 hexadecimal digits"))
+    }
+}
+
+/// 48 bits: two of a household's devices share them once in 10^12 pairs.
+const ID_DIGITS: usize = 12;
+/// Shorter ids are typing mistakes.
+const MIN_ID_DIGITS: usize = 4;
