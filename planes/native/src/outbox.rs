@@ -1,0 +1,147 @@
+//! What the session tells its client. The session's threads post here without waiting; the connection's task sends it.
+//!
+//! Everything but frame timing is latest-wins: an unsent message of a kind is replaced by a newer one, so the box is
+//! bounded by its shape. Frame timing goes straight into QUIC's datagram buffer, which drops the oldest when full.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use punktfunk_core::Mode;
+use punktfunk_core::datagram::{HostDatagram, HostTiming, OurTiming, StageTiming};
+use punktfunk_engine::link::{ClientEvents, EncoderChange, ProbeOutcome, SentFrame};
+use punktfunk_engine::session::Ending;
+use tokio::sync::Notify;
+
+/// What waits to be sent.
+#[derive(Debug, Default)]
+pub(crate) struct Post {
+    pub mode: Option<Mode>,
+    pub gap: Option<Duration>,
+    pub kbps: Option<u32>,
+    pub probe: Option<ProbeOutcome>,
+    pub ended: Option<Ending>,
+}
+
+/// Which datagram 0xCF the client reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Timing {
+    /// None.
+    Off,
+    /// The published one, with stages.
+    Published,
+    /// With our three stages at the end.
+    Ours,
+}
+
+/// The box of one session.
+pub(crate) struct Outbox {
+    post: Mutex<Post>,
+    news: Notify,
+    timing: Timing,
+    connection: quinn::Connection,
+    scratch: Mutex<Scratch>,
+}
+
+/// Memory for timing datagrams, used again once QUIC has let go of it.
+struct Scratch {
+    encoded: Vec<u8>,
+    pool: BytesMut,
+}
+
+impl Outbox {
+    pub fn new(connection: quinn::Connection, timing: Timing) -> Self {
+        let scratch = Scratch { encoded: Vec::with_capacity(TIMING_BYTES), pool: BytesMut::with_capacity(POOL_BYTES) };
+        Self { post: Mutex::default(), news: Notify::new(), timing, connection, scratch: Mutex::new(scratch) }
+    }
+
+    /// Waits until there is something in the box, and empties it. Cancel-safe.
+    pub async fn take(&self) -> Post {
+        loop {
+            self.news.notified().await;
+            let post = std::mem::take(&mut *self.post.lock().unwrap_or_else(PoisonError::into_inner));
+            if post.has_news() {
+                return post;
+            }
+        }
+    }
+
+    fn put(&self, write: impl FnOnce(&mut Post)) {
+        write(&mut self.post.lock().unwrap_or_else(PoisonError::into_inner));
+        // Stores a permit if nobody waits right now.
+        self.news.notify_one();
+    }
+
+    fn send_timing(&self, timing: HostTiming) {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let Scratch { encoded, pool } = &mut *scratch;
+        encoded.clear();
+        HostDatagram::HostTiming(timing).encode(encoded);
+        if pool.capacity() < encoded.len() {
+            // Takes the old memory back where QUIC has sent all of it.
+            pool.reserve(POOL_BYTES);
+        }
+        pool.extend_from_slice(encoded);
+        let datagram = pool.split().freeze();
+        // Too large for the path, or the connection is closing: timing is advisory either way.
+        let _ = self.connection.send_datagram(datagram);
+    }
+}
+
+impl Post {
+    fn has_news(&self) -> bool {
+        self.mode.is_some() || self.gap.is_some() || self.kbps.is_some() || self.probe.is_some() || self.ended.is_some()
+    }
+}
+
+impl ClientEvents for Outbox {
+    fn frame_sent(&self, frame: &SentFrame) {
+        if self.timing == Timing::Off {
+            return;
+        }
+        self.send_timing(HostTiming {
+            pts_ns: frame.pts_ns,
+            host_us: frame.host_us,
+            stages: Some(StageTiming {
+                queue_us: frame.queue_us,
+                encode_us: frame.encode_us,
+                pace_us: frame.pace_us,
+            }),
+            applied_phase_ns: (self.timing == Timing::Ours).then_some(0),
+            ours: (self.timing == Timing::Ours).then_some(OurTiming {
+                capture_us: frame.capture_us,
+                convert_us: frame.convert_us,
+                packetize_us: frame.packetize_us,
+            }),
+        });
+    }
+
+    fn mode_changed(&self, mode: Mode) {
+        self.put(|post| post.mode = Some(mode));
+    }
+
+    fn pipeline_gap(&self, gap: Duration) {
+        self.put(|post| post.gap = Some(post.gap.unwrap_or_default() + gap));
+    }
+
+    fn bitrate_changed(&self, kbps: u32) {
+        self.put(|post| post.kbps = Some(kbps));
+    }
+
+    fn probe_done(&self, outcome: &ProbeOutcome) {
+        self.put(|post| post.probe = Some(*outcome));
+    }
+
+    fn encoder_changed(&self, change: &EncoderChange) {
+        tracing::warn!(from = change.from, to = change.to, detail = %change.detail, "the encoder failed");
+    }
+
+    fn ended(&self, ending: &Ending) {
+        self.put(|post| post.ended = Some(ending.clone()));
+    }
+}
+
+/// The longest 0xCF.
+const TIMING_BYTES: usize = 64;
+/// About 100 timing datagrams: QUIC's own buffer holds as many.
+const POOL_BYTES: usize = 4096;

@@ -1,0 +1,257 @@
+//! The plane: its endpoint, its accept loop, its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use punktfunk_core::Fingerprint;
+use punktfunk_engine::plan::{EncoderOffer, HostOffer};
+use punktfunk_engine::session::ThreadHook;
+use punktfunk_hub::displays::Displays;
+use punktfunk_hub::{Hub, PairingPolicy};
+use punktfunk_media::{EncoderFactory, Reason, reason};
+use punktfunk_net::Identity;
+use punktfunk_net::quic::{EndpointError, EndpointOptions, Server, server_endpoint};
+use punktfunk_net::udp::PortRange;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+use crate::conn;
+use crate::limits::{Doorman, Judgement, Limits};
+use crate::mdns::{self, Advert, MdnsConfig};
+
+/// How the plane listens and what it offers.
+#[derive(Clone)]
+pub struct NativeConfig {
+    /// Where QUIC listens; port 0 takes any. `[::]` serves IPv4 too.
+    pub bind: SocketAddr,
+    /// Ports for video, one per session.
+    pub data_ports: PortRange,
+    /// Silence after which a client counts as gone (1 s … 1 h).
+    pub idle: Duration,
+    /// Caps, pins and defaults of session plans. `encoders` in here is ignored: it comes from the list handed over.
+    pub offer: HostOffer,
+    /// `Welcome.frames`: sessions end after so many frames; 0 = never.
+    pub frames: u32,
+    /// `Welcome.mgmt_port`: the management API's TCP port on the network; 0 = not told.
+    pub mgmt_port: u16,
+    /// The advert; `None` = none.
+    pub mdns: Option<MdnsConfig>,
+    /// Called first on every session thread.
+    pub on_thread_start: Option<ThreadHook>,
+}
+
+impl NativeConfig {
+    /// Listens at `bind` with the protocol's defaults and without an advert.
+    #[must_use]
+    pub fn new(bind: SocketAddr) -> Self {
+        Self {
+            bind,
+            data_ports: PortRange::ANY,
+            idle: EndpointOptions::default().idle,
+            offer: HostOffer::default(),
+            frames: 0,
+            mgmt_port: 0,
+            mdns: None,
+            on_thread_start: None,
+        }
+    }
+}
+
+/// The plane could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port is taken.
+    #[error("{}", reason::HOST_PORT_TAKEN)]
+    PortTaken(#[source] EndpointError),
+    /// Anything else about the endpoint.
+    #[error(transparent)]
+    Endpoint(EndpointError),
+    /// The endpoint does not tell where it is bound.
+    #[error("the endpoint has no address: {0}")]
+    Address(#[source] std::io::Error),
+}
+
+impl StartError {
+    /// The stable reason, where there is one.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static Reason> {
+        matches!(self, Self::PortTaken(_)).then_some(&reason::HOST_PORT_TAKEN)
+    }
+}
+
+impl From<EndpointError> for StartError {
+    fn from(error: EndpointError) -> Self {
+        match &error {
+            EndpointError::Bind { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                Self::PortTaken(error)
+            }
+            _ => Self::Endpoint(error),
+        }
+    }
+}
+
+/// The running plane. Dropping it closes everything at once; [`Self::shutdown`] says good-bye.
+pub struct NativePlane {
+    local_addr: SocketAddr,
+    server: Server,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    advertising: Option<JoinHandle<()>>,
+}
+
+impl NativePlane {
+    /// Binds and serves. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] if the address cannot be had.
+    pub fn start(
+        config: NativeConfig,
+        identity: Arc<Identity>,
+        hub: Arc<Hub>,
+        encoders: Vec<Arc<dyn EncoderFactory>>,
+        displays: Arc<Displays>,
+    ) -> Result<Self, StartError> {
+        let server = server_endpoint(config.bind, &identity, EndpointOptions { idle: config.idle })?;
+        let local_addr = server.local_addr().map_err(StartError::Address)?;
+        let stop = watch::Sender::new(false);
+        let advertising = config.mdns.clone().map(|mdns| {
+            let ip = config.bind.ip();
+            let advert = Advert {
+                config: mdns,
+                fingerprint: identity.fingerprint(),
+                uuid: identity.uuid().to_owned(),
+                pairing_required: hub.pairing_policy() == PairingPolicy::Required,
+                quic_port: local_addr.port(),
+                bound_to: (!ip.is_unspecified()).then_some(ip),
+            };
+            tokio::spawn(mdns::advertise(advert))
+        });
+        let shared = Arc::new(Shared {
+            config,
+            identity,
+            hub,
+            encoders,
+            displays,
+            stop: stop.subscribe(),
+            anonymous: AtomicU64::new(0),
+        });
+        let accepting = tokio::spawn(accept_loop(server.clone(), shared));
+        tracing::info!(address = %local_addr, "native plane listens");
+        Ok(Self { local_addr, server, stop, accepting, advertising })
+    }
+
+    /// Where it listens, with the real port.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Ends all sessions with `host.shutting_down`, waits until their displays are given back and the clients heard of
+    /// it, and stops listening. Takes at most about 2.5 s.
+    pub async fn shutdown(mut self) {
+        if let Some(advertising) = self.advertising.take() {
+            advertising.abort();
+        }
+        self.stop.send_replace(true);
+        if timeout(SESSIONS_END, &mut self.accepting).await.is_err() {
+            tracing::warn!("sessions do not end in time");
+            self.accepting.abort();
+        }
+        self.server.close(0, b"host.shutting_down");
+        // Lost close frames are repeated to whoever still sends; a dead client must not hold the host.
+        let _ = timeout(CLOSES_LEAVE, self.server.wait_idle()).await;
+    }
+}
+
+impl Drop for NativePlane {
+    fn drop(&mut self) {
+        if let Some(advertising) = &self.advertising {
+            advertising.abort();
+        }
+        self.stop.send_replace(true);
+        self.server.close(0, b"host.shutting_down");
+    }
+}
+
+/// What every connection needs.
+pub(crate) struct Shared {
+    pub config: NativeConfig,
+    pub identity: Arc<Identity>,
+    pub hub: Arc<Hub>,
+    pub encoders: Vec<Arc<dyn EncoderFactory>>,
+    pub displays: Arc<Displays>,
+    stop: watch::Receiver<bool>,
+    anonymous: AtomicU64,
+}
+
+impl Shared {
+    /// What the host can do now.
+    pub fn offer(&self) -> HostOffer {
+        let encoders = self.encoders.iter().map(|e| EncoderOffer::of(&**e)).collect();
+        HostOffer { encoders, ..self.config.offer.clone() }
+    }
+
+    /// A name that nobody has: a client without a certificate has no identity to share a slot or a display by.
+    pub fn anonymous_identity(&self) -> String {
+        format!("anonymous-{}", self.anonymous.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The name to show for a client.
+    pub fn display_name(&self, raw: &str, fingerprint: Option<Fingerprint>) -> String {
+        punktfunk_hub::sanitise_name(raw, &fingerprint.unwrap_or(Fingerprint([0; 32])))
+    }
+
+    /// Ready when the host ends. Cancel-safe.
+    pub async fn stopping(&self) {
+        let mut stop = self.stop.clone();
+        // An error means that the plane was dropped.
+        let _ = stop.wait_for(|stop| *stop).await;
+    }
+}
+
+/// Takes clients until told to stop, then waits for those it has.
+async fn accept_loop(server: Server, shared: Arc<Shared>) {
+    let doorman = Doorman::new(Limits::default());
+    let mut clients = JoinSet::new();
+    loop {
+        let arrival = tokio::select! {
+            arrival = server.accept() => arrival,
+            Some(ended) = clients.join_next() => {
+                log_panic(ended);
+                continue;
+            }
+            () = shared.stopping() => break,
+        };
+        let Some(arrival) = arrival else { break };
+        match doorman.judge(arrival.remote().ip(), arrival.is_validated()) {
+            Judgement::Admit(pending) => {
+                clients.spawn(conn::serve(Arc::clone(&shared), arrival, pending));
+            }
+            Judgement::Retry => arrival.retry(),
+            Judgement::Refuse => {
+                tracing::debug!(remote = %arrival.remote(), "too many handshakes at once");
+                arrival.refuse();
+            }
+        }
+    }
+    while let Some(ended) = clients.join_next().await {
+        log_panic(ended);
+    }
+}
+
+/// A panic in a connection's task ends that connection alone.
+fn log_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(code = reason::INTERNAL_PANIC.code, %error, "a connection's task panicked");
+    }
+}
+
+/// Engine threads end within their capturer's wait (25 ms); releasing a display may take a compositor's round trips.
+const SESSIONS_END: Duration = Duration::from_millis(2000);
+/// quinn keeps a closed connection for three probe timeouts.
+const CLOSES_LEAVE: Duration = Duration::from_millis(500);

@@ -1,0 +1,231 @@
+//! From `Hello` to a session that is ready to run: gate, plan, slot, display, data socket, `Welcome`, `Start`.
+//!
+//! Whatever was taken is given back when a later step fails: the slot and the stage travel in [`Seat`], whose
+//! [`Seat::leave`] every path ends with.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use punktfunk_core::handshake::{CompositorKind, Hello, Start, Welcome};
+use punktfunk_core::{CloseCode, Mode};
+use punktfunk_engine::plan::SessionPlan;
+use punktfunk_hub::admission::{AdmitRequest, Refused, Ticket};
+use punktfunk_hub::displays::Release;
+use punktfunk_media::{Stage, StageRequest, reason};
+use punktfunk_net::identity::random_bytes;
+use punktfunk_net::quic::Handshaken;
+use punktfunk_net::udp::DataSocket;
+use tokio::time::timeout;
+
+use crate::gate::{self, Access};
+use crate::holder::SessionHolder;
+use crate::limits::Pending;
+use crate::negotiate::{self, Secrets, Terms};
+use crate::plane::Shared;
+use crate::refusal::{Refusal, Stop};
+use crate::stream::{ControlReader, ControlWriter, timed_out};
+
+/// A session between `Start` and its first frame.
+pub(crate) struct Prepared {
+    pub hello: Hello,
+    pub welcome: Welcome,
+    pub start: Start,
+    pub plan: SessionPlan,
+    pub access: Access,
+    pub holder: Arc<SessionHolder>,
+    pub socket: Arc<DataSocket>,
+    /// Where video goes if no punch shows another address.
+    pub fallback: SocketAddr,
+    pub seat: Seat,
+}
+
+/// A slot and the display in it.
+pub(crate) struct Seat {
+    pub ticket: Ticket,
+    /// `None` while a session uses it, or when it is gone.
+    pub stage: Option<Box<dyn Stage>>,
+    identity: String,
+    /// Nobody can come back for it: an anonymous client's.
+    anonymous: bool,
+    shared: Arc<Shared>,
+}
+
+impl Seat {
+    /// Gives the display back, then the slot: a newcomer must find the display.
+    pub async fn leave(self, how: Release) {
+        let Self { ticket, stage, identity, anonymous, shared } = self;
+        let how = if anonymous { Release::Now } else { how };
+        let displays = Arc::clone(&shared.displays);
+        let released = tokio::task::spawn_blocking(move || displays.release(&identity, stage, how)).await;
+        if let Err(panic) = released {
+            tracing::error!(%panic, "giving the display back failed");
+        }
+        drop(ticket);
+    }
+}
+
+/// Goes through the whole handshake.
+pub(crate) async fn prepare(
+    shared: &Arc<Shared>,
+    client: &Handshaken,
+    hello: Hello,
+    pending: Pending,
+    reader: &mut ControlReader,
+    writer: &mut ControlWriter,
+) -> Result<Prepared, Stop> {
+    let connection = &client.connection;
+    negotiate::check_version(&hello)?;
+    let raw_name = hello.name.as_deref().unwrap_or_default();
+    // The first message is judged from here on by whoever it goes to: the operator, admission.
+    drop(pending);
+    let access = gate::pass(&shared.hub, connection, client.fingerprint, raw_name, client.remote.ip()).await?;
+    negotiate::check_launch(&hello, access.grants)?;
+    let plan = negotiate::plan_session(&hello, &shared.offer())?;
+    for downgrade in &plan.downgrades {
+        tracing::info!(%downgrade, "not granted as asked");
+    }
+
+    let (identity, anonymous) = match client.fingerprint {
+        Some(fingerprint) => (fingerprint.to_string(), false),
+        None => (shared.anonymous_identity(), true),
+    };
+    let name = shared.display_name(raw_name, client.fingerprint);
+    let holder = SessionHolder::new(connection.clone());
+    let request = AdmitRequest {
+        identity: identity.clone(),
+        fingerprint: client.fingerprint,
+        name: name.clone(),
+        holder: holder.clone(),
+    };
+    let ticket = tokio::select! {
+        admitted = shared.hub.admission().admit(request) => admitted.map_err(not_admitted)?,
+        _ = connection.closed() => return Err(Stop::Gone),
+    };
+    let mut seat = Seat { ticket, stage: None, identity: identity.clone(), anonymous, shared: Arc::clone(shared) };
+
+    let step = open_and_welcome(shared, client, &hello, &plan, access, (identity, name), &mut seat, reader, writer);
+    let outcome = tokio::select! {
+        outcome = step => outcome,
+        _ = connection.closed() => Err(Stop::Gone),
+        why = holder.evicted() => Err(crate::session::evicted(why).into()),
+        () = shared.stopping() => Err(crate::session::host_stops().into()),
+    };
+    match outcome {
+        Ok((welcome, start, socket)) => {
+            let port = if start.client_udp_port == 0 { client.remote.port() } else { start.client_udp_port };
+            let fallback = SocketAddr::new(client.remote.ip(), port);
+            Ok(Prepared { hello, welcome, start, plan, access, holder, socket, fallback, seat })
+        }
+        Err(stop) => {
+            seat.leave(Release::Linger).await;
+            Err(stop)
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "one straight path that is cut out only to be raced against the end")]
+async fn open_and_welcome(
+    shared: &Arc<Shared>,
+    client: &Handshaken,
+    hello: &Hello,
+    plan: &SessionPlan,
+    access: Access,
+    (identity, name): (String, String),
+    seat: &mut Seat,
+    reader: &mut ControlReader,
+    writer: &mut ControlWriter,
+) -> Result<(Welcome, Start, Arc<DataSocket>), Stop> {
+    let request = StageRequest { identity, name, mode: plan.mode };
+    let (stage, injector) = open_stage(shared, request).await?;
+    let mode = stage.mode();
+    seat.stage = Some(stage);
+    let socket = bind_data_socket(shared, client)?;
+    let udp_port = socket
+        .local_addr()
+        .map_err(|e| Refusal::setup(&reason::NATIVE_DATA_SOCKET, e.to_string()))?
+        .port();
+    let mut random = [0; 52];
+    random_bytes(&mut random).map_err(|e| Refusal::setup(&reason::HOST_NO_RANDOMNESS, e.to_string()))?;
+    let terms = Terms {
+        udp_port,
+        mode,
+        client: client.remote.ip(),
+        frames: shared.config.frames,
+        compositor: CompositorKind::from_wire(shared.displays.info().wire_id).unwrap_or_default(),
+        mgmt_port: shared.config.mgmt_port,
+        grants: access.grants,
+        expires_in_secs: access.expires_in_secs(),
+        injector,
+    };
+    let welcome = negotiate::welcome(hello, plan, &terms, &Secrets::from_random(&random));
+    let exchange = async {
+        writer.send(|out| welcome.encode(out)).await?;
+        Start::decode(reader.next().await?)
+            .map_err(|e| Refusal::setup(&reason::NATIVE_HANDSHAKE_INVALID, format!("Start: {e}")).into())
+    };
+    let start: Start = match timeout(EXCHANGE, exchange).await {
+        Ok(start) => start?,
+        Err(_) => return Err(timed_out("no Start after Welcome").into()),
+    };
+    Ok((welcome, start, Arc::new(socket)))
+}
+
+/// Opens the display, and looks what its injector can do so that `Welcome` promises nothing else.
+async fn open_stage(
+    shared: &Arc<Shared>,
+    request: StageRequest,
+) -> Result<(Box<dyn Stage>, Option<punktfunk_media::InjectorCaps>), Stop> {
+    let displays = Arc::clone(&shared.displays);
+    let asked: Mode = request.mode;
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut stage = displays.acquire(&request)?;
+        let injector = match stage.injector() {
+            Ok(injector) => Some(injector.caps()),
+            Err(error) => {
+                tracing::warn!(%error, "this session goes without input");
+                None
+            }
+        };
+        Ok::<_, punktfunk_media::OpenError>((stage, injector))
+    });
+    match opened.await {
+        Ok(Ok((stage, injector))) => {
+            if stage.mode() != asked {
+                tracing::info!(%asked, given = %stage.mode(), "the desktop gives another mode");
+            }
+            Ok((stage, injector))
+        }
+        Ok(Err(error)) => Err(Refusal::setup(error.reason, error.detail).into()),
+        Err(panic) => Err(Refusal::setup(&reason::INTERNAL_PANIC, panic.to_string()).into()),
+    }
+}
+
+fn not_admitted(refused: Refused) -> Refusal {
+    let reason = refused.reason();
+    match refused {
+        Refused::Busy { who } => Refusal::detailed(CloseCode::BUSY, reason, format!("in use by {}", who.join(", "))),
+        Refused::Superseded => Refusal::new(CloseCode::SUPERSEDED, reason),
+        Refused::ShuttingDown => crate::session::host_stops(),
+    }
+}
+
+/// On the address that the client dialled: its socket takes packets from nowhere else (§5.9).
+fn bind_data_socket(shared: &Shared, client: &Handshaken) -> Result<DataSocket, Refusal> {
+    let scope_id = match client.remote {
+        SocketAddr::V6(v6) => v6.scope_id(),
+        SocketAddr::V4(_) => 0,
+    };
+    let unspecified = || match client.remote.ip() {
+        IpAddr::V4(_) => IpAddr::from([0; 4]),
+        IpAddr::V6(_) => IpAddr::from([0; 16]),
+    };
+    let ip = client.local_ip.unwrap_or_else(unspecified);
+    DataSocket::bind(ip, scope_id, shared.config.data_ports).map_err(|error| {
+        let detail = format!("ports {} on {ip}: {error}", shared.config.data_ports);
+        Refusal::setup(&reason::NATIVE_DATA_SOCKET, detail)
+    })
+}
+
+/// §3.2.
+const EXCHANGE: Duration = Duration::from_secs(10);
