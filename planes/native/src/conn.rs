@@ -49,12 +49,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, arrival: Arrival, pending: Pendin
     let _entered = span.enter();
     match stop {
         Stop::Refuse(refusal) => {
-            match refusal.reason {
-                Some(reason) => {
-                    tracing::info!(code = reason.code, close = %refusal.code, detail = %refusal.detail, "{}", reason.sentence);
-                }
-                None => tracing::info!(close = %refusal.code, "done"),
-            }
+            tracing::info!(code = refusal.reason_code(), close = %refusal.code, "{refusal}");
             refusal.close(&connection);
         }
         Stop::Gone => {
@@ -90,12 +85,10 @@ async fn converse(shared: &Arc<Shared>, client: Handshaken, pending: Pending) ->
                 () = shared.stopping() => session::host_stops().into(),
             }
         }
-        First::Hello(hello) => {
-            match setup::prepare(shared, &client, hello, pending, &mut reader, &mut writer).await {
-                Ok(prepared) => session::run(shared, &client, prepared, &mut reader, &mut writer).await,
-                Err(stop) => stop,
-            }
-        }
+        First::Hello(hello) => match setup::prepare(shared, &client, hello, pending, &mut reader, &mut writer).await {
+            Ok(prepared) => session::run(shared, &client, prepared, &mut reader, &mut writer).await,
+            Err(stop) => stop,
+        },
     }
 }
 
@@ -105,10 +98,7 @@ enum First {
     Hello(Hello),
 }
 
-async fn first_message(
-    shared: &Shared,
-    client: &Handshaken,
-) -> Result<(ControlReader, ControlWriter, First), Stop> {
+async fn first_message(shared: &Shared, client: &Handshaken) -> Result<(ControlReader, ControlWriter, First), Stop> {
     let connection = &client.connection;
     let (send, recv) = tokio::select! {
         stream = timeout(CONTROL_STREAM, connection.accept_bi()) => match stream {

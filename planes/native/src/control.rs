@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use punktfunk_core::control::{BitrateReason, ClipPolicy, ClipReason, ControlMessage};
 use punktfunk_core::handshake::{Hello, Start, VideoCaps};
 use punktfunk_core::input::InputEvent;
+use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_core::{Codec, Mode};
-use punktfunk_engine::link::ProbeOutcome;
 use punktfunk_engine::plan::{HostOffer, SessionPlan, plan_mode};
 use punktfunk_engine::session::SessionCommand;
 

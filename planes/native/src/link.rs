@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use punktfunk_core::fec::Strength;
 use punktfunk_core::handshake::{Cipher, FecScheme as WireScheme, Welcome};
 use punktfunk_core::packet::{PacketBatch, UserFlags, max_frame_bytes};
 use punktfunk_core::packetize::{FrameMeta, PacketizeError, Packetizer, PacketizerConfig};
@@ -43,12 +42,8 @@ impl WelcomePacketizer {
 
 impl Packetize for WelcomePacketizer {
     fn packetize(&mut self, unit: &AccessUnitOut<'_>, batch: &mut PacketBatch) -> Result<u32, LinkError> {
-        let meta = FrameMeta {
-            pts_ns: unit.pts_ns,
-            user_flags: user_flags(unit),
-            strength: Strength::Percent(unit.fec_percent),
-            probe: unit.probe,
-        };
+        let meta =
+            FrameMeta { pts_ns: unit.pts_ns, user_flags: user_flags(unit), strength: unit.strength, probe: unit.probe };
         self.0.packetize(unit.data, &meta, batch).map_err(|error| LinkError {
             reason: match error {
                 PacketizeError::TooLarge { .. } => &reason::NATIVE_FRAME_TOO_LARGE,

@@ -149,7 +149,9 @@ fn os_tokens(os_release: &str) -> String {
             .lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
             .and_then(|v| v.trim_matches(['"', '\'']).split_whitespace().next())
-            .filter(|v| v.len() <= 32 && v.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b)))
+            .filter(|v| {
+                v.len() <= 32 && v.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+            })
     };
     let mut out = "linux".to_owned();
     for token in [value("ID_LIKE"), value("ID")].into_iter().flatten() {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use punktfunk_core::handshake::{
-    Cipher, ClientCaps, CompositorKind, HostCaps, HostCaps2, Hello, VideoCaps, WIRE_VERSION, Welcome,
+    Cipher, ClientCaps, CompositorKind, Hello, HostCaps, HostCaps2, VideoCaps, WIRE_VERSION, Welcome,
 };
 use punktfunk_core::{CloseCode, Codec, CodecSet, Grants, Mode};
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};

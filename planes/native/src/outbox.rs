@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use punktfunk_core::Mode;
 use punktfunk_core::datagram::{HostDatagram, HostTiming, OurTiming, StageTiming};
-use punktfunk_engine::link::{ClientEvents, EncoderChange, ProbeOutcome, SentFrame};
+use punktfunk_core::probe::ProbeOutcome;
+use punktfunk_engine::link::{ClientEvents, EncoderChange, SentFrame};
 use punktfunk_engine::session::Ending;
 use tokio::sync::Notify;
 
@@ -102,11 +103,7 @@ impl ClientEvents for Outbox {
         self.send_timing(HostTiming {
             pts_ns: frame.pts_ns,
             host_us: frame.host_us,
-            stages: Some(StageTiming {
-                queue_us: frame.queue_us,
-                encode_us: frame.encode_us,
-                pace_us: frame.pace_us,
-            }),
+            stages: Some(StageTiming { queue_us: frame.queue_us, encode_us: frame.encode_us, pace_us: frame.pace_us }),
             applied_phase_ns: (self.timing == Timing::Ours).then_some(0),
             ours: (self.timing == Timing::Ours).then_some(OurTiming {
                 capture_us: frame.capture_us,

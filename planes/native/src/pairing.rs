@@ -92,9 +92,7 @@ pub(crate) async fn ceremony(
 async fn next_proof(reader: &mut ControlReader) -> Result<[u8; 32], Stop> {
     match PairMessage::decode(reader.next_within(STEP).await?) {
         Ok(PairMessage::Proof { confirm }) => Ok(confirm),
-        Ok(_) | Err(_) => {
-            Err(Refusal::setup(&reason::NATIVE_HANDSHAKE_INVALID, "a PairProof was due").into())
-        }
+        Ok(_) | Err(_) => Err(Refusal::setup(&reason::NATIVE_HANDSHAKE_INVALID, "a PairProof was due").into()),
     }
 }
 

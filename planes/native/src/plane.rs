@@ -123,7 +123,7 @@ impl NativePlane {
                 config: mdns,
                 fingerprint: identity.fingerprint(),
                 uuid: identity.uuid().to_owned(),
-                pairing_required: hub.pairing_policy() == PairingPolicy::Required,
+                pairing_required: hub.config().pairing_policy == PairingPolicy::Required,
                 quic_port: local_addr.port(),
                 bound_to: (!ip.is_unspecified()).then_some(ip),
             };

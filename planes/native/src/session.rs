@@ -57,9 +57,13 @@ pub(crate) async fn run(
     let stage = seat.stage.take().ok_or((&reason::INTERNAL_PANIC, "the display is gone".to_owned()));
     let (packetizer, stage) = match (packetizer, stage) {
         (Ok(packetizer), Ok(stage)) => (packetizer, stage),
-        (Err((reason, detail)), stage) | (Ok(_), stage @ Err((reason, detail))) => {
-            seat.stage = stage.ok();
+        (Err((reason, detail)), Ok(stage)) => {
+            seat.stage = Some(stage);
             seat.leave(Release::Linger).await;
+            return Refusal::setup(reason, detail).into();
+        }
+        (_, Err((reason, detail))) => {
+            seat.leave(Release::Now).await;
             return Refusal::setup(reason, detail).into();
         }
     };
@@ -232,12 +236,7 @@ impl Live {
         }
     }
 
-    async fn on_payload(
-        &mut self,
-        payload: &[u8],
-        arrived: Instant,
-        writer: &mut ControlWriter,
-    ) -> Result<(), Stop> {
+    async fn on_payload(&mut self, payload: &[u8], arrived: Instant, writer: &mut ControlWriter) -> Result<(), Stop> {
         let message = match ControlMessage::decode(payload) {
             Ok(message) => message,
             Err(error) => {

@@ -141,10 +141,7 @@ async fn open_and_welcome(
     let mode = stage.mode();
     seat.stage = Some(stage);
     let socket = bind_data_socket(shared, client)?;
-    let udp_port = socket
-        .local_addr()
-        .map_err(|e| Refusal::setup(&reason::NATIVE_DATA_SOCKET, e.to_string()))?
-        .port();
+    let udp_port = socket.local_addr().map_err(|e| Refusal::setup(&reason::NATIVE_DATA_SOCKET, e.to_string()))?.port();
     let mut random = [0; 52];
     random_bytes(&mut random).map_err(|e| Refusal::setup(&reason::HOST_NO_RANDOMNESS, e.to_string()))?;
     let terms = Terms {
@@ -162,7 +159,7 @@ async fn open_and_welcome(
     let exchange = async {
         writer.send(|out| welcome.encode(out)).await?;
         Start::decode(reader.next().await?)
-            .map_err(|e| Refusal::setup(&reason::NATIVE_HANDSHAKE_INVALID, format!("Start: {e}")).into())
+            .map_err(|e| Stop::from(Refusal::setup(&reason::NATIVE_HANDSHAKE_INVALID, format!("Start: {e}"))))
     };
     let start: Start = match timeout(EXCHANGE, exchange).await {
         Ok(start) => start?,
