@@ -70,6 +70,7 @@ reasons! {
     HOST_PORT_TAKEN = "host.port_taken", "The port is used by another program.", "End the other host, or choose another port with --port.";
     HOST_ROOT = "host.root", "The host does not run as root, and could not become an unprivileged user.", "Make the user with `useradd --system --create-home punktfunk`, or name another with --user.";
     HOST_SHUTTING_DOWN = "host.shutting_down", "The host is shutting down.", "Reconnect when it has started again.";
+    HOST_WATCHDOG = "host.watchdog", "The watchdog process could not be started.", "Free memory or raise the limit on processes (`ulimit -u`); without it nothing would clean up after a crash.";
     HUB_BUSY = "hub.busy", "All session slots of this host are in use.", "Wait until one is free, or end a session; --max-sessions allows more.";
     INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
@@ -89,6 +90,7 @@ reasons! {
     NATIVE_SILENT = "native.silent", "The client was silent, and another one needed its place.", "Reconnect when the network is back.";
     NATIVE_VERSION_MISMATCH = "native.version_mismatch", "Client and host speak different wire versions.", "Use a client of the releases up to v0.40.";
     NATIVE_VIDEO_BLOCKED = "native.video_blocked", "Video leaves the host and does not reach the client.", "Let the firewall pass the UDP ports of video; --data-port RANGE pins them.";
+    NETWORK_UNAVAILABLE = "network.unavailable", "The host cannot listen on the network.", "Check the address given with --bind, and whether the system allows UDP sockets.";
     PAIRING_BAD_WINDOW = "pairing.bad_window", "A pairing window lasts between 15 and 600 seconds.", "Choose a length within these bounds.";
     PAIRING_BOUND_TO_OTHER = "pairing.bound_to_other", "The open pairing window is for another device.", "Open a window for this device.";
     PAIRING_KNOCK_NOT_FOUND = "pairing.knock_not_found", "No waiting device has this id.", "Run `punktfunk-host pair list`; the device may have given up, connect it again.";
