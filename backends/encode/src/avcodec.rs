@@ -4,6 +4,6 @@ mod context;
 mod frame;
 mod packet;
 
-pub(crate) use context::Context;
+pub(crate) use context::{CallError, Context};
 pub(crate) use frame::Frame;
 pub(crate) use packet::Packet;

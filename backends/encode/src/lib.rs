@@ -1,13 +1,29 @@
 //! Video encoders behind `punktfunk_media`'s traits, and the decoders that judge them.
 //!
-//! - OpenH264: bundled, always there, the floor of the ladder.
-//! - x264: through the system's libavcodec, opened at run time; absent means `encode.ffmpeg_missing`.
-//! - The ladder, best first, and one real test encode per rung, judged by the other library's decoder.
-//! - Conversion: packed RGB to the planes that encoders take.
-//! - [`decode`]: decoders for the tests and the measuring client.
+//! ```text
+//! available(choice) ─► x264 (libavcodec, opened at run time) ─► openh264 (bundled, the floor)       best first
+//!                        each: convert (damaged rows) ─► encode ─► one access unit per picture
+//! ```
+//!
+//! - [`available`], [`facts`], [`selftest`]: the ladder, what `doctor` says about it, and one real test encode.
+//! - [`openh264`], [`x264`]: the encoders.
+//! - [`convert`]: packed RGB to the planes that encoders take.
+//! - [`decode`]: decoders for tests and the measuring client.
+//! - [`h264`]: reading bitstreams as far as encoders and tests need it.
+//! - [`faulty`]: an encoder that breaks on purpose.
 
 mod avcodec;
+pub mod convert;
 pub mod decode;
 mod error;
+pub mod faulty;
+pub mod h264;
+mod ladder;
+pub mod openh264;
+mod output;
+mod selftest;
+pub mod x264;
 
 pub use error::version_of_avcodec;
+pub use ladder::{EncoderFact, NAMES, available, factory, facts};
+pub use selftest::{SelfTest, SelfTestError, selftest, selftest_at};

@@ -78,6 +78,18 @@ impl Decoder for OpenH264Decoder {
         if state != dsErrorFree && state != dsFramePending {
             return Err(DecodeError::Corrupt(format!("OpenH264 state {state:#x}")));
         }
+        if info.iBufferStatus != 1 {
+            // Above the baseline profile the library holds pictures back, in case later ones are to be shown first. Our
+            // streams reorder nothing.
+            // SAFETY: as above.
+            unsafe {
+                (self.functions().FlushFrame.expect("the vtable is complete"))(
+                    self.decoder.as_ptr(),
+                    planes.as_mut_ptr(),
+                    &raw mut info,
+                );
+            }
+        }
         if info.iBufferStatus != 1 || planes.iter().any(|p| p.is_null()) {
             return Ok(false);
         }

@@ -1,0 +1,177 @@
+//! Packed RGB to planar 4:2:0, BT.709 limited range.
+//!
+//! Rows are the unit of work: only pairs of rows that damage touches are converted anew, and a pair depends on its own
+//! source rows alone, so partial conversion equals full conversion. Turned and mirrored pictures go through an upright
+//! copy of those rows. After the first picture nothing allocates.
+
+mod bands;
+mod upright;
+
+use punktfunk_media::{Damage, FrameLayout, PixelFormat};
+use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
+
+use bands::Bands;
+
+/// Three planes to write to, of a coded (even) size; rows may be padded.
+#[derive(Debug)]
+pub struct PlanesMut<'a> {
+    /// Luma and its bytes per row.
+    pub y: (&'a mut [u8], usize),
+    /// Blue difference and its bytes per row.
+    pub u: (&'a mut [u8], usize),
+    /// Red difference and its bytes per row.
+    pub v: (&'a mut [u8], usize),
+}
+
+/// The planes or the picture have the wrong shape.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// The upright picture is not as large as the encoder was opened for.
+    #[error("picture is {0}x{1}, expected {2}x{3}")]
+    Size(u32, u32, u32, u32),
+    /// The picture's memory is shorter than its layout says.
+    #[error("picture memory holds {has} bytes, its layout needs {needs}")]
+    Short {
+        /// Bytes there.
+        has: usize,
+        /// Bytes needed.
+        needs: usize,
+    },
+    /// The target planes are too small.
+    #[error("target planes are too small")]
+    Planes,
+}
+
+/// Converts the pictures of one encoder, always into the same planes.
+#[derive(Debug)]
+pub struct Converter {
+    width: u32,
+    height: u32,
+    /// The layout that the planes were filled from; `None` before the first picture.
+    last: Option<FrameLayout>,
+    /// Upright copy of turned pictures; empty until the first of them.
+    upright: Vec<u8>,
+}
+
+impl Converter {
+    /// A converter for upright pictures of this size.
+    #[must_use]
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height, last: None, upright: Vec::new() }
+    }
+
+    /// The size of the planes: 4:2:0 needs even numbers, so odd pictures get one more column or row, a copy of the
+    /// last.
+    #[must_use]
+    pub const fn coded_size(&self) -> (u32, u32) {
+        (self.width.saturating_add(1) & !1, self.height.saturating_add(1) & !1)
+    }
+
+    /// Forgets the last picture: the next one is converted whole, whatever its damage.
+    pub fn reset(&mut self) {
+        self.last = None;
+    }
+
+    /// Brings `planes` up to date with `pixels`. `planes` must hold the result of the previous call, unless damage is
+    /// full. Returns how many rows were converted.
+    ///
+    /// # Errors
+    /// [`ConvertError`] where sizes do not fit; then nothing was written.
+    pub fn convert(
+        &mut self,
+        layout: &FrameLayout,
+        pixels: &[u8],
+        damage: &Damage,
+        planes: &mut PlanesMut<'_>,
+    ) -> Result<u32, ConvertError> {
+        self.check(layout, pixels, planes)?;
+        let bands = if self.last == Some(*layout) {
+            Bands::of_damage(damage, layout, self.height)
+        } else {
+            Bands::whole(self.height)
+        };
+        // Until this picture is complete, the planes match no layout.
+        self.last = None;
+        let upright_stride = self.width as usize * 4;
+        let copied = !upright::is_upright(layout.transform);
+        if copied {
+            self.upright.resize(upright_stride * self.height as usize, 0);
+        }
+        for (top, bottom) in bands.iter() {
+            let (source, stride) = if copied {
+                upright::copy_rows(layout, pixels, top..bottom, self.width, &mut self.upright);
+                (&self.upright[top as usize * upright_stride..], upright_stride)
+            } else {
+                (&pixels[top as usize * layout.stride as usize..], layout.stride as usize)
+            };
+            convert_rows(layout.format, source, stride, self.width, top..bottom, planes)?;
+            self.pad(bottom, planes);
+        }
+        self.last = Some(*layout);
+        Ok(bands.rows())
+    }
+
+    fn check(&self, layout: &FrameLayout, pixels: &[u8], planes: &PlanesMut<'_>) -> Result<(), ConvertError> {
+        let (width, height) = upright::size(layout);
+        if (width, height) != (self.width, self.height) || layout.is_empty() {
+            return Err(ConvertError::Size(width, height, self.width, self.height));
+        }
+        let needs = (layout.stride as usize).max(layout.width as usize * 4) * layout.height as usize;
+        if layout.len() < needs || pixels.len() < needs {
+            return Err(ConvertError::Short { has: pixels.len().min(layout.len()), needs });
+        }
+        let (width, height) = self.coded_size();
+        let fits = |(plane, stride): (&[u8], usize), w: u32, h: u32| {
+            stride >= w as usize && plane.len() >= stride * h as usize
+        };
+        let fit = fits((planes.y.0, planes.y.1), width, height)
+            && fits((planes.u.0, planes.u.1), width / 2, height / 2)
+            && fits((planes.v.0, planes.v.1), width / 2, height / 2);
+        if fit { Ok(()) } else { Err(ConvertError::Planes) }
+    }
+
+    /// Fills the column and row that an odd picture lacks, after a band ending at `bottom` was converted.
+    fn pad(&self, bottom: u32, planes: &mut PlanesMut<'_>) {
+        let (plane, stride) = (&mut *planes.y.0, planes.y.1);
+        if self.width % 2 == 1 {
+            let last = self.width as usize - 1;
+            for row in plane.chunks_mut(stride).take(self.height as usize) {
+                row[last + 1] = row[last];
+            }
+        }
+        if self.height % 2 == 1 && bottom == self.height {
+            let last = (self.height as usize - 1) * stride;
+            plane.copy_within(last..last + self.coded_size().0 as usize, last + stride);
+        }
+    }
+}
+
+fn convert_rows(
+    format: PixelFormat,
+    source: &[u8],
+    stride: usize,
+    width: u32,
+    rows: std::ops::Range<u32>,
+    planes: &mut PlanesMut<'_>,
+) -> Result<(), ConvertError> {
+    let (top, height) = (rows.start as usize, rows.end - rows.start);
+    // Whole rows, padding included: the library leaves out a last row that is cut short.
+    let source = &source[..stride * height as usize];
+    let chroma_rows = height.div_ceil(2) as usize;
+    let mut image = YuvPlanarImageMut {
+        y_plane: BufferStoreMut::Borrowed(&mut planes.y.0[top * planes.y.1..][..planes.y.1 * height as usize]),
+        y_stride: planes.y.1 as u32,
+        u_plane: BufferStoreMut::Borrowed(&mut planes.u.0[top / 2 * planes.u.1..][..planes.u.1 * chroma_rows]),
+        u_stride: planes.u.1 as u32,
+        v_plane: BufferStoreMut::Borrowed(&mut planes.v.0[top / 2 * planes.v.1..][..planes.v.1 * chroma_rows]),
+        v_stride: planes.v.1 as u32,
+        width,
+        height,
+    };
+    let (range, matrix, mode) = (YuvRange::Limited, YuvStandardMatrix::Bt709, YuvConversionMode::Balanced);
+    match format {
+        PixelFormat::Bgrx => yuv::bgra_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
+        PixelFormat::Rgbx => yuv::rgba_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
+    }
+    .map_err(|_| ConvertError::Planes)
+}

@@ -1,0 +1,160 @@
+//! Long-term references: repairing a loss without a keyframe.
+//!
+//! The library marks a picture as long-term reference now and then and wants to be told whether the client has it. Our
+//! wire has no such message: what we hear is which pictures were lost. So a mark counts as received once enough later
+//! pictures passed without its loss being reported, and an invalidation is honoured if a received mark lies before it.
+//!
+//! ```text
+//!            IDR (a mark, received by definition)
+//!             │
+//!   ┌─────────▼──────────┐  picture marked  ┌───────────────────┐
+//!   │ confirmed          │ ───────────────► │ confirmed, pending│ ── loss covers pending: drop pending
+//!   └────────────────────┘ ◄─────────────── └───────────────────┘
+//!                           wait passed without loss: pending becomes confirmed
+//!
+//!   invalidate(first..): confirmed before first ─► next picture refers to it (anchor);  else: unsupported, send an IDR
+//! ```
+
+#[cfg(doc)]
+use crate::h264::Sps;
+use crate::h264::{LongTermMark, SliceHeader};
+
+/// Bookkeeping of one encoder.
+#[derive(Debug)]
+pub(super) struct LongTerm {
+    /// Index of the next access unit, counted from open, wrapping.
+    next: u32,
+    /// Access units that must follow a mark before it counts as received.
+    wait: u32,
+    state: Option<Marks>,
+    /// The next picture must refer to a long-term reference.
+    expects_anchor: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Marks {
+    idr_pic_id: u32,
+    /// `frame_num` counts modulo this.
+    modulus: u32,
+    confirmed: Mark,
+    pending: Option<Mark>,
+}
+
+impl Marks {
+    fn of_idr(header: &SliceHeader, idr_pic_id: u32, modulus: u32, index: u32) -> Self {
+        let confirmed = Mark { frame_num: header.frame_num, marked_by: index, picture: index };
+        Self { idr_pic_id, modulus, confirmed, pending: None }
+    }
+}
+
+/// A long-term reference.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Its `frame_num`.
+    frame_num: u32,
+    /// The access unit whose header marks it; without that one the decoder does not know.
+    marked_by: u32,
+    /// The access unit it was decoded from.
+    picture: u32,
+}
+
+impl Mark {
+    fn is_before(&self, index: u32) -> bool {
+        precedes(self.marked_by, index) && precedes(self.picture, index)
+    }
+}
+
+/// Tells the library that a mark was received.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Feedback {
+    pub(super) idr_pic_id: u32,
+    pub(super) frame_num: u32,
+}
+
+/// Tells the library what was lost: everything after `last_correct` up to `current`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Recovery {
+    pub(super) idr_pic_id: u32,
+    pub(super) last_correct: u32,
+    pub(super) current: u32,
+}
+
+/// What a picture turned out to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Anchor {
+    /// An ordinary picture.
+    No,
+    /// It builds on a long-term reference that the client has.
+    Hit,
+    /// It should have and does not: it must not be sent.
+    Missed,
+}
+
+impl LongTerm {
+    /// For an encoder opened at this rate.
+    pub(super) fn new(refresh_hz: u32) -> Self {
+        Self { next: 0, wait: (refresh_hz / 2).max(MIN_WAIT), state: None, expects_anchor: false }
+    }
+
+    /// Before a picture is encoded: a mark that may now count as received.
+    pub(super) fn confirm(&mut self) -> Option<Feedback> {
+        if self.expects_anchor {
+            return None;
+        }
+        let marks = self.state.as_mut()?;
+        let pending = marks.pending.filter(|m| self.next.wrapping_sub(m.marked_by) > self.wait)?;
+        marks.confirmed = pending;
+        marks.pending = None;
+        Some(Feedback { idr_pic_id: marks.idr_pic_id, frame_num: pending.frame_num })
+    }
+
+    /// The client lost `first..=last`, and with them everything since. `None`: only a keyframe helps.
+    pub(super) fn invalidate(&mut self, first: u32, last: u32) -> Option<Recovery> {
+        let newest = self.next.wrapping_sub(1);
+        let marks = self.state.as_mut()?;
+        if precedes(last, first) || precedes(newest, first) || !marks.confirmed.is_before(first) {
+            return None;
+        }
+        marks.pending = marks.pending.filter(|m| m.is_before(first));
+        self.expects_anchor = true;
+        // The same arithmetic that a decoder does: every picture is a reference, so frame_num counts them.
+        let (base, modulus) = (marks.confirmed, marks.modulus);
+        let frame_num = |index: u32| base.frame_num.wrapping_add(index.wrapping_sub(base.picture)) % modulus;
+        let (last_correct, current) = (frame_num(first.wrapping_sub(1)), frame_num(newest));
+        Some(Recovery { idr_pic_id: marks.idr_pic_id, last_correct, current })
+    }
+
+    /// After a picture was encoded: what its header says. `modulus`: see [`Sps::frame_num_bits`].
+    pub(super) fn encoded(&mut self, header: &SliceHeader, modulus: u32) -> Result<Anchor, String> {
+        let index = self.next;
+        let expected = std::mem::take(&mut self.expects_anchor);
+        if header.idr_pic_id.is_none() && expected && !header.refers_to_long_term {
+            return Ok(Anchor::Missed);
+        }
+        self.next = index.wrapping_add(1);
+        if let Some(idr_pic_id) = header.idr_pic_id {
+            self.state = Some(Marks::of_idr(header, idr_pic_id, modulus, index));
+            return Ok(Anchor::No);
+        }
+        let marks = self.state.as_mut().ok_or("the stream does not start with an IDR")?;
+        let distance = match header.mark {
+            LongTermMark::None => None,
+            LongTermMark::This => Some(0),
+            LongTermMark::Earlier(distance) => Some(distance),
+        };
+        if let Some(distance) = distance {
+            let frame_num = header.frame_num.wrapping_sub(distance) % modulus;
+            let picture = index.wrapping_sub(distance);
+            marks.pending = Some(Mark { frame_num, marked_by: index, picture });
+        }
+        Ok(if expected { Anchor::Hit } else { Anchor::No })
+    }
+}
+
+/// Whether `a` comes before `b` on a wrapping counter.
+fn precedes(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+/// At low rates half a second is few pictures; reports need some too.
+const MIN_WAIT: u32 = 15;

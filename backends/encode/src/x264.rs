@@ -1,0 +1,243 @@
+//! x264 through the system's libavcodec.
+//!
+//! Tuned for no delay, infinite GOP, keyframes on request with parameter sets in-band. Rate control keeps every picture
+//! near its share of the bitrate (a VBV of one and a half pictures). libavcodec's wrapper hands changed rates to x264
+//! before the next picture, without a keyframe. There is no reference invalidation here.
+
+mod check;
+
+use std::time::{Duration, Instant};
+
+use punktfunk_media::{
+    Codec, Damage, EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderConfig, EncoderFactory, FrameLayout,
+    FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError, reason,
+};
+use punktfunk_sys_avcodec::{AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, Library};
+
+use crate::avcodec::{CallError, Context, Frame, Packet};
+use crate::convert::{Converter, PlanesMut};
+use crate::error::{failed, library, open_error};
+use crate::h264;
+use crate::output::{Budget, Waiting};
+
+/// Name of this encoder on the ladder.
+pub const NAME: &str = "x264";
+
+/// Opens x264 encoders. The library is opened with the first of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct X264Factory;
+
+impl EncoderFactory for X264Factory {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn codec(&self) -> Codec {
+        Codec::H264
+    }
+
+    fn open(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenEncoderError> {
+        let library = usable_library()?;
+        Ok(Box::new(X264::open(library, config)?))
+    }
+}
+
+/// Library and version, for `doctor`. Opens the library.
+///
+/// # Errors
+/// [`OpenEncoderError`] where the library is missing (`encode.ffmpeg_missing`), was built without x264, or lays out its
+/// structs otherwise than we know.
+pub fn version() -> Result<String, OpenEncoderError> {
+    usable_library().map(describe)
+}
+
+/// The library, after a test encode showed that our offsets hold.
+fn usable_library() -> Result<&'static Library, OpenEncoderError> {
+    let library = library()?;
+    check::layout(library).map_err(|why| open_error(&reason::ENCODE_FFMPEG_MISSING, why))?;
+    Ok(library)
+}
+
+fn describe(library: &Library) -> String {
+    format!("libx264 in libavcodec {}", library.version())
+}
+
+struct X264 {
+    context: Context,
+    frame: Frame,
+    packet: Packet,
+    converter: Converter,
+    budget: Budget,
+    next_pts: i64,
+    waiting: Waiting,
+    submitted: bool,
+}
+
+impl X264 {
+    fn open(library: &'static Library, config: &EncoderConfig) -> Result<Self, OpenEncoderError> {
+        let mode = config.mode;
+        let converter = Converter::new(mode.width, mode.height);
+        let (width, height) = converter.coded_size();
+        let (width_mbs, height_mbs) = (u64::from(width.div_ceil(16)), u64::from(height.div_ceil(16)));
+        if width_mbs * height_mbs > MAX_MACROBLOCKS || width_mbs.max(height_mbs) > MAX_SIDE_MACROBLOCKS {
+            return Err(open_error(&reason::ENCODE_MODE_TOO_LARGE, format!("x264 takes no {mode}")));
+        }
+        if mode.width < MIN_SIDE || mode.height < MIN_SIDE || mode.refresh_hz == 0 {
+            return Err(open_error(&reason::ENCODE_FAILED, format!("x264 takes no {mode}")));
+        }
+        let budget =
+            Budget { bitrate_bps: config.bitrate_bps, refresh_hz: mode.refresh_hz, nominal_hz: mode.refresh_hz };
+        let memory = || open_error(&reason::ENCODE_FAILED, "out of memory");
+        let mut context = Context::encoder(library, "libx264").ok_or_else(|| {
+            open_error(&reason::ENCODE_FFMPEG_MISSING, "the installed libavcodec was built without libx264")
+        })?;
+        set_up(&mut context, (width, height), budget, config)
+            .map_err(|e| open_error(&reason::ENCODE_FAILED, e.to_string()))?;
+        Ok(Self {
+            context,
+            frame: Frame::with_i420(library, width, height).ok_or_else(memory)?,
+            packet: Packet::new(library).ok_or_else(memory)?,
+            converter,
+            budget,
+            next_pts: 0,
+            waiting: Waiting::default(),
+            submitted: false,
+        })
+    }
+
+    /// Encodes what is in the frame.
+    fn encode(&mut self, keyframe: Keyframe, convert: Duration) -> Result<(), EncodeError> {
+        let started = Instant::now();
+        let out = self.waiting.start()?;
+        let force = keyframe == Keyframe::Force;
+        self.frame.set_pict_type(if force { AV_PICTURE_TYPE_I } else { AV_PICTURE_TYPE_NONE });
+        self.frame.set_pts(self.next_pts);
+        self.next_pts += 1;
+        let broken = |e: CallError| failed(e.to_string());
+        self.context.send_frame(&self.frame).map_err(broken)?;
+        if !self.context.receive_packet(&mut self.packet).map_err(broken)? {
+            return Err(failed("x264 kept the picture back"));
+        }
+        out.extend_from_slice(self.packet.data());
+        self.packet.clear();
+        let idr = h264::is_idr(out);
+        if force && !idr {
+            return Err(failed("x264 wrote no IDR though asked to"));
+        }
+        self.waiting.finish(idr, false, convert, started.elapsed());
+        Ok(())
+    }
+}
+
+impl Encoder for X264 {
+    fn caps(&self) -> EncoderCaps {
+        EncoderCaps { name: NAME, version: describe(self.context.library()), can_invalidate: false }
+    }
+
+    fn order(&mut self, order: FrameOrder) -> Result<InvalidateOutcome, EncodeError> {
+        match order {
+            FrameOrder::Bitrate(bitrate_bps) => self.budget.bitrate_bps = bitrate_bps,
+            FrameOrder::FrameRate(0) | FrameOrder::Invalidate { .. } => return Ok(InvalidateOutcome::Unsupported),
+            FrameOrder::FrameRate(refresh_hz) => self.budget.refresh_hz = refresh_hz,
+        }
+        set_rates(&mut self.context, self.budget).map_err(|e| failed(e.to_string()))?;
+        Ok(InvalidateOutcome::Done)
+    }
+
+    fn submit(
+        &mut self,
+        layout: &FrameLayout,
+        pixels: &[u8],
+        damage: &Damage,
+        keyframe: Keyframe,
+    ) -> Result<(), EncodeError> {
+        let started = Instant::now();
+        // x264 copies pictures on arrival, so this is ours already; if not, libavutil gives us a copy to go on with.
+        if !self.frame.make_writable() {
+            return Err(failed("out of memory"));
+        }
+        let [y, u, v] = self.frame.planes_mut().ok_or_else(|| failed("the frame lost its planes"))?;
+        self.converter
+            .convert(layout, pixels, damage, &mut PlanesMut { y, u, v })
+            .map_err(|e| failed(e.to_string()))?;
+        self.submitted = true;
+        self.encode(keyframe, started.elapsed())
+    }
+
+    fn submit_repeat(&mut self, keyframe: Keyframe) -> Result<(), EncodeError> {
+        if !self.submitted {
+            return Err(failed("nothing to repeat"));
+        }
+        self.encode(keyframe, Duration::ZERO)
+    }
+
+    fn poll(&mut self, out: &mut EncodedFrame, _deadline: Instant) -> Result<bool, EncodeError> {
+        Ok(self.waiting.take(out))
+    }
+}
+
+fn set_up(
+    context: &mut Context,
+    (width, height): (u32, u32),
+    budget: Budget,
+    config: &EncoderConfig,
+) -> Result<(), CallError> {
+    let threads = if config.multi_slice { config.threads.clamp(1, MAX_THREADS) } else { 1 };
+    let options = [
+        ("video_size", &*format!("{width}x{height}")),
+        ("pixel_format", "yuv420p"),
+        ("preset", preset(config, threads)),
+        ("tune", "zerolatency"),
+        ("forced-idr", "1"),
+        // x264's own value for "never": keyframes come on request only, not for scene changes either.
+        ("g", "1073741824"),
+        ("sc_threshold", "0"),
+        ("bf", "0"),
+        ("refs", "1"),
+        ("weightp", "none"),
+        ("color_primaries", "bt709"),
+        ("color_trc", "bt709"),
+        ("colorspace", "bt709"),
+        ("color_range", "tv"),
+        ("threads", &*threads.to_string()),
+        // Slices of one picture side by side; the alternative, pictures side by side, would delay them.
+        ("thread_type", "slice"),
+        // Pictures count, not the time between them; see `Budget`.
+        ("x264-params", "force-cfr=1"),
+    ];
+    for (name, value) in options {
+        context.set(name, value)?;
+    }
+    context.set_ratio(c"time_base", 1, i32::try_from(budget.nominal_hz).unwrap_or(i32::MAX))?;
+    set_rates(context, budget)?;
+    context.open()
+}
+
+/// Sets the rates; x264 takes changes up with the next picture.
+fn set_rates(context: &mut Context, budget: Budget) -> Result<(), CallError> {
+    let bitrate = i64::from(budget.nominal_bps());
+    let buffer = bitrate * VBV_PICTURES_X2 / (2 * i64::from(budget.nominal_hz.max(1)));
+    context.set_int(c"b", bitrate)?;
+    context.set_int(c"maxrate", bitrate)?;
+    context.set_int(c"bufsize", buffer)
+}
+
+/// The best preset that a thread carries at this mode with room to spare for everything else on its core.
+fn preset(config: &EncoderConfig, threads: usize) -> &'static str {
+    let mode = config.mode;
+    let pixels_per_second = u64::from(mode.width) * u64::from(mode.height) * u64::from(mode.refresh_hz);
+    if pixels_per_second / threads as u64 <= SUPERFAST_PIXELS_PER_SECOND { "superfast" } else { "ultrafast" }
+}
+
+/// Level 6.2, the highest: MaxFS of table A-1, and its limit for one side, sqrt(8 × MaxFS).
+const MAX_MACROBLOCKS: u64 = 139_264;
+const MAX_SIDE_MACROBLOCKS: u64 = 1055;
+/// One macroblock.
+const MIN_SIDE: u32 = 16;
+/// More slices cost quality; no mode of ours needs more threads.
+const MAX_THREADS: usize = 8;
+/// VBV size in half pictures: one picture's share is the least that keeps latency, half a picture more lets keyframes
+/// breathe.
+const VBV_PICTURES_X2: i64 = 3;
+/// 1280x720 at 60 Hz and a little more: superfast takes a third of a core there (docs/performance.md).
+const SUPERFAST_PIXELS_PER_SECOND: u64 = 62_000_000;
