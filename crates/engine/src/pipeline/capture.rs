@@ -36,6 +36,7 @@ impl CaptureLoop {
             match seen {
                 Ok(Captured::Frame(frame)) => {
                     trouble.healthy();
+                    source.lent = source.lent.saturating_sub(1);
                     self.publish(frame, &mut source);
                 }
                 Ok(Captured::Unchanged) => {}

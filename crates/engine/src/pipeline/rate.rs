@@ -116,9 +116,9 @@ mod tests {
     #[test]
     fn the_share_of_video_follows_budget_and_recovery() {
         let mut budget = Budget::new(&plan(20_000, 10), 1408, 128_000);
-        assert_eq!(budget.video_bps(), 17_279_999);
+        assert_eq!(budget.video_bps(), 17_280_000);
         assert!(budget.set_wire(10_000));
-        assert_eq!(budget.video_bps(), 8_584_584);
+        assert_eq!(budget.video_bps(), 8_584_347);
         assert!(!budget.on_loss(0, 1000, 105), "half a point is drift");
         assert!(budget.on_loss(100_000, 1000, 300));
         assert!(budget.video_bps() < 7_300_000, "{}", budget.video_bps());

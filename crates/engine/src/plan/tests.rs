@@ -34,17 +34,13 @@ fn row(table: &mut String, what: &str, offer: &HostOffer, wish: &ClientWish) {
     let _ = write!(table, "{what:<34}| {:<14}| ", wish.mode.to_string());
     let _ = match plan(offer, wish) {
         Ok(p) => {
-            let downgrades: Vec<_> = p.downgrades.iter().map(ToString::to_string).collect();
-            writeln!(
-                table,
-                "{} {} [{}] {} kbit/s, FEC {} %  {}",
-                p.mode,
-                p.codec,
-                p.encoders.join(" "),
-                p.wire_kbps,
-                p.fec_percent,
-                downgrades.join("; ")
-            )
+            let encoders = p.encoders.join(" ");
+            let _ =
+                write!(table, "{} {} [{encoders}] {} kbit/s, FEC {} %", p.mode, p.codec, p.wire_kbps, p.fec_percent);
+            for downgrade in &p.downgrades {
+                let _ = write!(table, "\n{:>52} {downgrade}", "·");
+            }
+            writeln!(table)
         }
         Err(e) => writeln!(table, "REFUSED {}: {}", e.reason.code, e.detail),
     };
@@ -75,6 +71,7 @@ fn codecs_and_encoders() {
     row(&mut t, "hevc failed before, nothing else", &left_out, &wish(HD, HEVC, None, 0));
     let transport = HostOffer { encoders: vec![TRANSPORT], ..HostOffer::default() };
     row(&mut t, "transport, hevc and av1", &transport, &wish(HD, HEVC | AV1, None, 0));
+    row(&mut t, "transport, likes av1", &transport, &wish(HD, HEVC | AV1, Some(Codec::Av1), 0));
     row(&mut t, "no encoder at all", &HostOffer::default(), &wish(HD, H264, None, 0));
     insta::assert_snapshot!(t);
 }
