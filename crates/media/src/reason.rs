@@ -38,6 +38,8 @@ reasons! {
     ACCESS_REVOKED = "access.revoked", "The operator revoked this device's access.", "Pair the device again if it should have access.";
     ACCESS_SUPERSEDED = "access.superseded", "A newer request of the same device replaced this one.", "Nothing to do: the newer request goes on.";
     API_BAD_REQUEST = "api.bad_request", "The request could not be understood.", "Compare it with the API description at /api/v1/openapi.json.";
+    API_FORBIDDEN = "api.forbidden", "This user may not control the host.", "Run the command as the user that runs the host, or as root.";
+    API_INTERNAL = "api.internal", "A bug in the host ended this request.", "Report it with the host's log.";
     API_METHOD_NOT_ALLOWED = "api.method_not_allowed", "This address does not take this method.", "Compare the request with the API description at /api/v1/openapi.json.";
     API_NOT_FOUND = "api.not_found", "There is nothing at this address.", "Compare the request with the API description at /api/v1/openapi.json.";
     API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
@@ -64,6 +66,7 @@ reasons! {
     ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
     ENCODE_PINNED_MISSING = "encode.pinned_missing", "The encoder that the operator pinned cannot serve this client.", "Choose another encoder, or --encoder auto.";
     HOST_ALREADY_RUNNING = "host.already_running", "Another host is running with the same folders.", "Stop it first, or give this one its own XDG folders.";
+    HOST_CONTROL_DENIED = "host.control_denied", "A host is running, but this user may not control it.", "Run the command as the user that runs the host, or as root.";
     HOST_CONTROL_SOCKET = "host.control_socket", "The control socket could not be made.", "Look at the folder that the log names: this user must own it and be able to write there.";
     HOST_NO_RANDOMNESS = "host.no_randomness", "The system gave no random numbers.", "Look at the host's log; a container may hide getrandom.";
     HOST_NOT_RUNNING = "host.not_running", "No host is running for this user.", "Start it with `punktfunk-host serve`.";

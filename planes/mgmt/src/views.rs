@@ -1,0 +1,225 @@
+//! What the API says and takes. Times are durations in whole seconds or Unix seconds, as their names tell.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Problem;
+
+/// Whether the host is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `degraded`: it serves, but the problems below limit it.
+    pub status: HealthStatus,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// The short answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthStatus {
+    /// Nothing known is wrong.
+    Ok,
+    /// Something is.
+    Degraded,
+}
+
+/// What this host is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Host {
+    /// Display name.
+    #[schema(example = "living-room")]
+    pub name: String,
+    /// Version of the program.
+    #[schema(example = "0.1.0")]
+    pub version: String,
+    /// For how long it has been running.
+    pub uptime_s: u64,
+    /// SHA-256 of its certificate, 64 hexadecimal digits.
+    pub fingerprint: String,
+    /// Where clients reach it, `ip:port`.
+    #[schema(example = json!(["192.0.2.10:9777"]))]
+    pub addresses: Vec<String>,
+}
+
+/// The PIN window and who waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PairingView {
+    /// Whether a PIN window is open.
+    pub armed: bool,
+    /// When it closes by itself.
+    pub expires_in_s: Option<u64>,
+    /// The only device it is for, 64 hexadecimal digits.
+    pub bound: Option<String>,
+    /// Whether everybody gets in without pairing.
+    pub open: bool,
+    /// Devices that wait for approval, oldest first.
+    pub pending: Vec<PendingView>,
+}
+
+/// A device that waits for approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PendingView {
+    /// For approve and deny.
+    #[schema(example = "a1b2c3d4e5f6")]
+    pub id: String,
+    /// What it calls itself, cleaned.
+    pub name: String,
+    /// SHA-256 of its certificate.
+    pub fingerprint: String,
+    /// Its address.
+    pub source: String,
+    /// For how long it has been waiting.
+    pub waiting_s: u64,
+    /// Whether it still waits. Approving one that left lets it in next time.
+    pub connected: bool,
+}
+
+/// Opens a PIN window.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ArmRequest {
+    /// How long it stays open, 15 to 600; 120 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 15, maximum = 600, example = 120)]
+    pub seconds: Option<u64>,
+    /// Only for the device with this fingerprint, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+}
+
+/// An open PIN window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Armed {
+    /// Four digits to type on the client.
+    #[schema(example = "0042")]
+    pub pin: String,
+    /// When the window closes by itself.
+    pub expires_in_s: u64,
+}
+
+/// Lets a waiting device in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveRequest {
+    /// What it may do, a bit mask (1 gamepad, 2 pointer, 4 keyboard, 8 clipboard, 16 microphone, 32 launch, 64 power);
+    /// everything if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 127)]
+    pub grants: Option<u32>,
+    /// For how long; for ever if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+}
+
+/// A device and its access.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ClientView {
+    /// For revoke and change; any unique beginning of the fingerprint of at least 4 digits does as well.
+    #[schema(example = "a1b2c3d4e5f6")]
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it may come in.
+    pub state: ClientState,
+    /// What it may do, a bit mask.
+    pub grants: u32,
+    /// SHA-256 of its certificate.
+    pub fingerprint: String,
+    /// Unix time at which it was paired; 0 while it waits for approval.
+    pub paired_at_s: u64,
+    /// Unix time at which its access ends.
+    pub expires_at_s: Option<u64>,
+    /// Whether it has a session now.
+    pub streaming: bool,
+}
+
+/// Whether a device may come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientState {
+    /// Yes.
+    Paired,
+    /// Not any more.
+    Expired,
+    /// It waits for approval.
+    Pending,
+}
+
+/// Changes a client; what is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientChangeRequest {
+    /// New name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What it may do, a bit mask. Reaches live sessions at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<u32>,
+    /// Its access ends after this time from now; 0: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_s: Option<u64>,
+}
+
+/// A live session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionView {
+    /// Its number.
+    pub id: u64,
+    /// The client's name.
+    pub name: String,
+    /// The client's id, if it has an identity.
+    pub client: Option<String>,
+    /// For how long it has been running.
+    pub age_s: u64,
+    /// Whether it was asked to end.
+    pub leaving: bool,
+    /// What it streams; absent until the stream runs.
+    pub details: Option<SessionDetails>,
+}
+
+/// What a session streams.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SessionDetails {
+    /// Width, height and refresh rate.
+    #[schema(example = "1920x1080@60")]
+    pub mode: String,
+    /// Video codec.
+    #[schema(example = "h264")]
+    pub codec: String,
+    /// Encoder in use.
+    #[schema(example = "x264")]
+    pub encoder: String,
+    /// Wire budget of the video plane.
+    pub bitrate_kbps: u32,
+    /// Frames sent so far.
+    pub frames: u64,
+    /// Where the client is.
+    pub peer: String,
+}
+
+/// One finding of `doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Diagnostic {
+    /// Stable name of the check.
+    #[schema(example = "encode.x264")]
+    pub id: String,
+    /// How it went.
+    pub status: DiagnosticStatus,
+    /// What was found.
+    pub detail: String,
+    /// What to do; empty when nothing needs to be done.
+    pub fix: String,
+}
+
+/// How a check went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DiagnosticStatus {
+    /// As it should be.
+    Ok,
+    /// It works, but could be better.
+    Warn,
+    /// It does not work.
+    Fail,
+}
