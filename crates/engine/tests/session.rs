@@ -272,7 +272,8 @@ fn threads_are_named_and_the_hook_runs_on_each() {
 fn stopping_works_in_every_state_and_only_the_first_reason_counts() {
     // At once, with the threads hardly there; after the first frame; while the sink takes nothing; on a still desktop;
     // after a mode change was asked for; with a speed test running; by dropping the handle.
-    let states: [(&str, fn() -> Setup, fn(&Running)); 6] = [
+    type State = (&'static str, fn() -> Setup, fn(&Running));
+    let states: [State; 6] = [
         ("at once", Setup::default, |_| {}),
         ("streaming", Setup::default, |r| r.client.wait_units(3)),
         ("stalled", Setup::default, |r| {

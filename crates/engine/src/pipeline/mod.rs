@@ -45,12 +45,17 @@ pub(crate) struct Pipes {
 
 impl Pipes {
     pub fn new(mail: &Mailboxes) -> Self {
+        let spare = Bounded::new(SPARE_DEPTH, mail.encode_signal.clone(), mail.send_signal.clone());
+        for _ in 0..SPARE_DEPTH {
+            // Used in turn, so that all are warm after the first few frames.
+            drop(spare.push(Unit::new()));
+        }
         let (capture, encode, send) = (&mail.capture_signal, &mail.encode_signal, &mail.send_signal);
         Self {
             pictures: Latest::new(encode.clone()),
             returned: Bounded::new(RETURNED_DEPTH, capture.clone(), encode.clone()),
             units: Bounded::new(UNITS_DEPTH, send.clone(), encode.clone()),
-            spare: Bounded::new(SPARE_DEPTH, encode.clone(), send.clone()),
+            spare,
             unnumbered: AtomicU32::new(0),
             overhead_permille: AtomicU32::new(0),
         }

@@ -11,12 +11,19 @@ pub struct Recording(Arc<Mutex<VecDeque<InputAction>>>);
 
 impl Recording {
     /// Enough for any test; bounds the memory of a host that streams the synthetic source for days.
-    pub const DEPTH: usize = 4096;
+    pub const DEPTH: usize = 1024;
 
     /// The actions so far.
     #[must_use]
     pub fn actions(&self) -> Vec<InputAction> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+
+    /// Makes room for all of it, so that recording never allocates.
+    fn reserve(&self) {
+        let mut actions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = Self::DEPTH.saturating_sub(actions.len());
+        actions.reserve_exact(missing);
     }
 
     fn push(&self, action: InputAction) {
@@ -42,6 +49,7 @@ impl RecordingInjector {
     /// An injector with every ability that fails after `fatal_after` actions and panics once after `panic_after`.
     #[must_use]
     pub fn new(recording: Recording, fatal_after: Option<u64>, panic_after: Option<u64>) -> Self {
+        recording.reserve();
         let caps = InjectorCaps { text: true, touch: true, precise_scroll: true };
         Self { recording, caps, played: 0, fatal_after, panic_after }
     }
