@@ -20,8 +20,8 @@ mod summary;
 mod target;
 
 pub use driver::{
-    ClientClock, DialBudget, DialFailed, Dialer, Link, PairError, Stream, StreamError, StreamHandle, StreamOptions,
-    pair,
+    ClientClock, DialBudget, DialFailed, Dialer, Happening, Link, Lose, PairError, Stream, StreamError, StreamHandle,
+    StreamOptions, pair,
 };
 pub use end::{End, EndedBy};
 pub use latency::{Latency, Percentiles, Stage};

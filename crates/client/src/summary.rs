@@ -145,8 +145,8 @@ impl Summary {
             (Some((first, from)), Some((last, to))) => {
                 let span = u64::from(last.wrapping_sub(first)) + 1;
                 let nanos = to.since(from).as_nanos();
-                let rate =
-                    if nanos == 0 { 0 } else { u128::from(counts.bytes - counts.first_bytes) * 8_000_000_000 / nanos };
+                let bits = u128::from(counts.bytes - counts.first_bytes) * 8_000_000_000;
+                let rate = bits.checked_div(nanos).unwrap_or(0);
                 (span.saturating_sub(counts.received), u64::try_from(rate).unwrap_or(u64::MAX))
             }
             _ => (0, 0),

@@ -21,6 +21,12 @@ impl ClientClock {
         Self { begun, epoch_ns: u64::try_from(epoch.as_nanos()).unwrap_or(u64::MAX / 2) }
     }
 
+    /// When it was started.
+    #[must_use]
+    pub const fn started(&self) -> Timestamp {
+        Timestamp(self.epoch_ns)
+    }
+
     /// Now.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -21,4 +21,4 @@ mod units;
 pub use clock::ClientClock;
 pub use dial::{DialBudget, DialFailed, Dialer, Link};
 pub use pair::{PairError, pair};
-pub use stream::{Stream, StreamError, StreamHandle, StreamOptions};
+pub use stream::{Happening, Lose, Stream, StreamError, StreamHandle, StreamOptions};

@@ -23,12 +23,15 @@ use crate::end::{End, EndedBy};
 use crate::session::{Command, Event, Input, Output, Session, SessionConfig, SessionError, Unit};
 use crate::summary::Summary;
 
+/// Decides about one datagram after the other: true loses it.
+pub type Lose = Box<dyn FnMut(&[u8]) -> bool + Send>;
+
 /// How to run a stream.
 pub struct StreamOptions {
     /// What to ask for.
     pub session: SessionConfig,
-    /// Loses packets on purpose: called with every datagram of the data plane, true loses it.
-    pub lose: Option<Box<dyn FnMut(&[u8]) -> bool + Send>>,
+    /// Loses packets on purpose: asked about every datagram of the data plane.
+    pub lose: Option<Lose>,
     /// Local ports of the data socket.
     pub data_ports: PortRange,
 }
@@ -56,6 +59,15 @@ pub enum StreamError {
     /// The host let us wait for longer than any approval takes.
     #[error("the host did not answer within {} s", PATIENCE.as_secs())]
     TimedOut,
+}
+
+/// What [`Stream::next`] tells.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Happening {
+    /// The session has something to say.
+    Event(Event),
+    /// The connection ended, whoever brought that about.
+    Ended(End),
 }
 
 /// A running stream. Dropping it without [`Self::close`] closes the connection with code 0.
@@ -130,14 +142,12 @@ impl Stream {
         &self.welcome
     }
 
-    /// The next event; `None` when there is none any more.
-    pub async fn event(&mut self) -> Option<Event> {
-        self.events.recv().await
-    }
-
-    /// The end of the connection, whoever brought it about.
-    pub async fn ended(&self) -> End {
-        End::of(&self.shared.connection.closed().await)
+    /// What happens next, the end of the connection included. Cancelling loses nothing.
+    pub async fn next(&mut self) -> Happening {
+        tokio::select! {
+            Some(event) = self.events.recv() => Happening::Event(event),
+            error = self.shared.connection.closed() => Happening::Ended(End::of(&error)),
+        }
     }
 
     /// A handle for the decoder's thread, and for whoever sends input.
@@ -150,6 +160,11 @@ impl Stream {
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
         self.shared.session().summary()
+    }
+
+    /// Hands out no more units: the decoder's thread comes to its end.
+    pub fn stop(&self) {
+        self.shared.stop();
     }
 
     /// Ends the stream: 0x51 for a deliberate quit (the host lets nothing linger), else 0x00. Returns how it ended,
@@ -242,7 +257,7 @@ fn data_socket(link: &Link, udp_port: u16, ports: PortRange) -> io::Result<DataS
 }
 
 /// The data plane: batches from the kernel, through the session, to the decoder's queue.
-fn receive(shared: &Shared, mut lose: Option<Box<dyn FnMut(&[u8]) -> bool + Send>>) {
+fn receive(shared: &Shared, mut lose: Option<Lose>) {
     let mut batch = RecvBatch::new(RECEIVE_BUFFERS);
     let mut until = shared.clock.now();
     while !shared.stopped() {

@@ -139,8 +139,13 @@ impl Recovery {
         }
     }
 
-    /// The decoder took an access unit, and made a picture of it or not.
+    /// The decoder took an access unit, and made a picture of it or not. What happens during a freeze says nothing: those
+    /// units refer to lost ones, and the freeze asks by itself.
     pub fn on_decoded(&mut self, picture: bool) {
+        if self.is_frozen() {
+            self.fruitless = 0;
+            return;
+        }
         self.fruitless = if picture { 0 } else { self.fruitless + 1 };
         if self.fruitless >= FRUITLESS_UNITS {
             self.fruitless = 0;

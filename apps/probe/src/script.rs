@@ -1,0 +1,280 @@
+//! Input scripts: one JSON object a line, played from the first frame on. The format is documented in `docs/probe.md`.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use punktfunk_client::StreamHandle;
+use punktfunk_core::Mode;
+use punktfunk_core::input::{InputEvent, MouseButton, ScrollAxis};
+use serde::Deserialize;
+
+use crate::failure::{Failure, USAGE};
+use crate::keynames::virtual_key;
+
+/// What to send, and when.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Script {
+    /// Milliseconds after the first frame, in order.
+    steps: Vec<(u64, InputEvent)>,
+}
+
+/// One line.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    t_ms: u64,
+    #[serde(flatten)]
+    event: Event,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "ev", rename_all = "lowercase", deny_unknown_fields)]
+enum Event {
+    Key {
+        vk: Option<u32>,
+        key: Option<String>,
+        down: Option<bool>,
+    },
+    Button {
+        button: ButtonName,
+        down: Option<bool>,
+    },
+    Move {
+        dx: i32,
+        dy: i32,
+    },
+    Abs {
+        x: i32,
+        y: i32,
+        w: Option<u16>,
+        h: Option<u16>,
+    },
+    Scroll {
+        #[serde(default)]
+        axis: AxisName,
+        delta: i32,
+        #[serde(default)]
+        precise: bool,
+    },
+    Text {
+        text: String,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ButtonName {
+    Number(u32),
+    Name(String),
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum AxisName {
+    #[default]
+    Vertical,
+    Horizontal,
+}
+
+impl Script {
+    /// Reads a script file. Positions without a reference size are in `mode`'s pixels.
+    pub fn load(path: &Path, mode: Mode) -> Result<Self, Failure> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::new(format!("{}: {e}", path.display())).with_code(USAGE))?;
+        Self::parse(&text, mode)
+            .map_err(|(line, why)| Failure::new(format!("{}:{line}: {why}", path.display())).with_code(USAGE))
+    }
+
+    /// Empty lines and lines that start with `#` are skipped.
+    fn parse(text: &str, mode: Mode) -> Result<Self, (usize, String)> {
+        let mut steps = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let at = |why: String| (number + 1, why);
+            let line: Line = serde_json::from_str(line).map_err(|e| at(e.to_string()))?;
+            line.event.expand(line.t_ms, mode, &mut steps).map_err(at)?;
+        }
+        // Stable: events of one moment keep the order of their lines.
+        steps.sort_by_key(|(at, _)| *at);
+        Ok(Self { steps })
+    }
+
+    /// Starts to play; the clock starts now.
+    pub fn play(self, stream: StreamHandle) -> Result<Playing, Failure> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let begun = Instant::now();
+        let thread = std::thread::Builder::new()
+            .name("script".to_owned())
+            .spawn({
+                let stop = stop.clone();
+                move || {
+                    for (at, event) in self.steps {
+                        let due = begun + Duration::from_millis(at);
+                        while Instant::now() < due && !stop.load(Ordering::Relaxed) {
+                            std::thread::sleep(due.saturating_duration_since(Instant::now()).min(LOOK_UP));
+                        }
+                        if stop.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        stream.input(event);
+                        // The send buffer of datagrams is small, and drops the oldest.
+                        std::thread::sleep(SPACING);
+                    }
+                }
+            })
+            .map_err(|e| Failure::new(format!("cannot start the script's thread: {e}")))?;
+        Ok(Playing { stop, thread })
+    }
+}
+
+/// A script that is being played.
+pub struct Playing {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Playing {
+    /// Stops it where it is.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if self.thread.join().is_err() {
+            tracing::error!("the script's thread panicked");
+        }
+    }
+}
+
+impl Event {
+    fn expand(self, t_ms: u64, mode: Mode, out: &mut Vec<(u64, InputEvent)>) -> Result<(), String> {
+        // Without `down`: pressed and released.
+        let presses = |down: Option<bool>| down.map_or(vec![true, false], |down| vec![down]);
+        match self {
+            Self::Key { vk, key, down } => {
+                let vk = match (vk, key) {
+                    (Some(vk), None) => vk,
+                    (None, Some(name)) => virtual_key(&name).ok_or_else(|| format!("no key is called `{name}`"))?,
+                    _ => return Err("give either `vk` or `key`".to_owned()),
+                };
+                out.extend(presses(down).into_iter().map(|down| (t_ms, InputEvent::Key { vk, down })));
+            }
+            Self::Button { button, down } => {
+                let button = button.resolve()?;
+                out.extend(presses(down).into_iter().map(|down| (t_ms, InputEvent::MouseButton { button, down })));
+            }
+            Self::Move { dx, dy } => out.push((t_ms, InputEvent::MouseMove { dx, dy })),
+            Self::Abs { x, y, w, h } => {
+                let side = |given: Option<u16>, of_mode: u32| {
+                    given.or_else(|| u16::try_from(of_mode).ok()).filter(|s| *s > 0).ok_or("a reference size of 0")
+                };
+                let (ref_width, ref_height) = (side(w, mode.width)?, side(h, mode.height)?);
+                out.push((t_ms, InputEvent::MouseMoveAbs { x, y, ref_width, ref_height }));
+            }
+            Self::Scroll { axis, delta, precise } => {
+                let axis = match axis {
+                    AxisName::Vertical => ScrollAxis::Vertical,
+                    AxisName::Horizontal => ScrollAxis::Horizontal,
+                };
+                out.push((t_ms, InputEvent::MouseScroll { axis, delta, precise }));
+            }
+            Self::Text { text } => {
+                for c in text.chars() {
+                    match c {
+                        '\n' => out.extend([true, false].map(|down| (t_ms, InputEvent::Key { vk: ENTER, down }))),
+                        c => out.push((t_ms, InputEvent::Text(c))),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ButtonName {
+    fn resolve(self) -> Result<MouseButton, String> {
+        match self {
+            Self::Number(1) => Ok(MouseButton::Left),
+            Self::Number(2) => Ok(MouseButton::Middle),
+            Self::Number(3) => Ok(MouseButton::Right),
+            Self::Number(4) => Ok(MouseButton::X1),
+            Self::Number(5) => Ok(MouseButton::X2),
+            Self::Number(other) => Err(format!("no button {other}: 1 … 5")),
+            Self::Name(name) => match name.as_str() {
+                "left" => Ok(MouseButton::Left),
+                "middle" => Ok(MouseButton::Middle),
+                "right" => Ok(MouseButton::Right),
+                "x1" => Ok(MouseButton::X1),
+                "x2" => Ok(MouseButton::X2),
+                _ => Err(format!("no button `{name}`: left, middle, right, x1, x2")),
+            },
+        }
+    }
+}
+
+const ENTER: u32 = 0x0d;
+/// How soon a stop is noticed.
+const LOOK_UP: Duration = Duration::from_millis(50);
+const SPACING: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODE: Mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
+
+    fn parse(text: &str) -> Result<Vec<(u64, InputEvent)>, (usize, String)> {
+        Script::parse(text, MODE).map(|s| s.steps)
+    }
+
+    #[test]
+    fn every_event_of_the_documentation_parses() {
+        let docs = include_str!("../../../docs/probe.md");
+        let examples: Vec<&str> = docs.lines().filter(|l| l.starts_with("{\"t_ms\"")).collect();
+        assert!(examples.len() >= 8);
+        for kind in ["key", "button", "move", "abs", "scroll", "text"] {
+            assert!(examples.iter().any(|e| e.contains(&format!("\"ev\":\"{kind}\""))), "{kind} is not documented");
+        }
+        let steps = parse(&examples.join("\n")).unwrap();
+        assert!(steps.len() >= examples.len());
+        assert!(steps.windows(2).all(|w| w[0].0 <= w[1].0));
+    }
+
+    #[test]
+    fn what_comes_out_is_what_the_line_says() {
+        assert_eq!(
+            parse(r#"{"t_ms":5,"ev":"key","key":"a"}"#).unwrap(),
+            [(5, InputEvent::Key { vk: 0x41, down: true }), (5, InputEvent::Key { vk: 0x41, down: false })]
+        );
+        assert_eq!(
+            parse("# a comment\n\n{\"t_ms\":9,\"ev\":\"abs\",\"x\":1,\"y\":2}\n{\"t_ms\":3,\"ev\":\"text\",\"text\":\"é\\n\"}").unwrap(),
+            [
+                (3, InputEvent::Text('é')),
+                (3, InputEvent::Key { vk: 0x0d, down: true }),
+                (3, InputEvent::Key { vk: 0x0d, down: false }),
+                (9, InputEvent::MouseMoveAbs { x: 1, y: 2, ref_width: 1280, ref_height: 720 }),
+            ]
+        );
+    }
+
+    #[test]
+    fn mistakes_name_their_line() {
+        for bad in [
+            r#"{"t_ms":1,"ev":"jump"}"#,
+            r#"{"ev":"move","dx":1,"dy":1}"#,
+            r#"{"t_ms":1,"ev":"key"}"#,
+            r#"{"t_ms":1,"ev":"key","key":"NOPE"}"#,
+            r#"{"t_ms":1,"ev":"key","key":"A","vk":65}"#,
+            r#"{"t_ms":1,"ev":"button","button":9}"#,
+            r#"{"t_ms":1,"ev":"abs","x":1,"y":1,"w":0}"#,
+            r#"{"t_ms":-1,"ev":"move","dx":1,"dy":1}"#,
+            "nonsense",
+        ] {
+            let error = parse(&format!("{{\"t_ms\":0,\"ev\":\"move\",\"dx\":1,\"dy\":1}}\n{bad}")).unwrap_err();
+            assert_eq!(error.0, 2, "{bad}");
+        }
+    }
+}

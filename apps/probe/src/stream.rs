@@ -1,0 +1,165 @@
+//! `stream`: one measured stream, then as many reconnects as asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use punktfunk_client::{
+    ClientClock, Dialer, End, EndedBy, Happening, Lose, SessionConfig, Stream, StreamOptions, Summary,
+};
+use punktfunk_core::{CloseCode, CodecSet, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::cli::{CodecArg, StreamArgs};
+use crate::failure::{Failure, NO_VIDEO};
+use crate::lossy::Lossy;
+use crate::pairing::{connect, device_name};
+use crate::player::{Eyes, Player, Seen};
+use crate::report::{Facts, Report};
+use crate::script::Script;
+use crate::shots::Shots;
+use crate::store::Store;
+
+/// What one connection gave.
+struct Outcome {
+    summary: Option<Summary>,
+    seen: Seen,
+    end: End,
+    /// Codec as agreed.
+    codec: String,
+}
+
+/// Streams, reports, reconnects.
+pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
+    let store = Store::from_env();
+    let script = args.input.as_deref().map(|path| Script::load(path, args.mode.0)).transpose()?;
+    let shots = match (args.png_every, &args.out) {
+        (Some(every), Some(dir)) => Some((every, Shots::start(dir)?)),
+        _ => None,
+    };
+    let mut dialer = Dialer::new(Arc::new(store.identity()?));
+
+    let lasting = Duration::from_secs(args.seconds.into());
+    let first = one(&store, &mut dialer, &args, clock, lasting, script, shots).await?;
+    let first_frame_ms = first.summary.as_ref().and_then(|s| s.first_unit_at).map(|at| since(clock.started(), at));
+
+    let mut reconnects = Vec::new();
+    if first.end.by == EndedBy::Us && first_frame_ms.is_some() {
+        for _ in 0..args.reconnect {
+            let begun = clock.now();
+            let again = one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None).await?;
+            judge(&again)?;
+            reconnects.extend(again.summary.and_then(|s| s.first_unit_at).map(|at| since(begun, at)));
+        }
+    }
+    dialer.settle().await;
+
+    if let Some(summary) = &first.summary {
+        let facts = Facts {
+            codec: first.codec.clone(),
+            summary,
+            seen: &first.seen,
+            end: &first.end,
+            first_frame_ms,
+            reconnects,
+        };
+        let report = Report::new(facts);
+        print!("{}", report.table());
+        if let Some(path) = &args.json {
+            report.write(path)?;
+        }
+    }
+    judge(&first)
+}
+
+/// One connection, from dialling to its end.
+async fn one(
+    store: &Store,
+    dialer: &mut Dialer,
+    args: &StreamArgs,
+    clock: ClientClock,
+    lasting: Duration,
+    script: Option<Script>,
+    shots: Option<(u32, Shots)>,
+) -> Result<Outcome, Failure> {
+    let wanted = (args.codec != CodecArg::None).then(|| args.codec.wire());
+    let eyes = Eyes::open(wanted)?;
+    let link = connect(store, dialer, &args.host).await?;
+    let mut stream = Stream::open(&link, clock, options(args)).await.map_err(|e| Failure::of_stream(&e))?;
+    let codec = if wanted.is_some() { stream.welcome().codec.name() } else { "none" }.to_owned();
+    if wanted.is_some_and(|wanted| wanted != stream.welcome().codec) {
+        let got = stream.welcome().codec;
+        stream.close(CloseCode::ERROR).await;
+        return Err(Failure::new(format!("the host answered {} with {got}", args.codec)));
+    }
+
+    let (first_unit, at_first_unit) = oneshot::channel();
+    let player = Player::start(stream.handle(), eyes, first_unit, shots)?;
+    let mut playing = None;
+    let mut until = tokio::time::Instant::now() + FIRST_FRAME_WITHIN;
+    let mut at_first_unit = Some(at_first_unit);
+    let early = loop {
+        tokio::select! {
+            next = stream.next() => match next {
+                Happening::Ended(end) => break Some(end),
+                Happening::Event(event) => tracing::info!(?event, "session"),
+            },
+            () = tokio::time::sleep_until(until) => break None,
+            _ = tokio::signal::ctrl_c() => break None,
+            Ok(()) = async { at_first_unit.as_mut().expect("checked").await }, if at_first_unit.is_some() => {
+                at_first_unit = None;
+                until = tokio::time::Instant::now() + lasting;
+                playing = script.clone().map(|s| s.play(stream.handle())).transpose()?;
+            }
+        }
+    };
+    let summary = stream.summary();
+    let code = if args.quit { CloseCode::QUIT } else { CloseCode::DONE };
+    let closed = stream.close(code).await;
+    if let Some(playing) = playing {
+        playing.stop();
+    }
+    let seen = tokio::task::spawn_blocking(move || player.finish())
+        .await
+        .map_err(|e| Failure::new(format!("the decoder's thread: {e}")))??;
+    Ok(Outcome { summary, seen, end: early.unwrap_or(closed), codec })
+}
+
+/// What a connection's outcome means for the exit code.
+fn judge(outcome: &Outcome) -> Result<(), Failure> {
+    let normal = [CloseCode::DONE, CloseCode::APP_EXITED];
+    let end = &outcome.end;
+    if end.by != EndedBy::Us && !end.code.is_some_and(|code| normal.contains(&code)) {
+        return Err(Failure::of_end(end));
+    }
+    if outcome.summary.as_ref().is_none_or(|s| s.frames_received == 0) {
+        return Err(Failure::new(format!("no video within {} s", FIRST_FRAME_WITHIN.as_secs()))
+            .with_code(NO_VIDEO)
+            .with_fix(
+                "Does a firewall drop the host's video (UDP, `--data-port`)? The host's log says what it sent.",
+            ));
+    }
+    if outcome.codec == "none" && outcome.seen.decode_errors > 0 {
+        return Err(Failure::new(format!("{} access units have wrong bytes", outcome.seen.decode_errors)));
+    }
+    Ok(())
+}
+
+fn options(args: &StreamArgs) -> StreamOptions {
+    let codec = args.codec.wire();
+    let mut session = SessionConfig::new(args.mode.0, CodecSet::only(codec), Some(codec));
+    session.hello.bitrate_kbps = args.bitrate;
+    session.hello.name = Some(device_name(args.name.clone()));
+    session.label = Some(concat!("punktfunk-probe ", env!("CARGO_PKG_VERSION")).to_owned());
+    session.probe_in_automatic = args.auto_probe;
+    let mut options = StreamOptions::new(session);
+    options.lose =
+        Lossy::new(args.drop, args.burst, args.seed).map(|mut lossy| Box::new(move |_: &[u8]| lossy.loses()) as Lose);
+    options
+}
+
+fn since(from: Timestamp, to: Timestamp) -> f64 {
+    (to.since(from).as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// A private desktop may have to be started first.
+const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(15);
