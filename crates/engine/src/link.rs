@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punktfunk_core::fec::Strength;
-use punktfunk_core::packet::{PacketBatch, UserFlags};
-use punktfunk_core::packetize::{FrameMeta, Packetizer};
+use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
-use punktfunk_media::{Mode, Reason, reason};
+use punktfunk_media::{Mode, Reason};
 
 use crate::session::Ending;
 
@@ -40,28 +39,6 @@ pub trait Packetize: Send {
     /// # Errors
     /// [`LinkError`]: this access unit cannot be sent and took no index.
     fn packetize(&mut self, unit: &AccessUnitOut<'_>, batch: &mut PacketBatch) -> Result<u32, LinkError>;
-}
-
-/// The native plane's packets, and those of tests.
-impl Packetize for Packetizer {
-    fn packetize(&mut self, unit: &AccessUnitOut<'_>, batch: &mut PacketBatch) -> Result<u32, LinkError> {
-        let mut user_flags = UserFlags::PICTURE;
-        for (set, flag) in [
-            (unit.keyframe, UserFlags::KEYFRAME),
-            (unit.recovery_anchor, UserFlags::RECOVERY_ANCHOR),
-            (unit.repeat, UserFlags::REPEAT),
-        ] {
-            if set {
-                user_flags = user_flags | flag;
-            }
-        }
-        let meta = FrameMeta { pts_ns: unit.pts_ns, user_flags, strength: unit.strength, probe: unit.probe };
-        Self::packetize(self, unit.data, &meta, batch).map_err(|error| LinkError {
-            reason: &reason::LINK_FRAME_REFUSED,
-            detail: error.to_string(),
-            fatal: false,
-        })
-    }
 }
 
 /// An access unit on its way out.

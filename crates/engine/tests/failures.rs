@@ -154,7 +154,7 @@ fn a_broken_socket_ends_the_session() {
     let faults = LinkFaults { sink_breaks_at: Some(20), ..LinkFaults::default() };
     let running = Setup { faults, ..Setup::default() }.start();
     running.client.wait_ending();
-    assert_eq!(code(running.join().reason), "link.lost");
+    assert_eq!(code(running.join().reason), "native.data_socket");
 }
 
 #[test]

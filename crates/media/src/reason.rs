@@ -79,8 +79,6 @@ reasons! {
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
     INTERNAL_THREADS = "internal.threads", "The system gave the host no more threads.", "Raise the limit of tasks (TasksMax, ulimit -u), or end other sessions.";
-    LINK_FRAME_REFUSED = "link.frame_refused", "A frame could not be put on the wire.", "Lower the bitrate; look at the log for the cause.";
-    LINK_LOST = "link.lost", "The video socket of this session broke.", "Reconnect; look at the network of the host.";
     NATIVE_CLIENT_TOO_NEW = "native.client_too_new", "The client speaks only punktfunk/2, which this host does not.", "Use a client up to v0.40, or a transition build that also offers punktfunk/1.";
     NATIVE_DATA_SOCKET = "native.data_socket", "No UDP socket for video could be opened.", "Free a port of the --data-port range, or widen it.";
     NATIVE_ENDED_BY_OPERATOR = "native.ended_by_operator", "The operator of the host ended this session.", "Reconnect when the host is free.";

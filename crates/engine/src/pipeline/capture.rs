@@ -40,7 +40,10 @@ impl CaptureLoop {
                     self.publish(frame, &mut source);
                 }
                 Ok(Captured::Unchanged) => {}
-                Ok(Captured::LayoutChanged(_)) => source.renew().map_err(failed)?,
+                Ok(Captured::LayoutChanged(_)) => {
+                    source.renew().map_err(failed)?;
+                    self.follow(stage.mode(), &mut source);
+                }
                 Err(error) => {
                     self.shared.stats.counters.capture_errors.one();
                     if !error.fatal && trouble.in_passing() {
@@ -80,6 +83,13 @@ impl CaptureLoop {
         source.mode = active;
         self.shared.events.mode_changed(active);
         Ok(())
+    }
+
+    /// The desktop changed the mode by itself (a person in its settings, say).
+    fn follow(&self, mode: Mode, source: &mut Source) {
+        if std::mem::replace(&mut source.mode, mode) != mode {
+            self.shared.events.mode_changed(mode);
+        }
     }
 
     fn publish(&self, frame: CapturedFrame, source: &mut Source) {

@@ -29,6 +29,8 @@ pub(crate) struct EncodeLoop {
     idle: Idle,
     stamps: Stamps,
     multi_slice: bool,
+    /// What the stage was opened with.
+    first_mode: Mode,
     threads: usize,
     /// Access units to make in all; 0 = no limit.
     limit: u32,
@@ -67,6 +69,7 @@ impl EncodeLoop {
         mail: &Arc<Mailboxes>,
         pipes: &Arc<Pipes>,
         plan: &SessionPlan,
+        mode: Mode,
         factories: Vec<Arc<dyn EncoderFactory>>,
         limit: u32,
         shard_payload: u16,
@@ -82,6 +85,7 @@ impl EncodeLoop {
             idle: Idle::default(),
             stamps: Stamps::default(),
             multi_slice: plan.multi_slice,
+            first_mode: mode,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
             limit,
             made: 0,
@@ -106,6 +110,8 @@ impl EncodeLoop {
 
     fn work(&mut self) -> Result<(), Ending> {
         self.report_rate();
+        // While the capturer opens: the first picture is not to wait for the encoder.
+        self.open(self.first_mode)?;
         loop {
             let seen = self.mail.encode_signal.epoch();
             if self.shared.stopping() {

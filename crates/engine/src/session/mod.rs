@@ -125,9 +125,10 @@ impl Session {
         let shared = Arc::new(Shared::new(id, clock, events, mail.signals()));
         let pipes = Arc::new(Pipes::new(&mail));
         let gate = Arc::new(Gate::default());
-        let stage_slot = Arc::new(StageSlot::new(stage));
 
-        let encode = EncodeLoop::new(&shared, &mail, &pipes, &plan, ladder, frames, shard_payload, audio_bps);
+        let encode =
+            EncodeLoop::new(&shared, &mail, &pipes, &plan, stage.mode(), ladder, frames, shard_payload, audio_bps);
+        let stage_slot = Arc::new(StageSlot::new(stage));
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
         let capture = CaptureLoop::new(&shared, &mail, &pipes);
         let inject = InjectLoop::new(&shared, &mail, grants);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_core::fec::{FecScheme, Gf16Leopard};
 use punktfunk_core::packet::{MAX_FRAME_BYTES, PacketBatch, UserFlags};
-use punktfunk_core::packetize::{Packetizer, PacketizerConfig};
+use punktfunk_core::packetize::{FrameMeta, Packetizer, PacketizerConfig};
 use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_core::reassemble::{Event as ReassembleEvent, Reassembler, ReassemblerConfig};
 use punktfunk_core::seal::scalar::Aes128Gcm;
@@ -152,8 +152,26 @@ pub struct LinkFaults {
     pub sink_drops_at: Option<u64>,
 }
 
+/// The core's packetizer as the planes use it.
+pub struct CorePacketizer(pub Packetizer);
+
+impl Packetize for CorePacketizer {
+    fn packetize(&mut self, unit: &AccessUnitOut<'_>, batch: &mut PacketBatch) -> Result<u32, LinkError> {
+        let marks = [
+            (unit.keyframe, UserFlags::KEYFRAME),
+            (unit.recovery_anchor, UserFlags::RECOVERY_ANCHOR),
+            (unit.repeat, UserFlags::REPEAT),
+        ];
+        let set = marks.into_iter().filter(|(set, _)| *set);
+        let user_flags = set.fold(UserFlags::PICTURE, |flags, (_, mark)| flags | mark);
+        let meta = FrameMeta { pts_ns: unit.pts_ns, user_flags, strength: unit.strength, probe: unit.probe };
+        let refused = |detail: String| LinkError { reason: &reason::NATIVE_FRAME_TOO_LARGE, detail, fatal: false };
+        self.0.packetize(unit.data, &meta, batch).map_err(|error| refused(error.to_string()))
+    }
+}
+
 struct TestPacketizer {
-    inner: Packetizer,
+    inner: CorePacketizer,
     faults: LinkFaults,
     units: u64,
 }
@@ -165,9 +183,9 @@ impl Packetize for TestPacketizer {
         assert_ne!(self.faults.packetize_panics_at, Some(number), "told to panic at unit {number}");
         if self.faults.refuse_unit == Some(number) {
             let detail = format!("told to refuse unit {number}");
-            return Err(LinkError { reason: &reason::LINK_FRAME_REFUSED, detail, fatal: false });
+            return Err(LinkError { reason: &reason::NATIVE_FRAME_TOO_LARGE, detail, fatal: false });
         }
-        Packetize::packetize(&mut self.inner, unit, batch)
+        self.inner.packetize(unit, batch)
     }
 }
 
@@ -186,7 +204,7 @@ impl DatagramSink for TestSink {
         self.runs += 1;
         if self.faults.sink_breaks_at.is_some_and(|at| run >= at) {
             let detail = "told to break".to_string();
-            return Err(LinkError { reason: &reason::LINK_LOST, detail, fatal: true });
+            return Err(LinkError { reason: &reason::NATIVE_DATA_SOCKET, detail, fatal: true });
         }
         if self.faults.sink_drops_at == Some(run) || *self.client.stalled.lock().unwrap_or_else(PoisonError::into_inner)
         {
@@ -214,7 +232,7 @@ impl DatagramSink for TestSink {
 
 pub const SHARD: u16 = 1408;
 
-pub fn packetizer() -> Packetizer {
+pub fn packetizer() -> CorePacketizer {
     let config = PacketizerConfig {
         shard_payload: SHARD,
         max_data_per_block: 200,
@@ -223,7 +241,7 @@ pub fn packetizer() -> Packetizer {
         max_frame_bytes: MAX_FRAME_BYTES,
     };
     let sealer = Sealer::new(Box::new(Aes128Gcm::new(&[7; 16])), [1, 2, 3, 4], Direction::HostToClient);
-    Packetizer::new(config, sealer, Box::new(Gf16Leopard::new())).expect("a sound configuration")
+    CorePacketizer(Packetizer::new(config, sealer, Box::new(Gf16Leopard::new())).expect("a sound configuration"))
 }
 
 fn link(client: &Arc<Client>, clock: SessionClock, faults: LinkFaults) -> ClientLink {
