@@ -22,7 +22,9 @@ impl Mutator {
     /// The next input: one of `corpus` (or nothing, where that is empty), changed one to eight times.
     pub fn next_input(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
         let mut input = self.pick(corpus).cloned().unwrap_or_default();
-        for _ in 0..1 + self.below(8) {
+        // Mostly one or two changes, or hardly an input would still be understood.
+        let changes = [1, 1, 2, 2, 3, 8][self.below(6)];
+        for _ in 0..changes {
             self.change(&mut input, corpus);
         }
         input.truncate(MAX_INPUT);

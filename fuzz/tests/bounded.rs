@@ -46,17 +46,17 @@ fn run(name: &str, rounds: u64) {
 
 #[test]
 fn control() {
-    run("control", 100_000);
+    run("control", 200_000);
 }
 
 #[test]
 fn handshake() {
-    run("handshake", 100_000);
+    run("handshake", 200_000);
 }
 
 #[test]
 fn datagrams() {
-    run("datagrams", 100_000);
+    run("datagrams", 200_000);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn framing() {
 /// Each round that parses costs two scalar multiplications.
 #[test]
 fn pairing() {
-    run("pairing", 3_000);
+    run("pairing", 10_000);
 }
 
 /// Each round may open frames of several megabytes.

@@ -12,9 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{
-    Desktop, DesktopInfo, Journal, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason,
-};
+use punktfunk_media::{Desktop, DesktopInfo, Journal, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason};
 
 use crate::detect::Environment;
 use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
@@ -143,9 +141,8 @@ impl WlrootsDesktop {
     fn claim(&self, ipc: &mut SwayIpc, guard: &UndoGuard, before: &[Output]) -> Result<String, OpenError> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let reusable = (self.version.major, self.version.minor) < CAN_UNPLUG;
-        let old = before
-            .iter()
-            .find(|o| reusable && !o.active && o.name.starts_with(HEADLESS) && !in_use.contains(&o.name));
+        let old =
+            before.iter().find(|o| reusable && !o.active && o.name.starts_with(HEADLESS) && !in_use.contains(&o.name));
         let name = match old {
             Some(output) => output.name.clone(),
             None => {
@@ -213,9 +210,9 @@ struct OutputBacking {
 impl Backing for OutputBacking {
     fn is_alive(&mut self) -> bool {
         let sway = self.record.sway.is_some_and(ProcessId::is_alive);
-        sway && SwayIpc::connect(&self.record.ipc).and_then(|mut ipc| ipc.outputs()).is_ok_and(|outputs| {
-            outputs.iter().any(|o| o.active && Some(&o.name) == self.record.output.as_ref())
-        })
+        sway && SwayIpc::connect(&self.record.ipc)
+            .and_then(|mut ipc| ipc.outputs())
+            .is_ok_and(|outputs| outputs.iter().any(|o| o.active && Some(&o.name) == self.record.output.as_ref()))
     }
 }
 
@@ -224,7 +221,11 @@ impl Drop for OutputBacking {
         match undo_output(&self.record) {
             Ok(()) => drop(self.guard.take()),
             Err(why) => {
-                tracing::warn!(output = self.record.output, why, "the output could not be removed; the journal keeps it");
+                tracing::warn!(
+                    output = self.record.output,
+                    why,
+                    "the output could not be removed; the journal keeps it"
+                );
                 std::mem::forget(self.guard.take());
             }
         }

@@ -1,1 +1,4 @@
 //! Network emulator, fixtures and headless-desktop launchers for tests
+
+pub mod desktop;
+pub mod window;

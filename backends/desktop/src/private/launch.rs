@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -63,8 +64,7 @@ impl Running {
             mark: format!("{MARK}={id}"),
             leader: None,
         };
-        let guard =
-            Arc::clone(journal).record(undo_record(BACKEND_PRIVATE, &record)).map_err(open_failed)?;
+        let guard = Arc::clone(journal).record(undo_record(BACKEND_PRIVATE, &record)).map_err(open_failed)?;
         let mut family = Family { record, guard: Some(guard), child: None };
         let dir = family.record.runtime_dir.clone();
         make_files(config, &dir, mode).map_err(|e| open_failed(format!("{}: {e}", dir.display())))?;
@@ -117,7 +117,8 @@ impl Running {
 
 impl Backing for Running {
     fn is_alive(&mut self) -> bool {
-        self.family.is_alive()
+        // A killed process closes its sockets a moment before it counts as ended.
+        self.family.is_alive() && UnixStream::connect(&self.sockets.ipc).is_ok()
     }
 }
 
@@ -293,7 +294,22 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(4);
 /// What a person's programs need of the host's environment. Everything else, above all other sessions' sockets, stays
 /// out.
 const INHERITED: [&str; 18] = [
-    "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LC_TIME", "LC_MESSAGES", "TZ",
-    "XDG_CACHE_HOME", "XDG_CONFIG_DIRS", "XDG_CONFIG_HOME", "XDG_DATA_DIRS", "XDG_DATA_HOME", "XDG_STATE_HOME",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_TIME",
+    "LC_MESSAGES",
+    "TZ",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_DIRS",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_DIRS",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
     "XKB_CONFIG_ROOT",
 ];

@@ -1,0 +1,178 @@
+//! What the tests on real compositors share.
+#![allow(dead_code)] // each test binary uses its own part
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use punktfunk_desktop::{Environment, PrivateConfig, PrivateContent, PrivateDesktop};
+use punktfunk_media::fake::MemoryJournal;
+use punktfunk_media::{
+    Captured, CapturedFrame, Capturer, Desktop, InputAction, Journal, Mode, PixelFormat, Slot, Stage, StageRequest,
+    UndoRecord,
+};
+use punktfunk_testkit::desktop::{Launch, Suite, marked};
+
+pub const MODE: Mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
+/// How long a test waits for something that must come.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A private desktop of a suite, with its journal. Checks when dropped that nothing is left.
+pub struct PrivateBench {
+    pub desktop: Option<PrivateDesktop>,
+    pub journal: Arc<MemoryJournal>,
+    pub config: PrivateConfig,
+    pub environment: Environment,
+    pub launch: Launch,
+}
+
+impl PrivateBench {
+    pub fn new(suite: Suite, content: PrivateContent) -> Option<Self> {
+        let launch = suite.launch()?;
+        let environment = Environment::from_pairs(launch.pairs());
+        let config = PrivateConfig {
+            content,
+            launcher: launch.prefix.clone(),
+            owner: launch.owner,
+            ..PrivateConfig::below(launch.scratch().join("desktops"))
+        };
+        let desktop = PrivateDesktop::new(config.clone(), environment.clone(), None).expect("sway is installed");
+        Some(Self { desktop: Some(desktop), journal: MemoryJournal::new(), config, environment, launch })
+    }
+
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal) as Arc<dyn Journal>
+    }
+
+    pub fn desktop(&self) -> &PrivateDesktop {
+        self.desktop.as_ref().unwrap()
+    }
+
+    pub fn open(&self, identity: &str, mode: Mode) -> Box<dyn Stage> {
+        self.desktop().open(&request(identity, mode), &self.journal()).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The Wayland socket of the only desktop there is.
+    pub fn display(&self) -> std::path::PathBuf {
+        let dirs = folders(&self.config.runtime_dir);
+        assert_eq!(dirs.len(), 1, "{dirs:?}");
+        wayland_socket(&dirs[0])
+    }
+
+    /// What everything on the desktop of `record` carries in its environment.
+    pub fn mark(record: &UndoRecord) -> String {
+        let change: serde_json::Value = serde_json::from_str(&record.change).unwrap();
+        change["mark"].as_str().unwrap().to_owned()
+    }
+
+    /// Nothing of any desktop may be left.
+    pub fn assert_nothing_left(&self, marks: &[String]) {
+        for mark in marks {
+            assert_eq!(living(mark), Vec::<i32>::new(), "{mark}");
+        }
+        assert_eq!(folders(&self.config.runtime_dir), Vec::<std::path::PathBuf>::new());
+        assert_eq!(self.journal.records(), Vec::new());
+    }
+}
+
+/// Processes with `mark`, zombies not counted.
+pub fn living(mark: &str) -> Vec<i32> {
+    let zombie = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+    };
+    marked(mark).into_iter().filter(|pid| !zombie(pid)).collect()
+}
+
+pub fn folders(dir: &Path) -> Vec<std::path::PathBuf> {
+    std::fs::read_dir(dir).map(|entries| entries.flatten().map(|e| e.path()).collect()).unwrap_or_default()
+}
+
+pub fn wayland_socket(dir: &Path) -> std::path::PathBuf {
+    let socket = |p: &std::path::PathBuf| {
+        let name = p.file_name().unwrap().to_string_lossy();
+        name.starts_with("wayland-") && !name.ends_with(".lock")
+    };
+    folders(dir).into_iter().find(socket).expect("a Wayland socket")
+}
+
+pub fn request(identity: &str, mode: Mode) -> StageRequest {
+    StageRequest { identity: identity.to_owned(), name: format!("client {identity}"), mode }
+}
+
+/// Lends a slot of the current layout.
+pub fn lend_new(capturer: &mut dyn Capturer) {
+    let slot = capturer.make_slot().unwrap();
+    capturer.lend(slot).unwrap();
+}
+
+/// The next picture; a changed layout on the way is followed.
+pub fn next_frame(capturer: &mut dyn Capturer) -> CapturedFrame {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match capturer.wait(until).unwrap_or_else(|e| panic!("{e}")) {
+            Captured::Frame(frame) => return frame,
+            Captured::LayoutChanged(_) => lend_new(capturer),
+            Captured::Unchanged => panic!("no picture within {PATIENCE:?}"),
+        }
+    }
+}
+
+/// Takes pictures until one satisfies `wanted`.
+pub fn frame_until(capturer: &mut dyn Capturer, what: &str, wanted: impl Fn(&CapturedFrame) -> bool) -> CapturedFrame {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let frame = next_frame(capturer);
+        if wanted(&frame) {
+            return frame;
+        }
+        eprintln!("not {what} yet: {:?} {:?} {:?}", frame.layout, frame.damage, pixel(&frame, 0.5, 0.5));
+        assert!(Instant::now() < until, "waited in vain for {what}; middle {:?}", pixel(&frame, 0.5, 0.5));
+        capturer.lend(frame.slot).unwrap();
+    }
+}
+
+/// Gives a slot back and waits until nothing has changed for a while, as on a still desktop.
+pub fn settle(capturer: &mut dyn Capturer, slot: Slot) {
+    capturer.lend(slot).unwrap();
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match capturer.wait(Instant::now() + Duration::from_millis(300)).unwrap() {
+            Captured::Unchanged => return,
+            Captured::Frame(frame) => capturer.lend(frame.slot).unwrap(),
+            Captured::LayoutChanged(_) => lend_new(capturer),
+        }
+        assert!(Instant::now() < until, "the desktop does not come to rest");
+    }
+}
+
+/// Red, green and blue at a place given as fractions of the picture in memory.
+pub fn pixel(frame: &CapturedFrame, x: f64, y: f64) -> [u8; 3] {
+    let l = frame.layout;
+    let (x, y) = ((x * f64::from(l.width)) as usize, (y * f64::from(l.height)) as usize);
+    let at = y.min(l.height as usize - 1) * l.stride as usize + x.min(l.width as usize - 1) * 4;
+    let bytes = &frame.slot.memory.bytes()[at..at + 4];
+    match l.format {
+        PixelFormat::Bgrx => [bytes[2], bytes[1], bytes[0]],
+        PixelFormat::Rgbx => [bytes[0], bytes[1], bytes[2]],
+    }
+}
+
+pub fn key(code: u16, down: bool) -> InputAction {
+    InputAction::Key { code, down }
+}
+
+/// Runs the body on every suite that is there.
+pub fn on_every_sway(body: impl Fn(Suite)) {
+    body(Suite::Installed);
+    body(Suite::Trixie);
+}
+
+/// Waits until `ready`.
+pub fn wait_until(what: &str, ready: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !ready() {
+        assert!(Instant::now() < until, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,246 @@
+//! The private desktop on real sways: exact modes, real pixels, and nothing left behind.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::{
+    MODE, PrivateBench, folders, frame_until, lend_new, living, next_frame, on_every_sway, pixel, request, settle,
+    wait_until,
+};
+use punktfunk_desktop::{BACKEND_PRIVATE, PrivateContent, undo};
+use punktfunk_media::{Captured, Damage, Desktop, Journal, Mode, UndoGuard};
+use punktfunk_testkit::desktop::Suite;
+use punktfunk_testkit::window::{Seen, Window};
+
+#[test]
+fn a_client_gets_exactly_its_mode_and_its_pixels_and_nothing_stays() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let odd = Mode { width: 1366, height: 767, refresh_hz: 59 };
+        let mut stage = bench.open("a", odd);
+        assert_eq!(stage.mode(), odd);
+        assert!(stage.is_alive());
+        let marks: Vec<_> = bench.journal.records().iter().map(PrivateBench::mark).collect();
+        assert_eq!(marks.len(), 1);
+
+        let window = Window::open(&bench.display(), None, [250, 120, 30]);
+        assert!(window.seen().contains(&Seen::Shown { width: 1366, height: 767 }), "{:?}", window.seen());
+        let mut capturer = stage.capturer().unwrap();
+        let layout = capturer.layout();
+        assert_eq!((layout.width, layout.height), (1366, 767));
+        lend_new(&mut *capturer);
+        let frame = frame_until(&mut *capturer, "the window's colour", |f| pixel(f, 0.5, 0.5) == [250, 120, 30]);
+        for (x, y) in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)] {
+            assert_eq!(pixel(&frame, x, y), [250, 120, 30], "{suite:?}: corner {x},{y}");
+        }
+        assert!(frame.drawn_at <= Instant::now());
+
+        drop((capturer, window));
+        drop(stage);
+        bench.assert_nothing_left(&marks);
+    });
+}
+
+#[test]
+fn a_still_desktop_is_unchanged_and_a_change_comes_with_its_damage() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let mut stage = bench.open("a", MODE);
+        let window = Window::open(&bench.display(), None, [0, 0, 200]);
+        let mut capturer = stage.capturer().unwrap();
+        lend_new(&mut *capturer);
+        let frame = frame_until(&mut *capturer, "blue", |f| pixel(f, 0.5, 0.5) == [0, 0, 200]);
+        settle(&mut *capturer, frame.slot);
+        // Still: not one picture in a second.
+        assert!(matches!(capturer.wait(Instant::now() + Duration::from_secs(1)).unwrap(), Captured::Unchanged));
+        window.paint([0, 200, 0]);
+        let frame = frame_until(&mut *capturer, "green", |f| pixel(f, 0.5, 0.5) == [0, 200, 0]);
+        let Damage::Rects { .. } = frame.damage else { panic!("{suite:?}: the change came without its damage") };
+        assert!(frame.damage.rects().unwrap().any(|r| r.width == 1280 && r.height == 720), "{:?}", frame.damage);
+    });
+}
+
+#[test]
+fn the_mode_changes_while_the_stream_runs() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let mut stage = bench.open("a", MODE);
+        let mut capturer = stage.capturer().unwrap();
+        lend_new(&mut *capturer);
+        let frame = next_frame(&mut *capturer);
+        settle(&mut *capturer, frame.slot);
+        let window = Window::open(&bench.display(), None, [9, 99, 199]);
+        for new in [
+            Mode { width: 1920, height: 1080, refresh_hz: 120 },
+            Mode { width: 640, height: 480, refresh_hz: 30 },
+            MODE,
+        ] {
+            assert_eq!(stage.set_mode(new).unwrap(), new, "{suite:?}");
+            let fits =
+                |f: &punktfunk_media::CapturedFrame| (f.layout.width, f.layout.height) == (new.width, new.height);
+            let shown = frame_until(&mut *capturer, "the new mode's picture", |f| {
+                fits(f) && pixel(f, 0.999, 0.999) == [9, 99, 199]
+            });
+            capturer.lend(shown.slot).unwrap();
+        }
+        // A refused mode changes nothing.
+        let absurd = Mode { width: 20_000, height: 20_000, refresh_hz: 60 };
+        let error = stage.set_mode(absurd).unwrap_err();
+        assert_eq!((error.reason.code, error.fatal), ("desktop.mode_refused", false));
+        assert_eq!(stage.mode(), MODE);
+        assert!(!window.seen().iter().any(|s| matches!(s, Seen::Gone(_))), "{:?}", window.seen());
+    });
+}
+
+#[test]
+fn absurd_modes_open_nothing() {
+    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
+    for mode in [
+        Mode { width: 0, height: 720, refresh_hz: 60 },
+        Mode { width: 20_000, height: 20_000, refresh_hz: 60 },
+        Mode { width: 1280, height: 720, refresh_hz: 0 },
+    ] {
+        let Err(error) = bench.desktop().open(&request("a", mode), &bench.journal()) else { panic!("{mode}") };
+        assert_eq!(error.reason.code, "desktop.mode_refused");
+    }
+    bench.assert_nothing_left(&[]);
+}
+
+#[test]
+fn every_identity_has_a_desktop_of_its_own() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let other = Mode { width: 800, height: 600, refresh_hz: 75 };
+        let (mut a, mut b) = (bench.open("a", MODE), bench.open("b", other));
+        assert_eq!(folders(&bench.config.runtime_dir).len(), 2);
+        let sizes = [&mut a, &mut b].map(|s| s.capturer().unwrap().layout()).map(|l| (l.width, l.height));
+        assert_eq!(sizes, [(1280, 720), (800, 600)]);
+        let marks: Vec<_> = bench.journal.records().iter().map(PrivateBench::mark).collect();
+        drop(a);
+        assert!(b.is_alive());
+        drop(b);
+        bench.assert_nothing_left(&marks);
+    });
+}
+
+#[test]
+fn a_warm_spare_becomes_a_clients_desktop() {
+    let mut bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
+    bench.desktop().warm(&bench.journal());
+    bench.desktop().warm(&bench.journal());
+    let spare = bench.journal.records();
+    assert_eq!(spare.len(), 1, "one spare, however often it is asked for");
+    let odd = Mode { width: 1000, height: 500, refresh_hz: 90 };
+    let mut stage = bench.open("a", odd);
+    let records = bench.journal.records();
+    assert_eq!(PrivateBench::mark(&records[0]), PrivateBench::mark(&spare[0]), "the spare was taken");
+    assert!(records[0].change.contains("\"identity\":\"a\""), "{}", records[0].change);
+    let layout = stage.capturer().unwrap().layout();
+    assert_eq!((layout.width, layout.height), (1000, 500));
+    bench.desktop().warm(&bench.journal());
+    let marks: Vec<_> = bench.journal.records().iter().map(PrivateBench::mark).collect();
+    assert_eq!(marks.len(), 2);
+    drop(stage);
+    assert_eq!(bench.journal.records().len(), 1, "the new spare stays");
+    bench.desktop = None;
+    bench.assert_nothing_left(&marks);
+}
+
+#[test]
+fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Shell("sleep 1000".to_owned())) else { return };
+        let mut stage = bench.open("a", MODE);
+        let mut capturer = stage.capturer().unwrap();
+        let mut injector = stage.injector().unwrap();
+        lend_new(&mut *capturer);
+        let frame = next_frame(&mut *capturer);
+        settle(&mut *capturer, frame.slot);
+        let records = bench.journal.records();
+        let mark = PrivateBench::mark(&records[0]);
+        wait_until("the program runs", || living(&mark).len() >= 3);
+        let change: serde_json::Value = serde_json::from_str(&records[0].change).unwrap();
+        let sway = change["leader"]["pid"].as_i64().unwrap() as i32;
+        rustix::process::kill_process(rustix::process::Pid::from_raw(sway).unwrap(), rustix::process::Signal::KILL)
+            .unwrap();
+        let error = loop {
+            match capturer.wait(Instant::now() + common::PATIENCE) {
+                Err(error) => break error,
+                Ok(Captured::Frame(frame)) => capturer.lend(frame.slot).unwrap(),
+                Ok(other) => panic!("{suite:?}: {other:?}"),
+            }
+        };
+        assert_eq!((error.reason.code, error.fatal), ("desktop.died", true));
+        wait_until("the injector notices", || !stage_is_alive(&mark, sway));
+        let error = (0..100)
+            .find_map(|_| injector.inject(&punktfunk_media::InputAction::Motion { dx: 1.0, dy: 0.0 }).err())
+            .expect("the injector notices");
+        assert_eq!((error.reason.code, error.fatal), ("inject.lost", true));
+        assert!(!stage.is_alive());
+        drop((capturer, injector));
+        drop(stage);
+        // `sleep 1000`, which sway had put into a session of its own, and the bus are gone as well.
+        bench.assert_nothing_left(&[mark]);
+    });
+}
+
+fn stage_is_alive(mark: &str, sway: i32) -> bool {
+    living(mark).contains(&sway)
+}
+
+#[test]
+fn a_desktop_outlives_its_host_and_is_taken_over_or_undone() {
+    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
+    let stage = bench.open("a", MODE);
+    let record = bench.journal.records().remove(0);
+    let mark = PrivateBench::mark(&record);
+    assert_eq!(record.backend, BACKEND_PRIVATE);
+    // The host is gone: nobody runs the stage's destructor.
+    stage.leave();
+    assert!(!living(&mark).is_empty());
+
+    // The next host takes it over.
+    let guard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
+    let mut adopted = bench.desktop().adopt(&record, guard).expect("it still runs");
+    assert_eq!((adopted.identity.as_str(), adopted.stage.mode()), ("a", MODE));
+    assert!(adopted.stage.is_alive());
+    let mut capturer = adopted.stage.capturer().unwrap();
+    lend_new(&mut *capturer);
+    next_frame(&mut *capturer);
+    drop(capturer);
+    adopted.stage.leave();
+
+    // And a watchdog ends it, from the record alone. Twice, since two may try.
+    undo(&record).unwrap();
+    undo(&record).unwrap();
+    assert_eq!(living(&mark), Vec::<i32>::new());
+    assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
+
+    // What is gone cannot be taken over.
+    let guard: UndoGuard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
+    assert!(bench.desktop().adopt(&record, guard).is_none());
+}
+
+#[test]
+fn without_a_journal_nothing_is_started() {
+    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
+    bench.journal.set_full(true);
+    let Err(error) = bench.desktop().open(&request("a", MODE), &bench.journal()) else {
+        panic!("opened without a record")
+    };
+    assert_eq!(error.reason.code, "desktop.open_failed");
+    assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
+}
+
+#[test]
+fn root_is_refused_with_the_fix() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
+    let config = punktfunk_desktop::PrivateConfig { owner: None, launcher: Vec::new(), ..bench.config.clone() };
+    let error = punktfunk_desktop::PrivateDesktop::new(config, bench.environment.clone(), None).unwrap_err();
+    assert_eq!(error.reason.code, "desktop.root");
+}
