@@ -68,7 +68,10 @@ impl Library {
         let avcodec_name = format!("libavcodec.so.{}", layout.soname.avcodec);
         let open = |name: &str| {
             // SAFETY: the initialisers of FFmpeg's libraries have no preconditions, and the handle is never closed.
-            unsafe { libloading::Library::new(name) }.map_err(|e| LoadError::NotFound(e.to_string()))
+            unsafe { libloading::Library::new(name) }.map_err(|e| {
+                let cause = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+                LoadError::NotFound(if cause.contains(name) { cause } else { format!("{name}: {cause}") })
+            })
         };
         let avutil = open(&avutil_name)?;
         let avcodec = open(&avcodec_name)?;
@@ -171,5 +174,29 @@ functions! {
         av_packet_free: fn(*mut *mut AvPacket);
         av_packet_unref: fn(*mut AvPacket);
         av_new_packet: fn(*mut AvPacket, c_int) -> c_int;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Soname;
+
+    #[test]
+    fn a_missing_library_is_told_from_a_broken_one() {
+        static NOBODY: Layout = Layout { soname: Soname { avcodec: 9999, avutil: 9999 }, ..LAYOUTS[0] };
+        match Library::open_version(&NOBODY) {
+            Err(LoadError::NotFound(why)) => assert!(why.contains("libavutil.so.9999"), "{why}"),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("there is no such library"),
+        }
+    }
+
+    #[test]
+    fn what_is_installed_reports_the_version_of_its_name() {
+        let library = Library::get().expect("libavcodec is installed for the tests");
+        assert!(library.version().starts_with(&format!("{}.", library.layout.soname.avcodec)));
+        assert!(!library.describe(crate::AVERROR_EAGAIN).is_empty());
+        assert_eq!(crate::layout_of(library.layout.soname), Some(library.layout));
     }
 }

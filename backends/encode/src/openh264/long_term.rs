@@ -158,3 +158,101 @@ fn precedes(a: u32, b: u32) -> bool {
 
 /// At low rates half a second is few pictures; reports need some too.
 const MIN_WAIT: u32 = 15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::h264::SliceType;
+
+    const MODULUS: u32 = 1 << 15;
+
+    fn idr(id: u32) -> SliceHeader {
+        SliceHeader {
+            first_macroblock: 0,
+            slice_type: SliceType::I,
+            frame_num: 0,
+            idr_pic_id: Some(id),
+            refers_to_long_term: false,
+            mark: LongTermMark::This,
+        }
+    }
+
+    fn picture(frame_num: u32, mark: LongTermMark) -> SliceHeader {
+        SliceHeader { slice_type: SliceType::P, frame_num, idr_pic_id: None, mark, ..idr(0) }
+    }
+
+    /// An IDR and `count` pictures after it, number 10 marked.
+    fn run(count: u32) -> LongTerm {
+        let mut state = LongTerm::new(40);
+        state.encoded(&idr(3), MODULUS).unwrap();
+        for n in 1..=count {
+            assert_eq!(state.confirm().is_some(), n == 31, "twenty pictures after the mark, picture {n}");
+            let mark = if n == 10 { LongTermMark::Earlier(1) } else { LongTermMark::None };
+            assert_eq!(state.encoded(&picture(n, mark), MODULUS), Ok(Anchor::No));
+        }
+        state
+    }
+
+    #[test]
+    fn before_confirmation_the_keyframe_is_the_anchor() {
+        let mut state = run(20);
+        let request = state.invalidate(15, 16).expect("the IDR was received");
+        assert_eq!(request, Recovery { idr_pic_id: 3, last_correct: 14, current: 20 });
+        assert!(state.confirm().is_none(), "no feedback may meddle with a recovery");
+        let anchor = SliceHeader { refers_to_long_term: true, ..picture(21, LongTermMark::None) };
+        assert_eq!(state.encoded(&anchor, MODULUS), Ok(Anchor::Hit));
+        assert_eq!(state.encoded(&picture(22, LongTermMark::None), MODULUS), Ok(Anchor::No));
+    }
+
+    #[test]
+    fn a_lost_mark_never_counts_as_received() {
+        let mut state = run(20);
+        assert!(state.invalidate(10, 10).is_some(), "the marking picture was lost, the IDR was not");
+        let anchor = SliceHeader { refers_to_long_term: true, ..picture(21, LongTermMark::None) };
+        state.encoded(&anchor, MODULUS).unwrap();
+        for n in 22..200 {
+            assert_eq!(state.confirm(), None, "picture {n}");
+            state.encoded(&picture(n, LongTermMark::None), MODULUS).unwrap();
+        }
+        assert!(state.invalidate(199, 199).is_some());
+    }
+
+    #[test]
+    fn a_confirmed_mark_replaces_the_keyframe_and_its_loss_needs_a_new_one() {
+        let mut state = run(40);
+        assert!(state.invalidate(35, 36).is_some());
+        // Reported after it counted as received: wrong guess, and only a keyframe helps.
+        assert_eq!(state.invalidate(9, 12), None);
+        assert_eq!(state.invalidate(10, 10), None);
+        assert_eq!(state.invalidate(41, 42), None, "never sent");
+        assert_eq!(state.invalidate(30, 29), None, "an empty range");
+    }
+
+    #[test]
+    fn a_missed_anchor_is_noticed_and_replaced() {
+        let mut state = run(20);
+        state.invalidate(15, 16).expect("honoured");
+        assert_eq!(state.encoded(&picture(21, LongTermMark::None), MODULUS), Ok(Anchor::Missed));
+        assert_eq!(state.encoded(&idr(4), MODULUS), Ok(Anchor::No));
+        // The IDR took the place of picture 21.
+        assert_eq!(state.invalidate(21, 21), None);
+        assert_eq!(state.encoded(&picture(1, LongTermMark::None), MODULUS), Ok(Anchor::No));
+        assert_eq!(state.invalidate(22, 22).map(|r| (r.idr_pic_id, r.last_correct, r.current)), Some((4, 0, 1)));
+    }
+
+    #[test]
+    fn frame_numbers_wrap() {
+        let mut state = LongTerm::new(60);
+        state.encoded(&idr(0), 16).unwrap();
+        for n in 1..20 {
+            state.encoded(&picture(n % 16, LongTermMark::None), 16).unwrap();
+        }
+        assert_eq!(state.invalidate(18, 18).map(|r| (r.last_correct, r.current)), Some((1, 3)));
+    }
+
+    #[test]
+    fn a_stream_must_start_with_a_keyframe() {
+        assert!(LongTerm::new(60).encoded(&picture(0, LongTermMark::None), MODULUS).is_err());
+        assert_eq!(LongTerm::new(60).invalidate(0, 0), None);
+    }
+}
