@@ -53,25 +53,9 @@ pub struct Output {
     /// Whether it is enabled.
     #[serde(default)]
     pub active: bool,
-    /// Place and logical size in the layout.
-    #[serde(default)]
-    pub rect: OutputRect,
     /// The active mode; `None` while disabled.
     #[serde(default)]
     pub current_mode: Option<OutputMode>,
-}
-
-/// A place in the layout, logical pixels.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct OutputRect {
-    /// From the left.
-    pub x: i32,
-    /// From the top.
-    pub y: i32,
-    /// Logical width.
-    pub width: i32,
-    /// Logical height.
-    pub height: i32,
 }
 
 /// A mode.
@@ -93,12 +77,26 @@ pub struct Input {
     /// `keyboard`, `pointer`, …
     #[serde(rename = "type")]
     pub kind: String,
-    /// Person-readable names of its layouts (keyboards only).
+    /// Person-readable names of its layouts (keyboards only); `None` for a layout without a name.
     #[serde(default)]
-    pub xkb_layout_names: Vec<String>,
+    pub xkb_layout_names: Vec<Option<String>>,
     /// Which of them is active.
     #[serde(default)]
     pub xkb_active_layout_index: Option<usize>,
+}
+
+/// One workspace, as `GET_WORKSPACES` tells it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Workspace {
+    /// The output it is on.
+    #[serde(default)]
+    pub output: String,
+    /// Whether it has the focus.
+    #[serde(default)]
+    pub focused: bool,
+    /// Ids of the windows on it.
+    #[serde(default)]
+    pub focus: Vec<i64>,
 }
 
 /// Sway's version.
@@ -174,6 +172,14 @@ impl SwayIpc {
         self.ask(GET_INPUTS, "")
     }
 
+    /// All workspaces.
+    ///
+    /// # Errors
+    /// [`IpcError`].
+    pub fn workspaces(&mut self) -> Result<Vec<Workspace>, IpcError> {
+        self.ask(GET_WORKSPACES, "")
+    }
+
     /// Sway's version.
     ///
     /// # Errors
@@ -222,6 +228,7 @@ pub fn peer_pid(socket: impl AsFd) -> io::Result<i32> {
 const MAGIC: &[u8] = b"i3-ipc";
 const HEADER_BYTES: usize = MAGIC.len() + 8;
 const RUN_COMMAND: u32 = 0;
+const GET_WORKSPACES: u32 = 1;
 const GET_OUTPUTS: u32 = 3;
 const GET_VERSION: u32 = 7;
 const GET_INPUTS: u32 = 100;

@@ -45,10 +45,9 @@ pub fn find(inputs: &[Input], environment: &Environment, configured: Option<&Key
 /// The active layout of the first real keyboard. Sway tells only its description, so the XKB rules list translates.
 fn from_inputs(inputs: &[Input]) -> Option<KeyboardLayout> {
     let rules = fs::read_to_string(RULES_LIST).ok()?;
-    inputs
-        .iter()
-        .filter(|i| i.kind == "keyboard" && !i.identifier.contains("virtual"))
-        .find_map(|i| by_description(&rules, i.xkb_layout_names.get(i.xkb_active_layout_index.unwrap_or(0))?))
+    inputs.iter().filter(|i| i.kind == "keyboard" && !i.identifier.contains("virtual")).find_map(|i| {
+        by_description(&rules, i.xkb_layout_names.get(i.xkb_active_layout_index.unwrap_or(0))?.as_deref()?)
+    })
 }
 
 /// Finds the layout (and variant) whose description in the XKB rules list is `description`.

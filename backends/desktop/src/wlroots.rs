@@ -1,18 +1,26 @@
 //! A running sway session: an output for every client, beside the person's own.
 //!
 //! ```text
-//! open:  record ─► create_output (or re-enable a disabled one, sway < 1.8) ─► mode, place, focus ─► stage
-//! drop:  unplug, or disable where sway cannot unplug ─► record removed
+//! open:  record ─► create_output (or take a parked one, sway < 1.8) ─► mode, focus ─► stage
+//! drop:  unplug, or park where sway cannot unplug ─► record removed
 //! ```
+//!
+//! An output is never given a place: sway puts one without a place to the right of all others, and keeps the person's
+//! own where they are. (One that we placed would push those aside that have no place of their own.)
+//!
+//! Sway 1.7 can neither remove nor disable a headless output. It is *parked*: its windows go to another output, it
+//! shrinks to 16x16 at 1 Hz, where it costs nothing, and the next stage takes it. The mode marks it, so that a later
+//! host knows it too.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Desktop, DesktopInfo, Journal, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason};
+use punktfunk_media::{
+    Desktop, DesktopInfo, Journal, Mode, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason,
+};
 
 use crate::detect::Environment;
 use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
@@ -137,12 +145,11 @@ impl WlrootsDesktop {
         Ok(Self { sockets, sway, version, info, environment, configured, in_use: Arc::default() })
     }
 
-    /// Makes an output, or takes a disabled one where sway could not remove it earlier. Returns its name.
+    /// Makes an output, or takes a parked one. Returns its name.
     fn claim(&self, ipc: &mut SwayIpc, guard: &UndoGuard, before: &[Output]) -> Result<String, OpenError> {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let reusable = (self.version.major, self.version.minor) < CAN_UNPLUG;
-        let old =
-            before.iter().find(|o| reusable && !o.active && o.name.starts_with(HEADLESS) && !in_use.contains(&o.name));
+        let old = before.iter().find(|o| reusable && is_parked(o) && !in_use.contains(&o.name));
         let name = match old {
             Some(output) => output.name.clone(),
             None => {
@@ -189,10 +196,8 @@ impl Desktop for WlrootsDesktop {
             in_use: Arc::clone(&self.in_use),
             guard: Some(guard),
         };
-        // To the right of everything, so that nothing of the person's own is moved.
-        let right = before.iter().filter(|o| o.active).map(|o| o.rect.x + o.rect.width).max().unwrap_or(0);
-        let extra = format!("enable position {right} 0 scale 1 transform normal");
-        output::set_mode(&mut ipc, &name, request.mode, &extra).map_err(ModeError::into_open_error)?;
+        let upright = "enable scale 1 transform normal";
+        output::set_mode(&mut ipc, &name, request.mode, upright).map_err(ModeError::into_open_error)?;
         ipc.command(&format!("focus output {name}")).map_err(open_failed)?;
         let inputs = ipc.inputs().map_err(open_failed)?;
         let layout = keyboard::find(&inputs, &self.environment, self.configured.as_ref());
@@ -210,9 +215,9 @@ struct OutputBacking {
 impl Backing for OutputBacking {
     fn is_alive(&mut self) -> bool {
         let sway = self.record.sway.is_some_and(ProcessId::is_alive);
-        sway && SwayIpc::connect(&self.record.ipc)
-            .and_then(|mut ipc| ipc.outputs())
-            .is_ok_and(|outputs| outputs.iter().any(|o| o.active && Some(&o.name) == self.record.output.as_ref()))
+        sway && SwayIpc::connect(&self.record.ipc).and_then(|mut ipc| ipc.outputs()).is_ok_and(|all| {
+            all.iter().any(|o| o.active && !is_parked(o) && Some(&o.name) == self.record.output.as_ref())
+        })
     }
 }
 
@@ -234,7 +239,7 @@ impl Drop for OutputBacking {
     }
 }
 
-/// Removes an output that a host made, if that very sway still runs; where sway cannot remove outputs, it is disabled.
+/// Removes an output that a host made, if that very sway still runs; where sway cannot remove outputs, it is parked.
 pub fn undo_output(record: &OutputRecord) -> Result<(), String> {
     let Ok(mut ipc) = SwayIpc::connect(&record.ipc) else {
         // Nobody listens: the session is gone, and its outputs with it.
@@ -253,25 +258,44 @@ pub fn undo_output(record: &OutputRecord) -> Result<(), String> {
     for output in outputs.iter().filter(ours) {
         match ipc.command(&format!("output {} unplug", output.name)) {
             Ok(()) => {}
-            Err(IpcError::Refused { .. }) => {
-                ipc.command(&format!("output {} disable", output.name)).map_err(|e| e.to_string())?;
-                wait_inactive(&mut ipc, &output.name)?;
-            }
+            Err(IpcError::Refused { .. }) => park(&mut ipc, output, &outputs)?,
             Err(e) => return Err(e.to_string()),
         }
     }
     Ok(())
 }
 
-fn wait_inactive(ipc: &mut SwayIpc, name: &str) -> Result<(), String> {
-    for _ in 0..100 {
-        let outputs = ipc.outputs().map_err(|e| e.to_string())?;
-        if outputs.iter().all(|o| o.name != name || !o.active) {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(3));
+fn is_parked(output: &Output) -> bool {
+    output.active && output.name.starts_with(HEADLESS) && output::mode_of(output) == Some(PARKED)
+}
+
+/// Makes an output that cannot be removed as good as gone.
+fn park(ipc: &mut SwayIpc, output: &Output, all: &[Output]) -> Result<(), String> {
+    if is_parked(output) {
+        return Ok(());
     }
-    Err(format!("{name} stays active"))
+    let shelter = all.iter().find(|o| o.active && o.name != output.name && !is_parked(o));
+    if let Some(shelter) = shelter {
+        // What is left on it stays reachable for the person. Best effort: without it only windows would be hidden.
+        if let Err(e) = evacuate(ipc, &output.name, &shelter.name) {
+            tracing::warn!(output = output.name, "windows could not be moved away: {e}");
+        }
+    }
+    output::set_mode(ipc, &output.name, PARKED, "").map(drop).map_err(|e| format!("{e:?}"))
+}
+
+/// Moves every window of `from` to `to`, and the focus back to where it was, or to `to`.
+fn evacuate(ipc: &mut SwayIpc, from: &str, to: &str) -> Result<(), IpcError> {
+    let workspaces = ipc.workspaces()?;
+    for workspace in workspaces.iter().filter(|w| w.output == from) {
+        for window in &workspace.focus {
+            ipc.command(&format!("[con_id={window}] move container to output {to}"))?;
+        }
+    }
+    match workspaces.iter().any(|w| w.focused && w.output == from) {
+        true => ipc.command(&format!("focus output {to}")),
+        false => Ok(()),
+    }
 }
 
 fn open_failed(detail: impl ToString) -> OpenError {
@@ -280,5 +304,7 @@ fn open_failed(detail: impl ToString) -> OpenError {
 
 /// How sway names outputs that it makes.
 const HEADLESS: &str = "HEADLESS-";
+/// The mode of an output that waits for the next stage.
+const PARKED: Mode = Mode { width: 16, height: 16, refresh_hz: 1 };
 /// The first version that knows `output … unplug`.
 const CAN_UNPLUG: (u32, u32) = (1, 8);

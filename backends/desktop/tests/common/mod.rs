@@ -59,6 +59,22 @@ impl PrivateBench {
         wayland_socket(&dirs[0])
     }
 
+    /// Application id of the window that has the keyboard, as sway tells it.
+    pub fn focused(&self) -> String {
+        let socket = folders(&self.config.runtime_dir)[0].join("sway.sock");
+        let output =
+            std::process::Command::new("swaymsg").arg("-s").arg(socket).args(["-r", "-t", "get_tree"]).output();
+        let tree: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap_or_default();
+        let mut nodes = vec![&tree];
+        while let Some(node) = nodes.pop() {
+            if node["focused"] == true {
+                return node["app_id"].as_str().unwrap_or_default().to_owned();
+            }
+            nodes.extend(["nodes", "floating_nodes"].iter().flat_map(|k| node[*k].as_array().into_iter().flatten()));
+        }
+        String::new()
+    }
+
     /// What everything on the desktop of `record` carries in its environment.
     pub fn mark(record: &UndoRecord) -> String {
         let change: serde_json::Value = serde_json::from_str(&record.change).unwrap();
