@@ -6,7 +6,7 @@
 //!                     again within 300 ms of an IDR, or of an invalidation that was answered: an echo, Drop
 //!                     again within the interval: Later, one for all of them
 //! RfiRequest ───────► range ≤ 256 and the encoder can: Invalidate (merged with what was not answered yet)
-//!                     else as RequestKeyframe
+//!                     else as RequestKeyframe, but never an echo: it names frames behind the last IDR
 //! ```
 //!
 //! The caller's rule: carry out each [`Decision`], say when its result left ([`KeyframeGate::on_keyframe_sent`],
@@ -79,11 +79,17 @@ impl KeyframeGate {
             self.echoes += 1;
             return Decision::Drop;
         }
+        // While nothing is on its way: the client gives a frame up 120 ms after its successors, so what it asks for soon
+        // after an IDR is what the IDR healed.
+        if !self.on_its_way && self.keyframe.is_some_and(|at| now.since(at) < ECHO_WINDOW) {
+            return Decision::Drop;
+        }
         self.keyframe_or_later(now)
     }
 
-    /// The client lost the frames `first..=last` (wire indices, wrapping). `can_invalidate`: the encoder can, and still
-    /// holds a reference from before `first`. A range that runs backwards is not believed and costs an IDR.
+    /// The client lost the frames `first..=last` (wire indices, wrapping); the caller leaves out ranges that end before
+    /// the last IDR, which healed them. `can_invalidate`: the encoder can, and still holds a reference from before
+    /// `first`. A range that runs backwards is not believed and costs an IDR.
     pub fn on_rfi(&mut self, first: u32, last: u32, now: Timestamp, can_invalidate: bool) -> Decision {
         if self.awaits_keyframe(now) {
             return Decision::Drop;
@@ -93,7 +99,6 @@ impl KeyframeGate {
             self.pending = Some((first, last));
             return Decision::Invalidate { first, last };
         }
-        // A named loss is no echo.
         self.keyframe_or_later(now)
     }
 
@@ -135,7 +140,6 @@ impl KeyframeGate {
             return Decision::Drop;
         }
         match self.keyframe {
-            Some(at) if now.since(at) < ECHO_WINDOW => Decision::Drop,
             Some(at) if now.since(at) < self.interval => {
                 let due = at + self.interval;
                 self.due = Some(due);
@@ -254,6 +258,17 @@ mod tests {
             KeyframeGate::new(false).on_rfi(10, 266, ms(0), true),
             Decision::Invalidate { first: 10, last: 266 }
         );
+    }
+
+    #[test]
+    fn a_named_loss_right_behind_an_idr_is_no_echo() {
+        let mut gate = KeyframeGate::new(false);
+        assert_eq!(gate.on_rfi(10, 10, ms(0), false), Decision::Keyframe);
+        gate.on_keyframe_sent(ms(10));
+        assert_eq!(gate.on_keyframe_request(ms(130)), Decision::Drop, "frame 10 again, given up by its age");
+        assert_eq!(gate.on_rfi(14, 14, ms(140), false), Decision::Later(ms(760)), "lost after the IDR");
+        assert_eq!(gate.on_keyframe_request(ms(200)), Decision::Drop);
+        assert_eq!(gate.poll(ms(760)), Some(Decision::Keyframe), "and not forgotten");
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub const RESIDUAL: f64 = 1e-4;
 pub enum Strength {
     /// `ceil(k · percent / 100)` recovery shards, at least 2; 0 percent means none.
     Percent(u8),
-    /// The fewest recovery shards that survive this independent packet loss in all but [`RESIDUAL`] of the blocks, at
+    /// The fewest recovery shards that survive this independent packet loss in all but `RESIDUAL` of the blocks, at
     /// least 2; a loss of 0 means none. In millionths.
     Loss {
         /// Packet loss to survive, in parts per million.
