@@ -10,6 +10,7 @@ use punktfunk_client::StreamHandle;
 use punktfunk_core::Mode;
 use punktfunk_core::input::{InputEvent, MouseButton, ScrollAxis};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::failure::{Failure, USAGE};
 use crate::keynames::virtual_key;
@@ -21,15 +22,7 @@ pub struct Script {
     steps: Vec<(u64, InputEvent)>,
 }
 
-/// One line.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    t_ms: u64,
-    #[serde(flatten)]
-    event: Event,
-}
-
+/// One line without its `t_ms`.
 #[derive(Deserialize)]
 #[serde(tag = "ev", rename_all = "lowercase", deny_unknown_fields)]
 enum Event {
@@ -97,8 +90,11 @@ impl Script {
                 continue;
             }
             let at = |why: String| (number + 1, why);
-            let line: Line = serde_json::from_str(line).map_err(|e| at(e.to_string()))?;
-            line.event.expand(line.t_ms, mode, &mut steps).map_err(at)?;
+            let mut fields: Map<String, Value> = serde_json::from_str(line).map_err(|e| at(e.to_string()))?;
+            let t_ms =
+                fields.remove("t_ms").and_then(|t| t.as_u64()).ok_or_else(|| at("`t_ms` is missing".to_owned()))?;
+            let event: Event = serde_json::from_value(Value::Object(fields)).map_err(|e| at(e.to_string()))?;
+            event.expand(t_ms, mode, &mut steps).map_err(at)?;
         }
         // Stable: events of one moment keep the order of their lines.
         steps.sort_by_key(|(at, _)| *at);
