@@ -95,6 +95,53 @@ fn the_mode_changes_while_the_stream_runs() {
 }
 
 #[test]
+fn the_built_in_desktop_moves_a_little_and_has_a_terminal() {
+    let example = std::env::current_exe().unwrap();
+    let example = example.parent().and_then(std::path::Path::parent).unwrap().join("examples/scene");
+    if !example.exists() {
+        // `cargo test --test private` builds no examples.
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        let built = cargo.args(["build", "-p", "punktfunk-desktop", "--example", "scene"]);
+        assert!(built.status().is_ok_and(|s| s.success()) && example.exists(), "no {}", example.display());
+    }
+    let mut bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
+    // Where the unprivileged user may read it.
+    let scene = bench.launch.scratch().join("scene");
+    std::fs::copy(example, &scene).unwrap();
+    let content = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]) };
+    let config = punktfunk_desktop::PrivateConfig { content, ..bench.config.clone() };
+    bench.desktop = Some(punktfunk_desktop::PrivateDesktop::new(config, bench.environment.clone(), None).unwrap());
+    let mut stage = bench.open("a", MODE);
+    let mark = PrivateBench::mark(&bench.journal.records()[0]);
+    wait_until("the terminal has the keyboard", || bench.focused() == "foot");
+    let mut capturer = stage.capturer().unwrap();
+    lend_new(&mut *capturer);
+    // The wave's damage alone: once everything is drawn, what changes at a refresh is small.
+    let small = |f: &punktfunk_media::CapturedFrame| {
+        f.damage.rects().is_some_and(|mut rects| rects.all(|r| r.width <= 240 && r.height <= 40 && r.y < 40))
+    };
+    let frame = frame_until(&mut *capturer, "only the wave to move", small);
+    let bar = pixel(&frame, 0.2, 0.02);
+    assert_eq!(bar, [0x10, 0x1a, 0x24], "the bar is there");
+    capturer.lend(frame.slot).unwrap();
+    for _ in 0..10 {
+        let frame = next_frame(&mut *capturer);
+        capturer.lend(frame.slot).unwrap();
+    }
+    if let Some(path) = std::env::var_os("PUNKTFUNK_TEST_PICTURE") {
+        let frame = next_frame(&mut *capturer);
+        std::fs::write(path, frame.slot.memory.bytes()).unwrap();
+    }
+    stage.set_mode(Mode { width: 800, height: 500, refresh_hz: 60 }).unwrap();
+    frame_until(&mut *capturer, "the bar at the new size", |f| {
+        f.layout.width == 800 && pixel(f, 0.99, 0.02) == [0x10, 0x1a, 0x24]
+    });
+    drop(capturer);
+    drop(stage);
+    bench.assert_nothing_left(&[mark]);
+}
+
+#[test]
 fn absurd_modes_open_nothing() {
     let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
     for mode in [
