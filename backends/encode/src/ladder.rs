@@ -87,6 +87,7 @@ mod tests {
         let facts = facts();
         assert_eq!(facts.iter().map(|f| f.name).collect::<Vec<_>>(), NAMES);
         for fact in facts {
+            println!("{fact:?}");
             assert_eq!(fact.usable, fact.reason.is_none() && fact.fix.is_empty(), "{fact:?}");
         }
     }

@@ -241,3 +241,51 @@ const MAX_THREADS: usize = 8;
 const VBV_PICTURES_X2: i64 = 3;
 /// 1280x720 at 60 Hz and a little more: superfast takes a third of a core there (docs/performance.md).
 const SUPERFAST_PIXELS_PER_SECOND: u64 = 62_000_000;
+
+#[cfg(test)]
+mod tests {
+    use punktfunk_media::{Mode, PixelFormat, Transform};
+
+    use super::*;
+
+    fn open(width: u32, height: u32) -> X264 {
+        let mode = Mode { width, height, refresh_hz: 60 };
+        let config = EncoderConfig { mode, bitrate_bps: 2_000_000, multi_slice: false, threads: 1 };
+        X264::open(usable_library().expect("installed for the tests"), &config).expect("opens")
+    }
+
+    /// x264 must be done with our picture when it answers: otherwise every picture would be copied once more.
+    #[test]
+    fn the_same_planes_serve_every_picture() {
+        let mut encoder = open(128, 64);
+        let layout = FrameLayout {
+            width: 128,
+            height: 64,
+            stride: 512,
+            format: PixelFormat::Bgrx,
+            transform: Transform::Normal,
+        };
+        let pixels = vec![70; layout.len()];
+        let mut out = EncodedFrame::default();
+        let mut seen = Vec::new();
+        for _ in 0..10 {
+            encoder.submit(&layout, &pixels, &Damage::Full, Keyframe::Auto).expect("submits");
+            assert!(encoder.poll(&mut out, Instant::now()).expect("polls"));
+            assert!(encoder.frame.make_writable());
+            seen.push(encoder.frame.plane(0).expect("planes").data.as_ptr());
+        }
+        assert!(seen.iter().all(|at| *at == seen[0]), "{seen:?}");
+    }
+
+    #[test]
+    fn presets_follow_the_load_of_a_thread() {
+        let at = |width, height, refresh_hz, threads| {
+            let mode = Mode { width, height, refresh_hz };
+            preset(&EncoderConfig { mode, bitrate_bps: 1, multi_slice: true, threads }, threads)
+        };
+        assert_eq!(at(1280, 720, 60, 1), "superfast");
+        assert_eq!(at(1920, 1080, 60, 1), "ultrafast");
+        assert_eq!(at(1920, 1080, 60, 4), "superfast");
+        assert_eq!(at(1280, 720, 240, 1), "ultrafast");
+    }
+}

@@ -52,6 +52,9 @@ impl Library {
     }
 
     fn open() -> Result<Self, LoadError> {
+        if cfg!(not(target_pointer_width = "64")) {
+            return Err(LoadError::NotFound("struct offsets are known for 64-bit machines only".to_owned()));
+        }
         let mut refusals = Vec::new();
         for layout in &LAYOUTS {
             match Self::open_version(layout) {
