@@ -1,6 +1,6 @@
 //! The stage on a sway output, whoever made the output.
 
-use punktfunk_media::{CaptureError, Capturer, InjectError, Injector, Mode, Stage, StageError};
+use punktfunk_media::{CaptureError, Capturer, InjectError, Injector, Keep, Mode, Stage, StageError};
 
 use crate::keyboard::FoundLayout;
 use crate::output;
@@ -10,6 +10,11 @@ use crate::wlroots::SessionSockets;
 pub trait Backing: Send {
     /// Whether the compositor still runs. Cheap.
     fn is_alive(&mut self) -> bool;
+
+    /// Writes down how long it is kept, if it can live on without this host; see [`Stage::keep`].
+    fn keep(&mut self, _keep: Keep) -> bool {
+        false
+    }
 }
 
 /// An output of a sway.
@@ -67,5 +72,9 @@ impl Stage for SwayStage {
 
     fn keyboard_layout(&self) -> String {
         self.keyboard.to_string()
+    }
+
+    fn keep(&mut self, keep: Keep) -> bool {
+        self.backing.keep(keep)
     }
 }

@@ -1,7 +1,7 @@
 //! The hub: everything that outlives a session, opened together.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use punktfunk_media::{Desktop, reason};
 
@@ -9,7 +9,6 @@ use crate::admission::Admission;
 use crate::displays::{DisplayConfig, Displays};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
-use crate::lock;
 use crate::pairing::Pairing;
 use crate::state::{StateError, make_folder, probe_folder};
 use crate::trust::Trust;
@@ -61,7 +60,8 @@ pub struct Hub {
     pairing: Pairing,
     admission: Admission,
     journal: Arc<FileJournal>,
-    problems: Mutex<Vec<StateError>>,
+    /// Found at start, and true until the next one.
+    problems: Vec<StateError>,
 }
 
 impl Hub {
@@ -73,15 +73,13 @@ impl Hub {
     pub fn open(config: HubConfig) -> Result<Arc<Self>, StateError> {
         let events = Arc::new(Events::default());
         let mut problems = Vec::new();
-        if let Err(e) = make_folder(&config.state_dir) {
-            problems.push(StateError::io(&config.state_dir, &e));
-        } else if let Err(e) = probe_folder(&config.state_dir) {
-            problems.push(e);
-        }
+        let folder = make_folder(&config.state_dir)
+            .map_err(|e| StateError::io(&config.state_dir, &e))
+            .and_then(|()| probe_folder(&config.state_dir));
         let journal = open_journal(&config, &mut problems)?;
         let (trust, problem) = Trust::open(&config.state_dir, Arc::clone(&events));
         problems.extend(problem);
-        for problem in &problems {
+        for problem in folder.as_ref().err().into_iter().chain(&problems) {
             tracing::warn!(%problem, fix = problem.reason.fix, "the state folder has a problem");
             let (reason, detail) = (problem.reason.code, problem.to_string());
             events.send(EventKind::StateProblem { reason, detail });
@@ -89,7 +87,6 @@ impl Hub {
         let trust = Arc::new(trust);
         let pairing = Pairing::new(Arc::clone(&trust), Arc::clone(&events));
         let admission = Admission::new(config.max_sessions, Arc::clone(&events));
-        let problems = Mutex::new(problems);
         Ok(Arc::new(Self { config, events, trust, pairing, admission, journal, problems }))
     }
 
@@ -135,16 +132,11 @@ impl Hub {
         Displays::start(desktop, &self.journal, self.config.displays, Arc::clone(&self.events))
     }
 
-    /// What is wrong with the state folder: found at start and, while it cannot be written, looked at anew.
+    /// What is wrong with the state folder: what was found at start, and whether it can be written now. Quick, but asks
+    /// the disk.
     #[must_use]
     pub fn problems(&self) -> Vec<StateError> {
-        let kept = |p: &StateError| p.reason == &reason::STATE_UNPARSABLE;
-        let mut problems = lock(&self.problems);
-        problems.retain(kept);
-        if let Err(now) = probe_folder(&self.config.state_dir) {
-            problems.push(now);
-        }
-        problems.clone()
+        probe_folder(&self.config.state_dir).err().into_iter().chain(self.problems.iter().cloned()).collect()
     }
 }
 
@@ -167,9 +159,7 @@ fn open_journal(config: &HubConfig, problems: &mut Vec<StateError>) -> Result<Ar
     }
     // The loop ran at least once, and only its errors lead here.
     let why = first_error.unwrap_or_else(|| StateError::io(&path, &std::io::ErrorKind::NotFound.into()));
-    if !problems.iter().any(|p| p.reason == why.reason) {
-        problems.push(why.clone());
-    }
+    problems.push(why.clone());
     Ok(FileJournal::unwritable(&path, &why))
 }
 
@@ -179,3 +169,62 @@ fn parent(path: &Path) -> &Path {
 
 /// The journal's file name.
 pub const JOURNAL: &str = "journal";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use punktfunk_core::{Fingerprint, Grants};
+    use punktfunk_media::{Journal, UndoRecord};
+
+    use super::*;
+    use crate::trust::ClientRecord;
+
+    fn record() -> UndoRecord {
+        UndoRecord { backend: "test".into(), change: "x".into(), keep_for: Duration::ZERO, lease_until_ms: None }
+    }
+
+    #[test]
+    fn a_second_host_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let hub = Hub::open(HubConfig::new(dir.path().join("state"))).expect("free");
+        assert!(hub.problems().is_empty());
+        let refused = Hub::open(HubConfig::new(dir.path().join("state"))).map(drop).expect_err("it lives");
+        assert_eq!(refused.reason, &reason::HOST_ALREADY_RUNNING);
+        drop(hub);
+        Hub::open(HubConfig::new(dir.path().join("state"))).expect("free again");
+    }
+
+    #[test]
+    fn with_a_broken_state_folder_the_host_serves_what_it_can() {
+        let dir = tempfile::tempdir().expect("a folder");
+        // A file where the folder should be: nobody, not even root, can write into it.
+        let state = dir.path().join("state");
+        std::fs::write(&state, "in the way").expect("writable");
+        let hub = Hub::open(HubConfig::new(&state)).expect("not a reason to stop");
+        assert_eq!(hub.problems()[0].reason, &reason::STATE_UNWRITABLE);
+        let refused = Arc::clone(hub.journal()).record(record()).expect_err("not written, so not made");
+        assert_eq!(refused.reason(), &reason::STATE_UNWRITABLE);
+        let client = ClientRecord::new(Fingerprint([1; 32]), "x".into(), Grants::ALL);
+        assert_eq!(hub.trust().add(client).expect_err("not saved").reason, &reason::STATE_UNWRITABLE);
+
+        let fallback = dir.path().join("run");
+        let config = HubConfig { fallback_dir: Some(fallback.clone()), ..HubConfig::new(&state) };
+        let hub = Hub::open(config).expect("not a reason to stop");
+        drop(Arc::clone(hub.journal()).record(record()).expect("the journal is elsewhere: displays work"));
+        assert_eq!(hub.journal().path(), fallback.join(JOURNAL));
+        std::fs::remove_file(&state).expect("ours");
+        std::fs::create_dir(&state).expect("ours");
+        assert!(hub.problems().is_empty(), "repaired while running");
+    }
+
+    #[test]
+    fn a_file_that_does_not_parse_is_told_until_the_next_start() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("clients.json"), "{").expect("writable");
+        let hub = Hub::open(HubConfig::new(dir.path())).expect("free");
+        let reasons = |hub: &Hub| hub.problems().iter().map(|p| p.reason.code).collect::<Vec<_>>();
+        assert_eq!(reasons(&hub), ["state.unparsable"]);
+        assert_eq!(reasons(&hub), ["state.unparsable"]);
+    }
+}

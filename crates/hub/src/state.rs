@@ -65,10 +65,14 @@ impl<T: Document> Stored<T> {
         let stored = |value, blocked| Self { folder: folder.to_owned(), value, blocked };
         let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return (stored(T::default(), None), None),
+            // Without a folder there is no file either; that the folder is missing shows in every save.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return (stored(T::default(), None), None);
+            }
             Err(e) => {
-                // Unreadable is like unparsable, except that nothing says whether it may be moved.
-                let error = StateError { reason: &reason::STATE_UNPARSABLE, path, detail: e.to_string() };
+                // There is something that may not be lost, and that this user cannot see.
+                let detail = format!("it cannot be read: {e}");
+                let error = StateError { detail, ..StateError::io(&path, &e) };
                 return (stored(T::default(), Some(error.clone())), Some(error));
             }
         };
@@ -122,7 +126,11 @@ impl<T: Document> Stored<T> {
         }
         let mut text = serde_json::to_vec_pretty(&json).map_err(|e| StateError::io(&path, &io::Error::other(e)))?;
         text.push(b'\n');
-        write_atomically(&path, &text).map_err(|e| StateError::io(&path, &e))
+        write_atomically(&path, &text).map_err(|e| {
+            let error = StateError::io(&path, &e);
+            tracing::warn!(%error, fix = error.reason.fix, "a change could not be saved");
+            error
+        })
     }
 }
 
@@ -236,3 +244,105 @@ fn split(path: &Path) -> io::Result<(&Path, &str)> {
 
 /// Enough for a person to notice; more would fill the disk when something breaks the file at every start.
 const MAX_ASIDE: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize)]
+    struct Note {
+        text: String,
+    }
+
+    impl Document for Note {
+        const NAME: &'static str = "note.json";
+        const VERSION: u64 = 3;
+    }
+
+    fn note(text: &str) -> Note {
+        Note { text: text.into() }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .expect("it is there")
+            .map(|e| e.expect("readable").file_name().into_string().expect("text"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_was_saved_is_read_again_and_only_the_owner_may() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (mut stored, problem) = Stored::<Note>::load(dir.path());
+        assert!(problem.is_none() && *stored.get() == Note::default());
+        stored.set(note("hello")).expect("writable");
+        let (again, problem) = Stored::<Note>::load(dir.path());
+        assert!(problem.is_none());
+        assert_eq!(again.get(), &note("hello"));
+        assert_eq!(names(dir.path()), ["note.json"], "no temporary file stays");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |p: &Path| fs::metadata(p).expect("it is there").permissions().mode() & 0o777;
+            assert_eq!(mode(&dir.path().join("note.json")), 0o600);
+            let made = dir.path().join("a/b");
+            make_folder(&made).expect("writable");
+            assert_eq!(mode(&made), 0o700);
+        }
+    }
+
+    #[test]
+    fn what_does_not_parse_is_kept_aside_every_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("note.json");
+        let whole = b"{\"version\":3,\"text\":\"x\"}";
+        let mut broken: Vec<Vec<u8>> = (0..whole.len()).map(|cut| whole[..cut].to_vec()).collect();
+        broken.extend([b"{\"text\":\"no version\"}".to_vec(), b"{\"version\":4,\"text\":\"newer\"}".to_vec()]);
+        for (n, content) in broken.iter().enumerate().take(MAX_ASIDE as usize) {
+            fs::write(&file, content).expect("writable");
+            let (mut stored, problem) = Stored::<Note>::load(dir.path());
+            assert_eq!(problem.expect("told").reason, &reason::STATE_UNPARSABLE);
+            assert_eq!(stored.get(), &Note::default());
+            stored.set(note("new")).expect("the broken one is out of the way");
+            let aside = dir.path().join(format!("note.json.unparsable-{}", n + 1));
+            assert_eq!(&fs::read(aside).expect("kept"), content);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_aside_is_never_overwritten() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("note.json");
+        for n in 1..=MAX_ASIDE {
+            fs::write(dir.path().join(format!("note.json.unparsable-{n}")), "").expect("writable");
+        }
+        fs::write(&file, "precious").expect("writable");
+        let (mut stored, _) = Stored::<Note>::load(dir.path());
+        assert_eq!(stored.set(note("new")).expect_err("it would be lost").reason, &reason::STATE_UNPARSABLE);
+        assert_eq!(fs::read(&file).expect("it is there"), b"precious");
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_told_and_memory_stays_as_on_disk() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("state");
+        make_folder(&folder).expect("writable");
+        let (mut stored, _) = Stored::<Note>::load(&folder);
+        stored.set(note("old")).expect("writable");
+        fs::remove_dir_all(&folder).expect("ours");
+        assert_eq!(stored.set(note("new")).expect_err("no folder").reason, &reason::STATE_UNWRITABLE);
+        assert_eq!(stored.get(), &note("old"));
+        assert!(stored.set_anyway(note("newer")).is_err());
+        assert_eq!(stored.get(), &note("newer"));
+        assert_eq!(probe_folder(&folder).expect_err("no folder").reason, &reason::STATE_UNWRITABLE);
+    }
+
+    #[test]
+    fn full_disks_have_a_reason_of_their_own() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            assert_eq!(StateError::io(Path::new("x"), &kind.into()).reason, &reason::STATE_FULL);
+        }
+    }
+}

@@ -314,3 +314,104 @@ impl<'de> Deserialize<'de> for Hex {
 const ID_DIGITS: usize = 12;
 /// Shorter ids are typing mistakes.
 const MIN_ID_DIGITS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fp(n: u8) -> Fingerprint {
+        Fingerprint([n; 32])
+    }
+
+    fn open(folder: &Path) -> Trust {
+        let (trust, problem) = Trust::open(folder, Arc::default());
+        assert!(problem.is_none(), "{problem:?}");
+        trust
+    }
+
+    #[test]
+    fn a_paired_client_is_known_after_a_restart_and_a_revoked_one_is_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let now = SystemTime::now();
+        let trust = open(dir.path());
+        assert_eq!(trust.state(&fp(1), now), TrustState::Unknown);
+        trust.add(ClientRecord::new(fp(1), "tv\u{202E}".into(), Grants::ALL)).expect("saved");
+        trust.add(ClientRecord::new(fp(2), "tablet".into(), Grants::GAMEPAD)).expect("saved");
+        let trust = open(dir.path());
+        assert_eq!(trust.state(&fp(1), now), TrustState::Paired { grants: Grants::ALL, expires_in: None });
+        assert_eq!(trust.list().iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["tv", "tablet"]);
+        let mut watch = trust.watch();
+        watch.mark_unchanged();
+        trust.revoke("0101").expect("one matches");
+        assert!(watch.has_changed().expect("alive"), "live sessions look again");
+        assert_eq!(trust.state(&fp(1), now), TrustState::Unknown);
+        assert_eq!(open(dir.path()).list().len(), 1);
+        assert!(matches!(trust.revoke("0101"), Err(TrustError::NotFound)));
+        assert!(matches!(trust.revoke("0"), Err(TrustError::NotFound)), "too short to be meant");
+    }
+
+    #[test]
+    fn an_id_that_fits_two_clients_changes_neither() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let trust = open(dir.path());
+        let mut other = [1; 32];
+        other[31] = 2;
+        for fingerprint in [fp(1), Fingerprint(other)] {
+            trust.add(ClientRecord::new(fingerprint, "x".into(), Grants::ALL)).expect("saved");
+        }
+        assert!(matches!(trust.revoke("01010101"), Err(TrustError::Ambiguous)));
+        trust.revoke(&fp(1).to_string().to_uppercase()).expect("the whole fingerprint is one");
+        assert_eq!(trust.list().len(), 1);
+    }
+
+    #[test]
+    fn access_expires_to_the_second() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let trust = open(dir.path());
+        let record = ClientRecord::new(fp(1), "x".into(), Grants::ALL);
+        trust.add(ClientRecord { expires_at: Some(1000), ..record }).expect("saved");
+        let at = |s| UNIX_EPOCH + Duration::from_secs(s);
+        let left = Some(Duration::from_secs(1));
+        assert_eq!(trust.state(&fp(1), at(999)), TrustState::Paired { grants: Grants::ALL, expires_in: left });
+        assert_eq!(trust.state(&fp(1), at(1000)), TrustState::Expired);
+        trust.change("0101", ClientChange { expires_at: Some(None), ..ClientChange::default() }).expect("saved");
+        assert_eq!(trust.state(&fp(1), at(1000)), TrustState::Paired { grants: Grants::ALL, expires_in: None });
+    }
+
+    #[test]
+    fn on_a_broken_disk_access_can_be_taken_but_not_given() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("state");
+        crate::state::make_folder(&folder).expect("writable");
+        let trust = open(&folder);
+        let now = SystemTime::now();
+        trust.add(ClientRecord::new(fp(1), "x".into(), Grants::GAMEPAD)).expect("saved");
+        std::fs::remove_dir_all(&folder).expect("ours");
+        assert!(trust.add(ClientRecord::new(fp(2), "y".into(), Grants::ALL)).is_err());
+        assert_eq!(trust.state(&fp(2), now), TrustState::Unknown, "what is not saved is not paired");
+        let widened = trust.set_grants("0101", Grants::ALL).expect_err("not saved");
+        assert_eq!(widened.reason(), &reason::STATE_UNWRITABLE);
+        assert_eq!(trust.state(&fp(1), now), TrustState::Paired { grants: Grants::GAMEPAD, expires_in: None });
+        assert!(trust.set_grants("0101", Grants::VIEW).is_err());
+        assert_eq!(trust.state(&fp(1), now), TrustState::Paired { grants: Grants::VIEW, expires_in: None });
+        assert!(trust.revoke("0101").is_err());
+        assert_eq!(trust.state(&fp(1), now), TrustState::Unknown, "a revocation is in force all the same");
+    }
+
+    #[test]
+    fn fields_of_a_newer_release_survive() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = format!(
+            r#"{{"version":1,"later":[1],"clients":[{{"fingerprint":"{}","name":"x","grants":1,"paired_at":5,"profile":"kids"}}]}}"#,
+            fp(1)
+        );
+        std::fs::write(dir.path().join("clients.json"), text).expect("writable");
+        let trust = open(dir.path());
+        trust.set_grants("0101", Grants::ALL).expect("saved");
+        trust.add(ClientRecord::new(fp(1), "x".into(), Grants::VIEW)).expect("paired again");
+        let text = std::fs::read_to_string(dir.path().join("clients.json")).expect("it is there");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((&json["later"][0], &json["version"]), (&1.into(), &1.into()));
+        assert_eq!((&json["clients"][0]["profile"], &json["clients"][0]["grants"]), (&"kids".into(), &0.into()));
+    }
+}

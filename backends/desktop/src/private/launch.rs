@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Journal, Mode, OpenError, UndoGuard};
+use punktfunk_media::{Journal, Keep, Mode, OpenError, UndoGuard, UndoRecord};
 
 use super::config::PrivateConfig;
 use super::{content, open_failed};
@@ -37,6 +37,8 @@ pub struct Running {
 #[derive(Debug)]
 struct Family {
     record: PrivateRecord,
+    /// What policy says about its life beyond this host's; nothing is kept before the hub said so.
+    keep: Keep,
     guard: Option<UndoGuard>,
     /// Only in the host that started it.
     child: Option<Child>,
@@ -65,7 +67,7 @@ impl Running {
             leader: None,
         };
         let guard = Arc::clone(journal).record(undo_record(BACKEND_PRIVATE, &record)).map_err(open_failed)?;
-        let mut family = Family { record, guard: Some(guard), child: None };
+        let mut family = Family { record, keep: AT_ONCE, guard: Some(guard), child: None };
         let dir = family.record.runtime_dir.clone();
         make_files(config, &dir, mode).map_err(|e| open_failed(format!("{}: {e}", dir.display())))?;
         let child = command(config, environment, keyboard, &family.record)
@@ -82,7 +84,7 @@ impl Running {
     /// Takes over one that an earlier host started. `None` when it is gone; what was left of it is then removed.
     pub fn adopt(record: PrivateRecord, guard: UndoGuard) -> Option<Self> {
         let ipc = record.runtime_dir.join(IPC_SOCKET);
-        let mut family = Family { record, guard: Some(guard), child: None };
+        let mut family = Family { record, keep: AT_ONCE, guard: Some(guard), child: None };
         if !family.is_alive() {
             return None;
         }
@@ -120,6 +122,18 @@ impl Backing for Running {
         // A killed process closes its sockets a moment before it counts as ended.
         self.family.is_alive() && UnixStream::connect(&self.sockets.ipc).is_ok()
     }
+
+    fn keep(&mut self, keep: Keep) -> bool {
+        let before = std::mem::replace(&mut self.family.keep, keep);
+        match self.family.write_down() {
+            Ok(()) => true,
+            Err(e) => {
+                tracing::warn!("the private desktop ends with this host: {e}");
+                self.family.keep = before;
+                false
+            }
+        }
+    }
 }
 
 impl Family {
@@ -131,7 +145,11 @@ impl Family {
 
     fn write_down(&self) -> Result<(), OpenError> {
         match &self.guard {
-            Some(guard) => guard.update(undo_record(BACKEND_PRIVATE, &self.record)).map_err(open_failed),
+            Some(guard) => {
+                let Keep { keep_for, lease_until_ms } = self.keep;
+                let record = undo_record(BACKEND_PRIVATE, &self.record);
+                guard.update(UndoRecord { keep_for, lease_until_ms, ..record }).map_err(open_failed)
+            }
             None => Ok(()),
         }
     }
@@ -280,6 +298,8 @@ fn random_id() -> std::io::Result<String> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
+/// What holds until the hub told its policy: a private desktop ends with its host.
+const AT_ONCE: Keep = Keep { keep_for: Duration::ZERO, lease_until_ms: None };
 /// Environment variable that everything on a private desktop carries.
 const MARK: &str = "PUNKTFUNK_DESKTOP";
 /// A headless sway's first output; a private one has no other.

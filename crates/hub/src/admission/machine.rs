@@ -134,11 +134,11 @@ impl Machine {
         actions
     }
 
-    /// When something happens next if nobody calls; silence apart.
-    pub fn deadline(&self) -> Option<Instant> {
+    /// When, after `now`, something happens next if nobody calls; silence apart.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let waiting = self.waiters.iter().flat_map(|w| [w.since + DECIDE, w.since + LAST_MOMENT]);
         let leaving = self.slots.iter().filter_map(|s| s.leaving).map(|l| l + RELEASE_WAIT);
-        waiting.chain(leaving).min()
+        waiting.chain(leaving).filter(|at| *at > now).min()
     }
 
     fn settle(&mut self, now: Instant, silence: Silence<'_>, actions: &mut Vec<Action>) {
@@ -379,7 +379,7 @@ mod tests {
         fn wait(&mut self, total: Duration) {
             let end = self.now + total;
             while self.now < end {
-                let next = self.machine.deadline().filter(|d| *d > self.now).unwrap_or(end);
+                let next = self.machine.deadline(self.now).unwrap_or(end);
                 self.now = next.min(self.now + ms(100)).min(end);
                 self.act(|m, now, silence| m.poll(now, silence));
             }

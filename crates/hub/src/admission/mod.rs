@@ -142,9 +142,12 @@ struct Session {
     since: SystemTime,
 }
 
+/// Where a waiter hears its result.
+type Answer = oneshot::Sender<Result<Ticket, Refused>>;
+
 struct Waiting {
     request: AdmitRequest,
-    answer: oneshot::Sender<Result<Ticket, Refused>>,
+    answer: Answer,
 }
 
 impl Admission {
@@ -226,11 +229,7 @@ impl Admission {
 }
 
 impl Inner {
-    fn request(
-        self: &Arc<Self>,
-        request: AdmitRequest,
-        answer: oneshot::Sender<Result<Ticket, Refused>>,
-    ) -> Result<WaiterId, Refused> {
+    fn request(self: &Arc<Self>, request: AdmitRequest, answer: Answer) -> Result<WaiterId, Refused> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Refused::ShuttingDown);
@@ -277,8 +276,9 @@ impl Inner {
 
     /// How long a waiter may sleep before it must poll.
     fn pause(&self) -> Duration {
-        let deadline = lock(&self.state).machine.deadline();
-        deadline.map_or(POLL, |d| d.saturating_duration_since(Instant::now()).clamp(MIN_PAUSE, POLL))
+        let now = Instant::now();
+        let deadline = lock(&self.state).machine.deadline(now);
+        deadline.map_or(POLL, |d| d.saturating_duration_since(now).min(POLL))
     }
 
     /// Does what needs the lock; the rest, which calls out, is done with [`Done::finish`] after it is released.
@@ -322,7 +322,7 @@ fn silence(sessions: &HashMap<SessionId, Session>) -> impl Fn(SessionId) -> Dura
 /// What calls out of this module, and so must happen without the lock.
 #[derive(Default)]
 struct Done {
-    answers: Vec<(oneshot::Sender<Result<Ticket, Refused>>, Result<Ticket, Refused>)>,
+    answers: Vec<(Answer, Result<Ticket, Refused>)>,
     evictions: Vec<(Arc<dyn Holder>, Eviction)>,
     events: Vec<EventKind>,
 }
@@ -363,5 +363,100 @@ impl Drop for CancelOnDrop<'_> {
 
 /// Silence grows without telling: look this often while somebody waits.
 const POLL: Duration = Duration::from_millis(100);
-/// Never spin on a deadline that is just due.
-const MIN_PAUSE: Duration = Duration::from_millis(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// A session: what it was told, and how long its peer has been silent.
+    #[derive(Default)]
+    struct TestHolder {
+        silent_ms: AtomicU64,
+        told: Mutex<Vec<Eviction>>,
+    }
+
+    impl Holder for TestHolder {
+        fn silent_for(&self) -> Duration {
+            Duration::from_millis(self.silent_ms.load(Ordering::SeqCst))
+        }
+
+        fn evict(&self, why: Eviction) {
+            lock(&self.told).push(why);
+        }
+    }
+
+    fn request(identity: &str, holder: &Arc<TestHolder>) -> AdmitRequest {
+        let holder = Arc::clone(holder) as Arc<dyn Holder>;
+        AdmitRequest { identity: identity.into(), fingerprint: None, name: identity.to_uppercase(), holder }
+    }
+
+    #[tokio::test]
+    async fn a_silent_holder_is_evicted_and_then_given_up() {
+        let admission = Admission::new(1, Arc::default());
+        let (old, new) = (Arc::<TestHolder>::default(), Arc::<TestHolder>::default());
+        let ticket = admission.admit(request("a", &old)).await.expect("free");
+        old.silent_ms.store(60_000, Ordering::SeqCst);
+        let second = admission.admit(request("b", &new)).await.expect("taken from the silent one");
+        assert_eq!(*lock(&old.told), [Eviction::Silent]);
+        assert_eq!(admission.sessions().iter().map(|s| s.id).collect::<Vec<_>>(), [second.session_id()]);
+        drop(ticket);
+        assert_eq!(admission.sessions().len(), 1, "the late release changes nothing");
+        drop(second);
+        assert!(admission.sessions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn live_holders_are_named() {
+        let admission = Admission::new(1, Arc::default());
+        let holder = Arc::<TestHolder>::default();
+        let _ticket = admission.admit(request("a", &holder)).await.expect("free");
+        let refused = admission.admit(request("b", &holder)).await.expect_err("live");
+        assert_eq!(refused, Refused::Busy { who: vec!["A".into()] });
+        assert!(refused.to_string().ends_with("Held by: A."), "{refused}");
+        assert!(lock(&holder.told).is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_gives_up_leaves_nothing_behind() {
+        let admission = Admission::new(1, Arc::default());
+        let holder = Arc::<TestHolder>::default();
+        let ticket = admission.admit(request("a", &holder)).await.expect("free");
+        let waiting = tokio::spawn({
+            let (admission, request) = (admission.clone(), request("b", &holder));
+            async move { admission.admit(request).await.map(drop) }
+        });
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        waiting.abort();
+        assert!(waiting.await.expect_err("aborted").is_cancelled());
+        drop(ticket);
+        assert!(admission.sessions().is_empty());
+        assert!(lock(&admission.inner.state).waiters.is_empty());
+        drop(admission.admit(request("c", &holder)).await.expect("free again"));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_host_tells_everybody() {
+        let admission = Admission::new(1, Arc::default());
+        let holder = Arc::<TestHolder>::default();
+        let _ticket = admission.admit(request("a", &holder)).await.expect("free");
+        let (waiting, ()) = tokio::join!(admission.admit(request("b", &holder)), async {
+            tokio::task::yield_now().await;
+            admission.close();
+        });
+        assert_eq!(waiting.map(drop), Err(Refused::ShuttingDown));
+        assert_eq!(admission.admit(request("c", &holder)).await.map(drop), Err(Refused::ShuttingDown));
+    }
+
+    #[tokio::test]
+    async fn the_operator_ends_a_session_once() {
+        let admission = Admission::new(2, Arc::default());
+        let holder = Arc::<TestHolder>::default();
+        let ticket = admission.admit(request("a", &holder)).await.expect("free");
+        assert!(admission.evict(ticket.session_id()) && admission.evict(ticket.session_id()));
+        assert_eq!(*lock(&holder.told), [Eviction::Operator]);
+        assert!(admission.sessions()[0].leaving);
+        assert!(!admission.evict(99));
+    }
+}

@@ -14,6 +14,8 @@
 //! thread. After [`Displays::shutdown`] nothing can be acquired.
 
 mod keeper;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
@@ -264,7 +266,7 @@ impl Displays {
         }
         // Without a thread nobody else drops them.
         let rest = std::mem::take(&mut lock(&shared.state).gone);
-        drop(rest);
+        rest.into_iter().for_each(|stage| guarded(|| drop(stage)));
     }
 }
 
@@ -341,11 +343,11 @@ impl Shared {
                 drop(state);
                 for (identity, stage) in expired {
                     self.changed(&identity, "ended");
-                    drop(stage);
+                    guarded(|| drop(stage));
                 }
-                drop(gone);
+                gone.into_iter().for_each(|stage| guarded(|| drop(stage)));
                 if warm_now {
-                    self.desktop.warm(&self.journal);
+                    guarded(|| self.desktop.warm(&self.journal));
                 }
                 state = lock(&self.state);
                 continue;
@@ -359,6 +361,13 @@ impl Shared {
             let pause = next.map_or(look, |n| n.saturating_duration_since(now).min(look));
             state = self.wake.wait_timeout(state, pause).unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
+    }
+}
+
+/// A bug in a desktop must not end the thread that everybody's displays depend on.
+fn guarded(work: impl FnOnce()) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err() {
+        tracing::error!("a desktop panicked while a display was dropped or prepared");
     }
 }
 

@@ -50,6 +50,8 @@ struct Inner {
     next_id: u64,
     /// Records of an earlier host: nobody here owns them. The others have a guard.
     inherited: BTreeSet<u64>,
+    /// Inherited records whose undoing is under way.
+    undoing: BTreeSet<u64>,
     /// Held as long as this host lives.
     _lock: Option<LockFile>,
 }
@@ -71,7 +73,8 @@ impl FileJournal {
         let file = Writer::create(path, &log.entries).map_err(io_error)?;
         let inherited = log.entries.keys().copied().collect();
         let (entries, next_id) = (log.entries, log.next_id);
-        let inner = Inner { file, entries, next_id, inherited, _lock: Some(held) };
+        let undoing = BTreeSet::new();
+        let inner = Inner { file, entries, next_id, inherited, undoing, _lock: Some(held) };
         Ok((Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner) }), problem))
     }
 
@@ -84,6 +87,7 @@ impl FileJournal {
             entries: BTreeMap::new(),
             next_id: 0,
             inherited: BTreeSet::new(),
+            undoing: BTreeSet::new(),
             _lock: None,
         };
         Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner) })
@@ -135,7 +139,7 @@ impl FileJournal {
     fn undo_due(&self, now_ms: u64, undo: &UndoMap, first: bool) -> Replayed {
         let due: Vec<(u64, Entry)> = {
             let mut inner = lock(&self.inner);
-            let Inner { file, entries, inherited, .. } = &mut *inner;
+            let Inner { file, entries, inherited, undoing, .. } = &mut *inner;
             let ids: Vec<u64> = inherited.iter().copied().collect();
             let mut due = Vec::new();
             for id in ids {
@@ -147,6 +151,7 @@ impl FileJournal {
                 }
                 if replay::is_due(&entry.record, now_ms) {
                     due.push((id, entry.clone()));
+                    undoing.insert(id);
                 }
             }
             due
@@ -155,6 +160,7 @@ impl FileJournal {
         for (id, entry, result) in replay::undo_all(due, undo) {
             let after = replay::settle(id, entry, result, now_ms, &mut replayed);
             let mut inner = lock(&self.inner);
+            inner.undoing.remove(&id);
             match after {
                 Some(entry) => {
                     let _ = inner.file.append(&log::put(id, &entry), Durable::No);
@@ -171,8 +177,8 @@ impl FileJournal {
     #[must_use]
     pub fn hand_over(self: &Arc<Self>, backend: &str) -> Vec<(UndoRecord, UndoGuard)> {
         let mut inner = lock(&self.inner);
-        let Inner { entries, inherited, .. } = &mut *inner;
-        let ours = |id: &u64| entries.get(id).is_some_and(|e| e.record.backend == backend);
+        let Inner { entries, inherited, undoing, .. } = &mut *inner;
+        let ours = |id: &u64| !undoing.contains(id) && entries.get(id).is_some_and(|e| e.record.backend == backend);
         let handed: Vec<u64> = inherited.iter().copied().filter(ours).collect();
         let mut owned = Vec::new();
         for id in handed {

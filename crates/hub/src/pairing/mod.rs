@@ -384,3 +384,113 @@ pub const WINDOW_SECONDS: std::ops::RangeInclusive<u64> = 15..=600;
 pub const DEFAULT_WINDOW_SECONDS: u64 = 120;
 /// How long an approval is waited for (punktfunk1.md §2.4).
 const APPROVAL_WAIT: Duration = Duration::from_secs(180);
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::trust::TrustState;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn fp(n: u8) -> Fingerprint {
+        Fingerprint([n; 32])
+    }
+
+    fn pairing(folder: &std::path::Path) -> (Pairing, Arc<Trust>) {
+        let events = Arc::<Events>::default();
+        let (trust, _) = Trust::open(folder, Arc::clone(&events));
+        let trust = Arc::new(trust);
+        (Pairing::new(Arc::clone(&trust), events), trust)
+    }
+
+    #[test]
+    fn a_window_has_four_digits_and_bounds() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pairing, _) = pairing(dir.path());
+        for seconds in [0, 14, 601, u64::MAX] {
+            assert!(matches!(pairing.arm(seconds, None), Err(ArmError::BadWindow)), "{seconds}");
+        }
+        let pins: std::collections::BTreeSet<String> = (0..50)
+            .map(|_| {
+                let armed = pairing.arm(15, None).expect("within bounds");
+                assert!(armed.pin.len() == 4 && armed.pin.bytes().all(|b| b.is_ascii_digit()), "{}", armed.pin);
+                armed.pin
+            })
+            .collect();
+        assert!(pins.len() > 40, "50 draws of 10 000 hardly ever repeat: {pins:?}");
+        assert!(matches!(pairing.status(), PairingStatus::Armed { bound: None, .. }));
+        assert!(pairing.disarm() && !pairing.disarm());
+        assert_eq!(pairing.status(), PairingStatus::Closed);
+    }
+
+    #[test]
+    fn an_attempt_spends_the_window_only_when_it_says_so() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pairing, _) = pairing(dir.path());
+        let armed = pairing.arm(60, None).expect("within bounds");
+        let t = Instant::now();
+        let malformed = pairing.begin(&fp(1), HOME, t).expect("armed");
+        drop(malformed);
+        let attempt = pairing.begin(&fp(1), HOME, t + window::COOLDOWN).expect("still armed");
+        assert_eq!(attempt.pin(), armed.pin);
+        attempt.consume().expect("open until now");
+        assert_eq!(pairing.status(), PairingStatus::Closed);
+        let late = pairing
+            .arm(60, None)
+            .and_then(|_| Ok(pairing.begin(&fp(1), HOME, t + 2 * window::COOLDOWN).expect("armed again")));
+        pairing.disarm();
+        assert_eq!(late.expect("armed").consume(), Err(PairRefusal::NotArmed), "the operator closed it meanwhile");
+    }
+
+    #[tokio::test]
+    async fn an_approved_knock_is_paired_and_let_in() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pairing, trust) = pairing(dir.path());
+        let mut knock = pairing.knock(&fp(1), "tv", HOME).expect("room");
+        let waiting = &pairing.pending()[0];
+        assert_eq!((waiting.name.as_str(), waiting.connected), ("tv", true));
+        let record = pairing.approve(&waiting.id(), Grants::GAMEPAD, None).expect("saved");
+        assert_eq!(knock.decided().await, Decision::Approved(Grants::GAMEPAD));
+        let known = TrustState::Paired { grants: Grants::GAMEPAD, expires_in: None };
+        assert_eq!(trust.state(&record.fingerprint, SystemTime::now()), known);
+        assert!(pairing.pending().is_empty());
+        assert!(matches!(pairing.approve("0101", Grants::ALL, None), Err(AnswerError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn knocks_are_denied_replaced_and_outlive_their_connection() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pairing, trust) = pairing(dir.path());
+        let mut older = pairing.knock(&fp(1), "tv", HOME).expect("room");
+        let mut newer = pairing.knock(&fp(1), "tv", HOME).expect("room");
+        assert_eq!(older.decided().await, Decision::Superseded);
+        drop(older);
+        assert!(pairing.pending()[0].connected, "the end of the older one is not the end of the newer");
+        pairing.deny("0101").expect("it waits");
+        assert_eq!(newer.decided().await, Decision::Denied);
+        drop(pairing.knock(&fp(2), "tablet", HOME).expect("room"));
+        assert!(!pairing.pending()[0].connected);
+        pairing.approve("0202", Grants::ALL, None).expect("saved");
+        assert!(matches!(trust.state(&fp(2), SystemTime::now()), TrustState::Paired { .. }), "it gets in next time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pairing, _) = pairing(dir.path());
+        let mut knock = pairing.knock(&fp(1), "tv", HOME).expect("room");
+        assert_eq!(knock.decided().await, Decision::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn an_approval_that_cannot_be_saved_leaves_the_device_waiting() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pairing, _) = pairing(&dir.path().join("missing"));
+        let _knock = pairing.knock(&fp(1), "tv", HOME).expect("room");
+        let error = pairing.approve("0101", Grants::ALL, None).expect_err("no folder");
+        assert_eq!(error.reason(), &reason::STATE_UNWRITABLE);
+        assert!(pairing.pending()[0].connected);
+    }
+}
