@@ -6,8 +6,11 @@ use std::sync::Arc;
 
 use common::{MODE, Running, Setup, code, encoder};
 use punktfunk_engine::session::SessionCommand;
-use punktfunk_media::Mode;
-use punktfunk_media::fake::{EncoderScript, Faults, ModeAnswer, SyntheticDesktop, SyntheticOptions, read_fake_unit};
+use punktfunk_media::fake::{
+    EncoderScript, Faults, ModeAnswer, SyntheticDesktop, SyntheticOptions, TransportEncoderFactory, pft1,
+    read_fake_unit,
+};
+use punktfunk_media::{EncoderFactory, Mode};
 
 fn desktop(mode_answer: ModeAnswer) -> SyntheticDesktop {
     let faults = Faults { mode_answer, ..Faults::default() };
@@ -75,6 +78,38 @@ fn what_the_desktop_makes_of_it_is_told() {
         wait_size(&running, active);
         assert_eq!(code(running.finish().reason), "-", "{answer:?}");
     }
+}
+
+#[test]
+fn an_encoder_that_can_follow_is_not_opened_again() {
+    let bigger = Mode { width: 640, height: 480, refresh_hz: 240 };
+    let encoders: Vec<Arc<dyn EncoderFactory>> = vec![Arc::new(TransportEncoderFactory)];
+    let running = Setup { encoders, ..Setup::default() }.start();
+    running.client.wait_units(10);
+    running.control.command(SessionCommand::SetMode(bigger));
+    let change =
+        running.client.wait_for("a keyframe", |s| s.units.iter().skip(1).find(|u| u.is_keyframe()).map(|u| u.index));
+    running.client.wait_more(5);
+    let client = Arc::clone(&running.client);
+    let end = running.finish();
+    let seen = client.seen();
+    assert_eq!((end.stats.counters.keyframes, seen.gaps.len(), seen.lost), (2, 1, 0));
+    assert!(change >= 10);
+    for unit in &seen.units {
+        assert_eq!(pft1::check(&unit.data), Ok(unit.index), "its own numbers go on too");
+    }
+}
+
+#[test]
+fn a_size_that_the_desktop_chose_itself_is_followed_and_told() {
+    let own = Mode { width: 480, height: 270, refresh_hz: 60 };
+    let running = Setup::default().start();
+    running.client.wait_units(3);
+    running.desktop.resize(own);
+    running.client.wait_for("the news", |s| (s.modes == [own]).then_some(()));
+    wait_size(&running, own);
+    let end = running.finish();
+    assert_eq!((code(end.reason), end.stats.counters.mode_changes, end.stats.counters.keyframes), ("-", 0, 2));
 }
 
 #[test]

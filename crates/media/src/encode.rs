@@ -76,6 +76,15 @@ pub trait Encoder: Send {
     /// [`EncodeError`] if the encoder broke.
     fn order(&mut self, order: FrameOrder) -> Result<InvalidateOutcome, EncodeError>;
 
+    /// Follows a new mode without being opened again, where the encoder can. After [`InvalidateOutcome::Done`] the next
+    /// picture has the new size and is submitted with [`Keyframe::Force`].
+    ///
+    /// # Errors
+    /// [`EncodeError`] if the encoder broke.
+    fn resize(&mut self, _mode: Mode) -> Result<InvalidateOutcome, EncodeError> {
+        Ok(InvalidateOutcome::Unsupported)
+    }
+
     /// Hands over one picture. `pixels` is only read during the call. `damage` is what changed since the last picture
     /// submitted to this encoder. The size of the upright picture (after the transform) equals the configured mode.
     ///

@@ -264,9 +264,25 @@ impl EncodeLoop {
         match known {
             Some(known) if known == mode => {}
             Some(known) if (known.width, known.height) == (mode.width, mode.height) => self.change_rate(mode)?,
-            _ => self.open(mode)?,
+            Some(_) => self.resize(mode)?,
+            None => self.open(mode)?,
         }
         self.feed(Feed::Fresh)
+    }
+
+    /// The size changed: the encoder follows, or is opened again.
+    fn resize(&mut self, mode: Mode) -> Result<(), Ending> {
+        let Some(open) = self.ladder.current() else { return self.open(mode) };
+        open.config.mode = mode;
+        match open.encoder.resize(mode) {
+            Ok(InvalidateOutcome::Done) => {
+                open.fed = false;
+                self.rebuilt = self.last_pushed.is_some();
+                Ok(())
+            }
+            Ok(InvalidateOutcome::Unsupported) => self.open(mode),
+            Err(error) => self.step_down(error),
+        }
     }
 
     /// Only the refresh rate changed.

@@ -1,7 +1,7 @@
 //! A desktop without a compositor.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::{Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer};
@@ -65,6 +65,14 @@ impl SyntheticDesktop {
         self.shared.deaths.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Every stage that is open now changes to `mode` by itself, as when a person uses the desktop's settings.
+    pub fn resize(&self, mode: Mode) {
+        let outputs = self.shared.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        for output in outputs.iter().filter_map(Weak::upgrade) {
+            *output.mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
+        }
+    }
+
     /// A stage without a journal, for tests.
     #[must_use]
     pub fn stage(&self, mode: Mode) -> Box<dyn Stage> {
@@ -109,7 +117,8 @@ struct Shared {
     open: AtomicUsize,
     opened: AtomicUsize,
     deaths: AtomicU32,
-    fatal_captures: Arc<AtomicU32>,
+    fatal_captures: AtomicU32,
+    outputs: Mutex<Vec<Weak<Output>>>,
 }
 
 /// What a stage shares with its capturer.
@@ -133,9 +142,14 @@ impl SyntheticStage {
     fn new(desktop: &SyntheticDesktop, mode: Mode, undo: Option<UndoGuard>) -> Self {
         desktop.shared.open.fetch_add(1, Ordering::Relaxed);
         desktop.shared.opened.fetch_add(1, Ordering::Relaxed);
+        let output = Arc::new(Output { mode: Mutex::new(mode), dead: AtomicBool::new(false) });
+        let mut outputs = desktop.shared.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        outputs.retain(|output| output.strong_count() > 0);
+        outputs.push(Arc::downgrade(&output));
+        drop(outputs);
         Self {
             options: desktop.options.clone(),
-            output: Arc::new(Output { mode: Mutex::new(mode), dead: AtomicBool::new(false) }),
+            output,
             born: desktop.shared.deaths.load(Ordering::Relaxed),
             shared: Arc::clone(&desktop.shared),
             _undo: undo,

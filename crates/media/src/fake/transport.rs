@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::pft1;
 use crate::{
     Codec, Damage, EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderConfig, EncoderFactory, FrameLayout,
-    FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError, reason,
+    FrameOrder, InvalidateOutcome, Keyframe, Mode, OpenEncoderError, reason,
 };
 
 /// Opens [`TransportEncoder`]s.
@@ -37,7 +37,7 @@ impl EncoderFactory for TransportEncoderFactory {
 }
 
 /// Makes a `PFT1` access unit ([`pft1`]) of bitrate/8/fps bytes per picture, whatever the picture shows. The index in it
-/// counts this encoder's access units from 0.
+/// counts this encoder's access units from 0, through mode changes too.
 #[derive(Debug)]
 pub struct TransportEncoder {
     bitrate_bps: u32,
@@ -65,6 +65,10 @@ impl Encoder for TransportEncoder {
             FrameOrder::Invalidate { .. } => {}
         }
         Ok(InvalidateOutcome::Done)
+    }
+
+    fn resize(&mut self, mode: Mode) -> Result<InvalidateOutcome, EncodeError> {
+        self.order(FrameOrder::FrameRate(mode.refresh_hz))
     }
 
     fn submit(&mut self, _: &FrameLayout, _: &[u8], _: &Damage, keyframe: Keyframe) -> Result<(), EncodeError> {
@@ -97,7 +101,6 @@ const NAME: &str = "transport";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mode;
 
     #[test]
     fn units_have_the_size_that_the_bitrate_asks_for() {
