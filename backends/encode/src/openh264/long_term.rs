@@ -27,8 +27,8 @@ pub(super) struct LongTerm {
     /// Access units that must follow a mark before it counts as received.
     wait: u32,
     state: Option<Marks>,
-    /// The next picture must refer to a long-term reference.
-    expects_anchor: bool,
+    /// The next picture must refer to a long-term reference from before this access unit, the first lost one.
+    lost_from: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -93,12 +93,12 @@ pub(super) enum Anchor {
 impl LongTerm {
     /// For an encoder opened at this rate.
     pub(super) fn new(refresh_hz: u32) -> Self {
-        Self { next: 0, wait: (refresh_hz / 2).max(MIN_WAIT), state: None, expects_anchor: false }
+        Self { next: 0, wait: (refresh_hz / 2).max(MIN_WAIT), state: None, lost_from: None }
     }
 
     /// Before a picture is encoded: a mark that may now count as received.
     pub(super) fn confirm(&mut self) -> Option<Feedback> {
-        if self.expects_anchor {
+        if self.lost_from.is_some() {
             return None;
         }
         let marks = self.state.as_mut()?;
@@ -111,12 +111,17 @@ impl LongTerm {
     /// The client lost `first..=last`, and with them everything since. `None`: only a keyframe helps.
     pub(super) fn invalidate(&mut self, first: u32, last: u32) -> Option<Recovery> {
         let newest = self.next.wrapping_sub(1);
+        if precedes(last, first) || precedes(newest, first) {
+            return None;
+        }
+        // Two reports before one picture: the earlier loss counts, and the library must hear of that one.
+        let first = self.lost_from.filter(|earlier| precedes(*earlier, first)).unwrap_or(first);
         let marks = self.state.as_mut()?;
-        if precedes(last, first) || precedes(newest, first) || !marks.confirmed.is_before(first) {
+        if !marks.confirmed.is_before(first) {
             return None;
         }
         marks.pending = marks.pending.filter(|m| m.is_before(first));
-        self.expects_anchor = true;
+        self.lost_from = Some(first);
         // The same arithmetic that a decoder does: every picture is a reference, so frame_num counts them.
         let (base, modulus) = (marks.confirmed, marks.modulus);
         let frame_num = |index: u32| base.frame_num.wrapping_add(index.wrapping_sub(base.picture)) % modulus;
@@ -127,7 +132,7 @@ impl LongTerm {
     /// After a picture was encoded: what its header says. `modulus`: see [`Sps::frame_num_bits`].
     pub(super) fn encoded(&mut self, header: &SliceHeader, modulus: u32) -> Result<Anchor, String> {
         let index = self.next;
-        let expected = std::mem::take(&mut self.expects_anchor);
+        let expected = self.lost_from.take().is_some();
         if header.idr_pic_id.is_none() && expected && !header.refers_to_long_term {
             return Ok(Anchor::Missed);
         }
@@ -238,6 +243,14 @@ mod tests {
         assert_eq!(state.invalidate(21, 21), None);
         assert_eq!(state.encoded(&picture(1, LongTermMark::None), MODULUS), Ok(Anchor::No));
         assert_eq!(state.invalidate(22, 22).map(|r| (r.idr_pic_id, r.last_correct, r.current)), Some((4, 0, 1)));
+    }
+
+    #[test]
+    fn two_losses_before_one_picture_count_from_the_first() {
+        let mut state = run(20);
+        assert_eq!(state.invalidate(8, 8).map(|r| r.last_correct), Some(7));
+        assert_eq!(state.invalidate(15, 16).map(|r| r.last_correct), Some(7), "the mark in between is gone, too");
+        assert_eq!(state.invalidate(5, 6).map(|r| r.last_correct), Some(4));
     }
 
     #[test]
