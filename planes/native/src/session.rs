@@ -123,7 +123,8 @@ pub(crate) async fn run(
     if let Stop::Refuse(refusal) = &stop {
         refusal.close(connection);
     }
-    seat.leave(if quit { Release::Now } else { Release::Linger }).await;
+    let revoked = matches!(&stop, Stop::Refuse(refusal) if refusal.code == CloseCode::ACCESS_ENDED);
+    seat.leave(if quit || revoked { Release::Now } else { Release::Linger }).await;
     stop
 }
 
