@@ -87,8 +87,8 @@ impl TestHost {
         let identity = Arc::new(Identity::generate(&["test-host".into()]).expect("an identity"));
         let mut config = NativeConfig::new(options.bind.parse().expect("an address"));
         (options.config)(&mut config);
-        let plane =
-            NativePlane::start(config, identity.clone(), hub.clone(), options.encoders, displays.clone()).expect("starts");
+        let plane = NativePlane::start(config, identity.clone(), hub.clone(), options.encoders, displays.clone())
+            .expect("starts");
         let address = plane.local_addr();
         Self { plane, hub, displays, desktop, identity, address, _state: state }
     }
@@ -136,7 +136,8 @@ pub async fn connect_from(
 ) -> Result<(quinn::Endpoint, quinn::Connection, Fingerprint), DialError> {
     let from: IpAddr = from.parse().expect("an address");
     let endpoint = client_endpoint(SocketAddr::new(from, 0)).expect("a socket");
-    let dialed = timeout(PATIENCE, dial(&endpoint, address, DialOptions::new(identity, None))).await.expect("in time")?;
+    let dialed =
+        timeout(PATIENCE, dial(&endpoint, address, DialOptions::new(identity, None))).await.expect("in time")?;
     Ok((endpoint, dialed.connection, dialed.host))
 }
 
