@@ -45,7 +45,7 @@ pub(crate) fn plan_session(hello: &Hello, offer: &HostOffer) -> Result<SessionPl
 
 /// Odd sides cannot be subsampled, and the client would place a picture of another size than it asked for.
 pub(crate) fn check_mode(mode: Mode) -> Result<(), Refusal> {
-    let odd = mode.width % 2 != 0 || mode.height % 2 != 0;
+    let odd = !mode.width.is_multiple_of(2) || !mode.height.is_multiple_of(2);
     let none = mode.width == 0 || mode.height == 0 || mode.refresh_hz == 0;
     if odd || none {
         return Err(Refusal::setup(&reason::SESSION_MODE_INVALID, format!("the client asked for {mode}")));

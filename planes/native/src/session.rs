@@ -79,7 +79,7 @@ pub(crate) async fn run(
                 packetizer: Box::new(packetizer),
                 sink: Box::new(SocketSink(Arc::clone(&socket))),
                 events: outbox.clone(),
-                shard_payload: welcome.shard_payload.into(),
+                shard_payload: welcome.shard_payload,
                 audio_bps: 0,
             },
             clock,
