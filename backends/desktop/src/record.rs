@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use punktfunk_media::UndoRecord;
+use punktfunk_media::{JournalError, OpenError, UndoRecord};
 use serde::{Deserialize, Serialize};
 
 use crate::process::{ProcessId, end_family};
@@ -47,6 +47,11 @@ pub fn undo_record(backend: &str, change: &impl Serialize) -> UndoRecord {
         keep_for: Duration::ZERO,
         lease_until_ms: None,
     }
+}
+
+/// Without its record nothing is changed.
+pub fn no_journal(error: JournalError) -> OpenError {
+    OpenError { reason: error.reason(), detail: error.to_string() }
 }
 
 /// A record could not be undone.

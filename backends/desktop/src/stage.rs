@@ -25,7 +25,7 @@ pub struct SwayStage {
     keyboard: FoundLayout,
     /// Keeps a pointer and a keyboard on the seat between sessions. Without, programs would lose the seat's keyboard
     /// whenever a client leaves, and the first keys of the next one. `None` where the compositor takes no input.
-    _keeper: Option<Box<dyn Injector>>,
+    keeper: Option<Box<dyn Injector>>,
     // After the keeper, which hangs on it.
     backing: Box<dyn Backing>,
 }
@@ -43,7 +43,7 @@ impl SwayStage {
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
-        Self { sockets, output, mode, keyboard, _keeper: keeper, backing }
+        Self { sockets, output, mode, keyboard, keeper, backing }
     }
 }
 
@@ -63,7 +63,11 @@ impl Stage for SwayStage {
     }
 
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
-        punktfunk_inject::open(&self.sockets.display, &self.output, &self.keyboard.layout)
+        let open = || punktfunk_inject::open(&self.sockets.display, &self.output, &self.keyboard.layout);
+        let injector = open()?;
+        // A fresh one, since nobody reads what the compositor tells the keeper, and its buffers are finite.
+        self.keeper = open().ok();
+        Ok(injector)
     }
 
     fn is_alive(&mut self) -> bool {

@@ -27,7 +27,7 @@ use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
 use crate::keyboard;
 use crate::output::{self, ModeError};
 use crate::process::ProcessId;
-use crate::record::{BACKEND_WLROOTS, OutputRecord};
+use crate::record::{BACKEND_WLROOTS, OutputRecord, no_journal};
 use crate::stage::{Backing, SwayStage};
 
 /// Where a running sway listens.
@@ -160,7 +160,7 @@ impl WlrootsDesktop {
                 new.ok_or_else(|| open_failed("create_output made no output"))?
             }
         };
-        guard.update(self.record(before, Some(name.clone()))).map_err(open_failed)?;
+        guard.update(self.record(before, Some(name.clone()))).map_err(no_journal)?;
         in_use.push(name.clone());
         Ok(name)
     }
@@ -188,7 +188,7 @@ impl Desktop for WlrootsDesktop {
         output::check(request.mode).map_err(|e| ModeError::Refused(e).into_open_error())?;
         let mut ipc = SwayIpc::connect(&self.sockets.ipc).map_err(open_failed)?;
         let before = ipc.outputs().map_err(open_failed)?;
-        let guard = Arc::clone(journal).record(self.record(&before, None)).map_err(open_failed)?;
+        let guard = Arc::clone(journal).record(self.record(&before, None)).map_err(no_journal)?;
         let name = self.claim(&mut ipc, &guard, &before)?;
         // From here on dropping it undoes everything.
         let backing = OutputBacking {
@@ -231,7 +231,9 @@ impl Drop for OutputBacking {
                     why,
                     "the output could not be removed; the journal keeps it"
                 );
-                std::mem::forget(self.guard.take());
+                if let Some(guard) = self.guard.take() {
+                    guard.leave();
+                }
             }
         }
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);

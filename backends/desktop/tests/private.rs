@@ -10,7 +10,7 @@ use common::{
     wait_until,
 };
 use punktfunk_desktop::{BACKEND_PRIVATE, PrivateContent, undo};
-use punktfunk_media::{Captured, Damage, Desktop, Journal, Mode, UndoGuard};
+use punktfunk_media::{Captured, Damage, Desktop, Journal, Keep, Mode, UndoGuard, UndoRecord};
 use punktfunk_testkit::desktop::Suite;
 use punktfunk_testkit::window::{Seen, Window};
 
@@ -245,11 +245,15 @@ fn stage_is_alive(mark: &str, sway: i32) -> bool {
 #[test]
 fn a_desktop_outlives_its_host_and_is_taken_over_or_undone() {
     let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
-    let stage = bench.open("a", MODE);
+    let mut stage = bench.open("a", MODE);
     let record = bench.journal.records().remove(0);
     let mark = PrivateBench::mark(&record);
     assert_eq!(record.backend, BACKEND_PRIVATE);
-    // The host is gone: nobody runs the stage's destructor.
+    // Policy keeps it for a minute; then the host is gone, and nobody runs the stage's destructor.
+    let keep = Keep { keep_for: Duration::from_secs(60), lease_until_ms: Some(u64::MAX) };
+    assert!(stage.keep(keep));
+    let record = UndoRecord { keep_for: keep.keep_for, lease_until_ms: keep.lease_until_ms, ..record };
+    assert_eq!(bench.journal.records(), [record.clone()]);
     stage.leave();
     assert!(!living(&mark).is_empty());
 
@@ -282,7 +286,7 @@ fn without_a_journal_nothing_is_started() {
     let Err(error) = bench.desktop().open(&request("a", MODE), &bench.journal()) else {
         panic!("opened without a record")
     };
-    assert_eq!(error.reason.code, "desktop.open_failed");
+    assert_eq!(error.reason.code, "state.full");
     assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
 }
 

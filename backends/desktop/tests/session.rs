@@ -10,7 +10,7 @@ use punktfunk_desktop::{
     undo,
 };
 use punktfunk_media::fake::MemoryJournal;
-use punktfunk_media::{Desktop, InputAction, Journal, Mode, Stage};
+use punktfunk_media::{Desktop, InputAction, Journal, Mode, Stage, Transform};
 use punktfunk_testkit::desktop::{Suite, TestSway};
 use punktfunk_testkit::window::{Seen, Window};
 
@@ -182,22 +182,37 @@ fn windows_on_a_leaving_output_stay_reachable() {
 #[test]
 fn a_turned_output_is_told_with_its_transform() {
     on_every_sway(|suite| {
-        let Some(bench) = Bench::new(suite, "") else { return };
+        let Some(bench) = Bench::new(suite, "default_border none") else { return };
         let mut stage = bench.open("a", mode(600, 400, 60));
         let name = bench.active()[1].0.clone();
-        let window = Window::open(&bench.sway.display, Some(&name), [1, 2, 200]);
-        let status = std::process::Command::new("swaymsg")
-            .arg("-s")
-            .arg(&bench.sway.ipc)
-            .arg(format!("output {name} transform 90"))
-            .status();
-        assert!(status.unwrap().success());
+        // Upright, a person sees red on the left and green on the right.
+        let _left = Window::open_tiled(&bench.sway.display, [200, 0, 0]);
+        let _right = Window::open_tiled(&bench.sway.display, [0, 200, 0]);
+        let turn = |by: &str| {
+            let mut swaymsg = std::process::Command::new("swaymsg");
+            let status = swaymsg.arg("-s").arg(&bench.sway.ipc).arg(format!("output {name} transform {by}")).output();
+            assert!(status.unwrap().status.success());
+        };
         let mut capturer = stage.capturer().unwrap();
         lend_new(&mut *capturer);
-        let frame = frame_until(&mut *capturer, "the window", |f| pixel(f, 0.5, 0.5) == [1, 2, 200]);
-        assert_eq!((frame.layout.width, frame.layout.height), (600, 400), "{suite:?}: memory lies as it did");
-        assert_ne!(frame.layout.transform, punktfunk_media::Transform::Normal, "{suite:?}");
-        drop(window);
+        // Where red and green lie in memory, after `wl_output.transform`: 90 is content turned counter-clockwise. (Sway's
+        // own command counts clockwise.)
+        for (by, transform, red, green) in [
+            ("270", Transform::Rotate90, (0.5, 0.75), (0.5, 0.25)),
+            ("180", Transform::Rotate180, (0.75, 0.5), (0.25, 0.5)),
+            ("90", Transform::Rotate270, (0.5, 0.25), (0.5, 0.75)),
+            ("flipped", Transform::Flipped, (0.75, 0.5), (0.25, 0.5)),
+            ("normal", Transform::Normal, (0.25, 0.5), (0.75, 0.5)),
+        ] {
+            turn(by);
+            let frame = frame_until(&mut *capturer, &format!("{suite:?}: turned by {by}"), |f| {
+                f.layout.transform == transform
+                    && pixel(f, red.0, red.1) == [200, 0, 0]
+                    && pixel(f, green.0, green.1) == [0, 200, 0]
+            });
+            assert_eq!((frame.layout.width, frame.layout.height), (600, 400), "memory lies as it did");
+            capturer.lend(frame.slot).unwrap();
+        }
     });
 }
 

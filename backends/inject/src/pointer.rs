@@ -104,12 +104,13 @@ fn make(link: &Link) -> ZwlrVirtualPointerV1 {
     state.pointers.create_virtual_pointer_with_output(Some(&state.seat), state.output(), &link.handle(), ())
 }
 
-/// A fraction of `pixels` as (position, extent) in 1/256 pixel, which is what `wl_fixed` can tell clients. The far edge
-/// belongs to the last pixel: one step further would be on the neighbouring output.
+/// A fraction of `pixels` as (position, extent) in 1/65536 pixel. Clients are told 1/256 pixels, which some compositors
+/// cut off and others round: so a thousandth of a pixel is added, lest a division that came out a hair too small loses
+/// one. The far edge belongs to the last pixel: one step further would be on the neighbouring output.
 fn position(fraction: f64, pixels: u32) -> (u32, u32) {
-    let extent = pixels.saturating_mul(STEPS_PER_PIXEL);
-    let wanted = (fraction.clamp(0.0, 1.0) * f64::from(extent)).round() as u32;
-    (wanted.min(extent.saturating_sub(1)), extent)
+    let extent = pixels.min(MOST_PIXELS) * STEPS_PER_PIXEL;
+    let wanted = (fraction.clamp(0.0, 1.0) * f64::from(extent)).round() as u32 + HAIR;
+    (wanted.min(extent.saturating_sub(STEPS_PER_PIXEL / 256)), extent)
 }
 
 /// Adds `delta` to what has gathered and takes the whole detents out. Turning round forgets the rest.
@@ -123,8 +124,12 @@ fn detents(partial: &mut f64, delta: f64) -> i32 {
     whole as i32
 }
 
-/// `wl_fixed` has 8 fractional bits.
-const STEPS_PER_PIXEL: u32 = 256;
+/// Finer than `wl_fixed`, whose 256 steps are all that clients see.
+const STEPS_PER_PIXEL: u32 = 1 << 16;
+/// A thousandth of a pixel: too small to be seen, larger than any rounding error.
+const HAIR: u32 = STEPS_PER_PIXEL / 1024;
+/// Larger outputs than any; keeps the product within 32 bits.
+const MOST_PIXELS: u32 = u32::MAX >> 17;
 /// v120 of Wayland, Windows and the wire.
 const UNITS_PER_DETENT: f64 = 120.0;
 /// What libinput reports for one detent (15°), and clients are tuned to.
@@ -139,12 +144,16 @@ mod tests {
         for pixels in [1280u32, 1365, 767, 3840, 7680] {
             for pixel in 0..pixels {
                 let (at, extent) = position(f64::from(pixel) / f64::from(pixels), pixels);
-                assert_eq!((at, extent), (pixel * 256, pixels * 256));
+                // As compositors compute it, in 1/256 pixel, cut off or rounded.
+                let place = f64::from(at) / f64::from(extent) * f64::from(pixels) * 256.0;
+                assert_eq!((place.floor(), place.round()), (f64::from(pixel * 256), f64::from(pixel * 256)));
             }
         }
-        assert_eq!(position(1.0, 100), (25_599, 25_600));
-        assert_eq!(position(f64::NAN, 100).0, 0);
-        assert_eq!(position(-3.0, 100).0, 0);
+        let (far, extent) = position(1.0, 100);
+        assert_eq!((far * 100 / extent, position(2.0, 100).0), (99, far));
+        assert_eq!(position(f64::NAN, 100), position(0.0, 100));
+        assert_eq!(position(-3.0, 100), position(0.0, 100));
+        assert!(position(1.0, u32::MAX).0 < position(1.0, u32::MAX).1);
     }
 
     #[test]

@@ -120,6 +120,12 @@ pub struct Window {
     thread: Option<JoinHandle<()>>,
 }
 
+enum Place {
+    /// On the output of this name, or on any.
+    FullScreen(Option<String>),
+    Anywhere,
+}
+
 #[derive(Default)]
 struct Shared {
     seen: Mutex<Vec<Seen>>,
@@ -137,11 +143,24 @@ impl Window {
     /// When it is not shown within ten seconds.
     #[must_use]
     pub fn open(display: &Path, output: Option<&str>, rgb: [u8; 3]) -> Self {
+        Self::start(display, Place::FullScreen(output.map(str::to_owned)), rgb)
+    }
+
+    /// Opens it as an ordinary window where the compositor puts it.
+    ///
+    /// # Panics
+    /// As [`Self::open`].
+    #[must_use]
+    pub fn open_tiled(display: &Path, rgb: [u8; 3]) -> Self {
+        Self::start(display, Place::Anywhere, rgb)
+    }
+
+    fn start(display: &Path, place: Place, rgb: [u8; 3]) -> Self {
         let shared = Arc::new(Shared { colour: Mutex::new(rgb), ..Shared::default() });
-        let (path, output, theirs) = (display.to_owned(), output.map(str::to_owned), Arc::clone(&shared));
+        let (path, theirs) = (display.to_owned(), Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("test-window".to_owned())
-            .spawn(move || Program::run(&path, output.as_deref(), theirs))
+            .spawn(move || Program::run(&path, &place, theirs))
             .expect("start a thread");
         let window = Self { shared, thread: Some(thread) };
         // The very first size is the window's own choice of one pixel; the compositor's follows.
@@ -225,7 +244,7 @@ struct Program {
 }
 
 impl Program {
-    fn run(display: &Path, output: Option<&str>, shared: Arc<Shared>) {
+    fn run(display: &Path, place: &Place, shared: Arc<Shared>) {
         let stream = UnixStream::connect(display).expect("connect to the compositor");
         let connection = Connection::from_socket(stream).expect("a Wayland connection");
         let (list, mut queue) = registry_queue_init::<Self>(&connection).expect("the registry");
@@ -250,15 +269,14 @@ impl Program {
             program.outputs.push((proxy, None));
         }
         queue.roundtrip(&mut program).expect("outputs' names");
-        let place = output.map(|wanted| {
-            let found = program.outputs.iter().find(|(_, name)| name.as_deref() == Some(wanted));
-            found.unwrap_or_else(|| panic!("no output {wanted}")).0.clone()
-        });
         let surface = compositor.create_surface(&handle, ());
         let xdg = wm.get_xdg_surface(&surface, &handle, ());
         let toplevel = xdg.get_toplevel(&handle, ());
         toplevel.set_app_id("punktfunk-test-window".to_owned());
-        toplevel.set_fullscreen(place.as_ref());
+        if let Place::FullScreen(output) = place {
+            let named = output.as_deref().map(|wanted| program.output(wanted));
+            toplevel.set_fullscreen(named.as_ref());
+        }
         surface.commit();
         program.surface = Some(surface);
         while !program.shared.stop.load(Ordering::Acquire) {
@@ -267,6 +285,11 @@ impl Program {
                 break;
             }
         }
+    }
+
+    fn output(&self, wanted: &str) -> WlOutput {
+        let found = self.outputs.iter().find(|(_, name)| name.as_deref() == Some(wanted));
+        found.unwrap_or_else(|| panic!("no output {wanted}")).0.clone()
     }
 
     /// One turn of the loop; fails when the compositor is gone, or threw us out.

@@ -19,7 +19,7 @@ use super::{content, open_failed};
 use crate::detect::Environment;
 use crate::ipc::SwayIpc;
 use crate::process::ProcessId;
-use crate::record::{BACKEND_PRIVATE, PrivateRecord, undo_private, undo_record};
+use crate::record::{BACKEND_PRIVATE, PrivateRecord, no_journal, undo_private, undo_record};
 use crate::stage::Backing;
 use crate::wlroots::SessionSockets;
 
@@ -66,7 +66,7 @@ impl Running {
             mark: format!("{MARK}={id}"),
             leader: None,
         };
-        let guard = Arc::clone(journal).record(undo_record(BACKEND_PRIVATE, &record)).map_err(open_failed)?;
+        let guard = Arc::clone(journal).record(undo_record(BACKEND_PRIVATE, &record)).map_err(no_journal)?;
         let mut family = Family { record, keep: AT_ONCE, guard: Some(guard), child: None };
         let dir = family.record.runtime_dir.clone();
         make_files(config, &dir, mode).map_err(|e| open_failed(format!("{}: {e}", dir.display())))?;
@@ -148,7 +148,7 @@ impl Family {
             Some(guard) => {
                 let Keep { keep_for, lease_until_ms } = self.keep;
                 let record = undo_record(BACKEND_PRIVATE, &self.record);
-                guard.update(UndoRecord { keep_for, lease_until_ms, ..record }).map_err(open_failed)
+                guard.update(UndoRecord { keep_for, lease_until_ms, ..record }).map_err(no_journal)
             }
             None => Ok(()),
         }
@@ -193,7 +193,9 @@ impl Drop for Family {
             Ok(()) => drop(self.guard.take()),
             Err(why) => {
                 tracing::warn!(why, "a private desktop did not end; the journal keeps it");
-                std::mem::forget(self.guard.take());
+                if let Some(guard) = self.guard.take() {
+                    guard.leave();
+                }
             }
         }
     }

@@ -182,6 +182,7 @@ pub fn key(code: u16, down: bool) -> InputAction {
 pub fn on_every_sway(body: impl Fn(Suite)) {
     body(Suite::Installed);
     body(Suite::Trixie);
+    body(Suite::Sid);
 }
 
 /// Waits until `ready`.
