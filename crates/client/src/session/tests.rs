@@ -327,11 +327,11 @@ fn automatic_bitrate_backs_off_under_loss_and_recovers() {
     let mut rate = 20_000;
     let mut lowest = rate;
     let mut grant = |world: &mut World| {
-        let asked = world.said.drain(..).filter_map(|(_, m)| match m {
+        let mut asked = world.said.drain(..).filter_map(|(_, m)| match m {
             ControlMessage::SetBitrate { kbps } => Some(kbps),
             _ => None,
         });
-        if let Some(kbps) = asked.last() {
+        if let Some(kbps) = asked.next_back() {
             rate = kbps;
             world.say(&ControlMessage::BitrateChanged { kbps, reason: None });
         }
