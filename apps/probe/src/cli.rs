@@ -58,6 +58,9 @@ pub struct StreamArgs {
     /// What to ask for. `none` verifies PFT1 access units of a host that also runs with `--codec none`.
     #[arg(long, value_enum, default_value_t = CodecArg::H264)]
     pub codec: CodecArg,
+    /// Who decodes. `auto`: OpenH264 for H.264, libavcodec for the others.
+    #[arg(long, value_enum, default_value_t = DecoderArg::Auto)]
+    pub decoder: DecoderArg,
     /// Wire budget in kbit/s; 0 = automatic.
     #[arg(long, value_name = "KBPS", default_value_t = 0)]
     pub bitrate: u32,
@@ -166,6 +169,26 @@ impl CodecArg {
 impl fmt::Display for CodecArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if *self == Self::None { "none" } else { self.wire().name() })
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DecoderArg {
+    /// Whatever is there, the bundled one first.
+    Auto,
+    /// OpenH264, bundled; H.264 only.
+    Openh264,
+    /// The system's libavcodec.
+    Avcodec,
+}
+
+impl fmt::Display for DecoderArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Openh264 => "openh264",
+            Self::Avcodec => "avcodec",
+        })
     }
 }
 

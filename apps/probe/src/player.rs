@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use punktfunk_client::{StreamHandle, Unit};
 use punktfunk_core::Codec;
-use punktfunk_encode::decode::{Decoder, Picture, open_any};
+use punktfunk_encode::decode::{Decoder, Picture, open_avcodec, open_openh264};
 use punktfunk_media::fake::{pft1, stamp};
 use tokio::sync::oneshot;
 
-use crate::failure::Failure;
+use crate::cli::{CodecArg, DecoderArg};
+use crate::failure::{Failure, USAGE};
 use crate::shots::Shots;
 
 /// What looks at the units.
@@ -22,12 +23,37 @@ pub enum Eyes {
 
 impl Eyes {
     /// Opens a decoder; before connecting, so that a missing library is no half-open session.
-    pub fn open(codec: Option<Codec>) -> Result<Self, Failure> {
-        match codec {
-            None => Ok(Self::Pft1),
-            Some(codec) => open_any(codec).map(Self::Video).map_err(|e| {
-                Failure::new(format!("{codec}: {e}")).with_fix("Install libavcodec59 (Debian 12) or a later version.")
-            }),
+    pub fn open(codec: CodecArg, decoder: DecoderArg) -> Result<Self, Failure> {
+        if codec == CodecArg::None {
+            return Ok(Self::Pft1);
+        }
+        let codec = codec.wire();
+        let opened = match decoder {
+            // OpenH264 is bundled: no second goes by while a dozen libraries are loaded.
+            DecoderArg::Auto | DecoderArg::Openh264 if codec == Codec::H264 => open_openh264(),
+            DecoderArg::Openh264 => {
+                return Err(Failure::new(format!("OpenH264 does not decode {codec}")).with_code(USAGE));
+            }
+            DecoderArg::Auto | DecoderArg::Avcodec => open_avcodec(codec),
+        };
+        opened.map(Self::Video).map_err(|e| {
+            Failure::new(format!("{codec}: {e}")).with_fix("Install libavcodec59 (Debian 12) or a later version.")
+        })
+    }
+
+    /// Whether it goes on after a gap without a keyframe. OpenH264's decoder does not, with concealment off.
+    pub fn bridges_gaps(&self) -> bool {
+        match self {
+            Self::Video(decoder) => !decoder.name().starts_with("OpenH264"),
+            Self::Pft1 => true,
+        }
+    }
+
+    /// Who decodes, for the report.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Video(decoder) => decoder.name(),
+            Self::Pft1 => "PFT1 check",
         }
     }
 }

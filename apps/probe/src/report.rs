@@ -15,6 +15,7 @@ pub struct Report {
     schema: u32,
     mode: String,
     codec: String,
+    decoder: &'static str,
     frames_received: u64,
     /// Indices missing between the first and the last unit.
     frames_lost: u64,
@@ -100,6 +101,8 @@ struct Pictures {
 pub struct Facts<'a> {
     /// Asked for and agreed.
     pub codec: String,
+    /// Who decoded.
+    pub decoder: &'static str,
     /// The session's own account.
     pub summary: &'a Summary,
     /// The decoder's.
@@ -115,12 +118,13 @@ pub struct Facts<'a> {
 impl Report {
     /// Puts it together.
     pub fn new(facts: Facts<'_>) -> Self {
-        let Facts { codec, summary: s, seen, end, first_frame_ms, reconnects } = facts;
+        let Facts { codec, decoder, summary: s, seen, end, first_frame_ms, reconnects } = facts;
         let stage = |stage| s.stage(stage).map(TwoPercentiles::from);
         Self {
             schema: 1,
             mode: s.mode.to_string(),
             codec,
+            decoder,
             frames_received: s.frames_received,
             frames_lost: s.frames_lost,
             frames_recovered_by_fec: s.frames_recovered_by_fec,
@@ -187,7 +191,7 @@ impl Report {
             let _ = writeln!(out, "{name:<16} {value}");
         };
         let optional = |value: Option<f64>| value.map_or("-".to_owned(), |ms| format!("{ms:.1} ms"));
-        row("stream", format!("{} {}, {} kbit/s budget", self.mode, self.codec, self.bitrate_kbps));
+        row("stream", format!("{} {} ({}), {} kbit/s budget", self.mode, self.codec, self.decoder, self.bitrate_kbps));
         row(
             "frames",
             format!(

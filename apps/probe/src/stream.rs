@@ -26,6 +26,8 @@ struct Outcome {
     end: End,
     /// Codec as agreed.
     codec: String,
+    /// Who decoded.
+    decoder: &'static str,
 }
 
 /// Streams, reports, reconnects.
@@ -56,6 +58,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
     if let Some(summary) = &first.summary {
         let facts = Facts {
             codec: first.codec.clone(),
+            decoder: first.decoder,
             summary,
             seen: &first.seen,
             end: &first.end,
@@ -82,9 +85,10 @@ async fn one(
     shots: Option<(u32, Shots)>,
 ) -> Result<Outcome, Failure> {
     let wanted = (args.codec != CodecArg::None).then(|| args.codec.wire());
-    let eyes = Eyes::open(wanted)?;
+    let eyes = Eyes::open(args.codec, args.decoder)?;
+    let decoder = eyes.name();
     let link = connect(store, dialer, &args.host).await?;
-    let mut stream = Stream::open(&link, clock, options(args)).await.map_err(|e| Failure::of_stream(&e))?;
+    let mut stream = Stream::open(&link, clock, options(args, &eyes)).await.map_err(|e| Failure::of_stream(&e))?;
     let codec = if wanted.is_some() { stream.welcome().codec.name() } else { "none" }.to_owned();
     if wanted.is_some_and(|wanted| wanted != stream.welcome().codec) {
         let got = stream.welcome().codec;
@@ -121,7 +125,7 @@ async fn one(
     let seen = tokio::task::spawn_blocking(move || player.finish())
         .await
         .map_err(|e| Failure::new(format!("the decoder's thread: {e}")))??;
-    Ok(Outcome { summary, seen, end: early.unwrap_or(closed), codec })
+    Ok(Outcome { summary, seen, end: early.unwrap_or(closed), codec, decoder })
 }
 
 /// What a connection's outcome means for the exit code.
@@ -144,13 +148,14 @@ fn judge(outcome: &Outcome) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(args: &StreamArgs) -> StreamOptions {
+fn options(args: &StreamArgs, eyes: &Eyes) -> StreamOptions {
     let codec = args.codec.wire();
     let mut session = SessionConfig::new(args.mode.0, CodecSet::only(codec), Some(codec));
     session.hello.bitrate_kbps = args.bitrate;
     session.hello.name = Some(device_name(args.name.clone()));
     session.label = Some(concat!("punktfunk-probe ", env!("CARGO_PKG_VERSION")).to_owned());
     session.probe_in_automatic = args.auto_probe;
+    session.decoder_bridges_gaps = eyes.bridges_gaps();
     let mut options = StreamOptions::new(session);
     options.lose =
         Lossy::new(args.drop, args.burst, args.seed).map(|mut lossy| Box::new(move |_: &[u8]| lossy.loses()) as Lose);

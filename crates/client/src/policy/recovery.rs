@@ -45,6 +45,8 @@ pub enum Verdict {
 /// and again at [`Self::deadline`].
 #[derive(Debug)]
 pub struct Recovery {
+    /// The decoder goes on after a gap once a picture refers only to what it has. Some insist on a keyframe.
+    decoder_bridges_gaps: bool,
     /// Index of the next unit in order; hosts number from 0.
     expected: u32,
     /// A keyframe was seen: before that nothing can be invalidated.
@@ -65,17 +67,13 @@ struct Freeze {
     ask_again: Timestamp,
 }
 
-impl Default for Recovery {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Recovery {
-    /// At the start of a session.
+    /// At the start of a session. A decoder that does not bridge gaps is healed by keyframes alone, so that is what is
+    /// asked for then.
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn new(decoder_bridges_gaps: bool) -> Self {
         Self {
+            decoder_bridges_gaps,
             expected: 0,
             has_reference: false,
             gap: None,
@@ -122,7 +120,7 @@ impl Recovery {
             }
             point && freeze.points >= POINTS_TO_HEAL
         };
-        if !healed {
+        if !healed || !self.decoder_bridges_gaps {
             return Verdict::Freeze;
         }
         self.freeze = None;
@@ -173,7 +171,7 @@ impl Recovery {
         }
         if let Some((first, last)) = self.gap {
             let too_long = last.wrapping_sub(first) >= LONGEST_INVALIDATION;
-            if self.keyframe_due || too_long || !self.has_reference {
+            if self.keyframe_due || too_long || !self.has_reference || !self.decoder_bridges_gaps {
                 // The keyframe heals the gap as well.
                 self.gap = None;
                 self.keyframe_due = true;
@@ -248,7 +246,7 @@ mod tests {
     }
 
     fn running() -> Recovery {
-        let mut recovery = Recovery::new();
+        let mut recovery = Recovery::new(true);
         assert_eq!(recovery.on_unit(ms(0), 0, key()), Verdict::Show);
         assert_eq!(recovery.on_unit(ms(8), 1, P), Verdict::Show);
         assert_eq!(recovery.poll(ms(8)), None);
@@ -291,7 +289,7 @@ mod tests {
 
     #[test]
     fn without_a_keyframe_nothing_is_shown_and_a_keyframe_is_asked_for() {
-        let mut recovery = Recovery::new();
+        let mut recovery = Recovery::new(true);
         assert_eq!(recovery.on_unit(ms(0), 3, P), Verdict::Freeze);
         assert_eq!(recovery.poll(ms(0)), Some(Ask::Keyframe));
         assert_eq!(recovery.on_unit(ms(8), 4, P), Verdict::Freeze);
@@ -356,6 +354,16 @@ mod tests {
     }
 
     #[test]
+    fn a_decoder_that_stops_at_gaps_gets_keyframes() {
+        let mut recovery = Recovery::new(false);
+        recovery.on_unit(ms(0), 0, key());
+        assert_eq!(recovery.on_unit(ms(20), 3, P), Verdict::Freeze);
+        assert_eq!(recovery.poll(ms(20)), Some(Ask::Keyframe));
+        assert_eq!(recovery.on_unit(ms(30), 4, P | UserFlags::RECOVERY_ANCHOR), Verdict::Freeze);
+        assert_eq!(recovery.on_unit(ms(40), 5, key()), Verdict::Show);
+    }
+
+    #[test]
     fn indices_wrap() {
         let mut recovery = running();
         recovery.expected = u32::MAX;
@@ -369,7 +377,7 @@ mod tests {
         /// keyframe always ends the freeze.
         #[test]
         fn requests_are_throttled_and_no_loss_goes_unasked(lost in proptest::collection::vec(any::<bool>(), 1..400)) {
-            let mut recovery = Recovery::new();
+            let mut recovery = Recovery::new(true);
             recovery.on_unit(ms(0), 0, key());
             let (mut keyframes, mut invalidations) = (Vec::new(), Vec::new());
             let mut unasked_since: Option<u64> = None;

@@ -13,6 +13,9 @@ pub struct SessionConfig {
     /// In automatic mode: fire one speed test two seconds into the session, whose result becomes the ceiling. Without
     /// it the host's start rate is the ceiling.
     pub probe_in_automatic: bool,
+    /// The decoder goes on after a gap once a picture refers only to what it has (an anchor). False for decoders that
+    /// insist on a keyframe after any gap, such as OpenH264's: then keyframes are asked for instead of invalidations.
+    pub decoder_bridges_gaps: bool,
 }
 
 impl SessionConfig {
@@ -26,6 +29,6 @@ impl SessionConfig {
             VideoCaps::HOST_TIMING | VideoCaps::PROBE_SEQ | VideoCaps::STREAMED_AU | VideoCaps::MULTI_SLICE;
         hello.client_caps = ClientCaps::EXT;
         hello.max_shard_payload = MAX_SHARD_PAYLOAD;
-        Self { hello, label: None, probe_in_automatic: true }
+        Self { hello, label: None, probe_in_automatic: true, decoder_bridges_gaps: true }
     }
 }

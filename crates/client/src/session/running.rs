@@ -79,7 +79,7 @@ impl Running {
             reassembler: Reassembler::new(shape, punktfunk_accel::fec(welcome.fec_scheme)),
             clock: ClockSync::new(),
             punching: Punching::new(now),
-            recovery: Recovery::new(),
+            recovery: Recovery::new(config.decoder_bridges_gaps),
             live: LiveGuard::default(),
             arrivals: Arrivals::default(),
             reports: Reports::new(now),
