@@ -1,16 +1,17 @@
 //! The plane: its endpoint, its accept loop, its end.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use punktfunk_core::Fingerprint;
+use punktfunk_core::{Codec, CodecSet, Fingerprint};
 use punktfunk_engine::plan::{EncoderOffer, HostOffer};
 use punktfunk_engine::session::ThreadHook;
 use punktfunk_hub::displays::Displays;
 use punktfunk_hub::{Hub, PairingPolicy};
-use punktfunk_media::{EncoderFactory, Reason, reason};
+use punktfunk_media::{EncoderFactory, InjectorCaps, Reason, Stage, reason};
 use punktfunk_net::Identity;
 use punktfunk_net::quic::{EndpointError, EndpointOptions, Server, server_endpoint};
 use punktfunk_net::udp::PortRange;
@@ -100,6 +101,7 @@ pub struct NativePlane {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     advertising: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
 }
 
 impl NativePlane {
@@ -133,20 +135,27 @@ impl NativePlane {
             config,
             identity,
             hub,
-            encoders,
+            encoders: Mutex::new(encoders),
             displays,
             stop: stop.subscribe(),
             anonymous: AtomicU64::new(0),
+            left_out: Mutex::default(),
+            injector: OnceLock::new(),
         });
-        let accepting = tokio::spawn(accept_loop(server.clone(), shared));
+        let accepting = tokio::spawn(accept_loop(server.clone(), Arc::clone(&shared)));
         tracing::info!(address = %local_addr, "native plane listens");
-        Ok(Self { local_addr, server, stop, accepting, advertising })
+        Ok(Self { local_addr, server, stop, accepting, advertising, shared })
     }
 
     /// Where it listens, with the real port.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Replaces the encoders that sessions are planned with from now on, best first: once the test encodes are in, say.
+    pub fn set_encoders(&self, encoders: Vec<Arc<dyn EncoderFactory>>) {
+        *lock(&self.shared.encoders) = encoders;
     }
 
     /// Ends all sessions with `host.shutting_down`, waits until their displays are given back and the clients heard of
@@ -181,17 +190,55 @@ pub(crate) struct Shared {
     pub config: NativeConfig,
     pub identity: Arc<Identity>,
     pub hub: Arc<Hub>,
-    pub encoders: Vec<Arc<dyn EncoderFactory>>,
+    encoders: Mutex<Vec<Arc<dyn EncoderFactory>>>,
     pub displays: Arc<Displays>,
     stop: watch::Receiver<bool>,
     anonymous: AtomicU64,
+    /// Codecs of which every encoder failed, per client identity, oldest first.
+    left_out: Mutex<VecDeque<(String, CodecSet)>>,
+    /// What injectors of this desktop can do; looked up once, because making one costs a compositor some round trips.
+    injector: OnceLock<InjectorCaps>,
 }
 
 impl Shared {
-    /// What the host can do now.
-    pub fn offer(&self) -> HostOffer {
-        let encoders = self.encoders.iter().map(|e| EncoderOffer::of(&**e)).collect();
-        HostOffer { encoders, ..self.config.offer.clone() }
+    /// What the host can do now for this client.
+    pub fn offer(&self, identity: &str) -> HostOffer {
+        let encoders = lock(&self.encoders).iter().map(|e| EncoderOffer::of(&**e)).collect();
+        let known = lock(&self.left_out).iter().find(|(who, _)| who == identity).map(|(_, codecs)| *codecs);
+        let left_out = CodecSet(self.config.offer.left_out.0 | known.unwrap_or_default().0);
+        HostOffer { encoders, left_out, ..self.config.offer.clone() }
+    }
+
+    /// The encoders, best first.
+    pub fn encoders(&self) -> Vec<Arc<dyn EncoderFactory>> {
+        lock(&self.encoders).clone()
+    }
+
+    /// Every encoder of this codec failed this client: next time it gets another one, if there is one.
+    pub fn leave_out(&self, identity: &str, codec: Codec) {
+        let mut left_out = lock(&self.left_out);
+        if let Some((_, codecs)) = left_out.iter_mut().find(|(who, _)| who == identity) {
+            *codecs = codecs.with(codec);
+            return;
+        }
+        if left_out.len() == MAX_LEFT_OUT {
+            left_out.pop_front();
+        }
+        left_out.push_back((identity.to_owned(), CodecSet::only(codec)));
+    }
+
+    /// What injectors of this desktop can do; `None` if it gives none now. Blocking.
+    pub fn injector_caps(&self, stage: &mut dyn Stage) -> Option<InjectorCaps> {
+        if let Some(caps) = self.injector.get() {
+            return Some(*caps);
+        }
+        match stage.injector() {
+            Ok(injector) => Some(*self.injector.get_or_init(|| injector.caps())),
+            Err(error) => {
+                tracing::warn!(code = error.reason.code, "no input: {}", error.detail);
+                None
+            }
+        }
     }
 
     /// A name that nobody has: a client without a certificate has no identity to share a slot or a display by.
@@ -251,6 +298,13 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// A panic elsewhere leaves these lists valid.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// More clients than any host has; a flood of identities makes the oldest be forgotten.
+const MAX_LEFT_OUT: usize = 256;
 /// Engine threads end within their capturer's wait (25 ms); releasing a display may take a compositor's round trips.
 const SESSIONS_END: Duration = Duration::from_millis(2000);
 /// quinn keeps a closed connection for three probe timeouts.

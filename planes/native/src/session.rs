@@ -54,11 +54,11 @@ pub(crate) async fn run(
     };
     let outbox = Arc::new(Outbox::new(connection.clone(), timing));
     let packetizer = WelcomePacketizer::new(&welcome).map_err(|e| (&reason::NATIVE_PACKETIZE_FAILED, e.to_string()));
-    let stage = seat.stage.take().ok_or((&reason::INTERNAL_PANIC, "the display is gone".to_owned()));
+    let stage = seat.take_stage().ok_or((&reason::INTERNAL_PANIC, "the display is gone".to_owned()));
     let (packetizer, stage) = match (packetizer, stage) {
         (Ok(packetizer), Ok(stage)) => (packetizer, stage),
         (Err((reason, detail)), Ok(stage)) => {
-            seat.stage = Some(stage);
+            seat.return_stage(Some(stage));
             seat.leave(Release::Linger).await;
             return Refusal::setup(reason, detail).into();
         }
@@ -67,14 +67,14 @@ pub(crate) async fn run(
             return Refusal::setup(reason, detail).into();
         }
     };
-    let state = ControlState::new(&hello, &start, &plan, welcome.mode, shared.offer(), now);
+    let state = ControlState::new(&hello, &start, &plan, welcome.mode, shared.offer(seat.identity()), now);
     let engine = EngineStart {
         punch: Punch { socket: Arc::clone(&socket), client: client.remote.ip(), fallback },
         params: SessionParams {
             id: seat.ticket.session_id(),
             plan,
             stage,
-            encoders: shared.encoders.clone(),
+            encoders: shared.encoders(),
             link: ClientLink {
                 packetizer: Box::new(packetizer),
                 sink: Box::new(SocketSink(Arc::clone(&socket))),
@@ -115,8 +115,10 @@ pub(crate) async fn run(
     };
     let stop = live.serve(&holder, &socket, reader, writer).await;
     cancelled.store(true, Ordering::Relaxed);
-    let stage = live.wind_up(&stop).await;
-    seat.stage = stage;
+    seat.return_stage(live.wind_up(&stop).await);
+    if live.ended.as_ref().and_then(|e| e.reason).is_some_and(|r| *r == reason::ENCODE_NO_ENCODER_LEFT) {
+        shared.leave_out(seat.identity(), welcome.codec);
+    }
     let quit = matches!(connection.close_reason(), Some(quinn::ConnectionError::ApplicationClosed(ref close))
         if close.error_code == u64::from(CloseCode::QUIT.0).try_into().unwrap_or_default());
     // Closed before the display is put away: the client learns at once, and its next session waits for the slot.
@@ -210,6 +212,10 @@ impl Live {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outbox = Arc::clone(&self.outbox);
+        // What changed between the gate and the line above was not told to `trust`.
+        if let Err(stop) = self.check_access(writer).await {
+            return stop;
+        }
         loop {
             let step = tokio::select! {
                 payload = reader.next() => match payload {

@@ -12,10 +12,11 @@ use punktfunk_core::{CloseCode, Mode};
 use punktfunk_engine::plan::SessionPlan;
 use punktfunk_hub::admission::{AdmitRequest, Refused, Ticket};
 use punktfunk_hub::displays::Release;
-use punktfunk_media::{Stage, StageRequest, reason};
+use punktfunk_media::{InjectorCaps, OpenError, Stage, StageRequest, reason};
 use punktfunk_net::identity::random_bytes;
 use punktfunk_net::quic::Handshaken;
 use punktfunk_net::udp::DataSocket;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::gate::{self, Access};
@@ -43,21 +44,94 @@ pub(crate) struct Prepared {
 /// A slot and the display in it.
 pub(crate) struct Seat {
     pub ticket: Ticket,
-    /// `None` while a session uses it, or when it is gone.
-    pub stage: Option<Box<dyn Stage>>,
+    display: Display,
     identity: String,
     /// Nobody can come back for it: an anonymous client's.
     anonymous: bool,
     shared: Arc<Shared>,
 }
 
+/// Every display that was acquired must be released exactly once, also when the client left while it was opening.
+enum Display {
+    Closed,
+    Opening(JoinHandle<Result<Opened, OpenError>>),
+    /// `None`: a session has it, or lost it.
+    Open(Option<Box<dyn Stage>>),
+}
+
+/// A display, and what its injector can do, if it has one.
+type Opened = (Box<dyn Stage>, Option<InjectorCaps>);
+
 impl Seat {
+    fn new(ticket: Ticket, identity: String, anonymous: bool, shared: Arc<Shared>) -> Self {
+        Self { ticket, display: Display::Closed, identity, anonymous, shared }
+    }
+
+    /// Opens the display, and looks what its injector can do so that `Welcome` promises nothing else. When the future is
+    /// dropped, [`Self::leave`] waits for what was begun.
+    async fn open(&mut self, request: StageRequest) -> Result<(Mode, Option<InjectorCaps>), Refusal> {
+        let shared = Arc::clone(&self.shared);
+        let asked = request.mode;
+        self.display = Display::Opening(tokio::task::spawn_blocking(move || {
+            let mut stage = shared.displays.acquire(&request)?;
+            let caps = shared.injector_caps(&mut *stage);
+            Ok((stage, caps))
+        }));
+        let Display::Opening(opening) = &mut self.display else {
+            return Err(Refusal::setup(&reason::INTERNAL_PANIC, "the display was not asked for"));
+        };
+        match opening.await {
+            Ok(Ok((stage, caps))) => {
+                let mode = stage.mode();
+                if mode != asked {
+                    tracing::info!(%asked, given = %mode, "the desktop gives another mode");
+                }
+                self.display = Display::Open(Some(stage));
+                Ok((mode, caps))
+            }
+            Ok(Err(error)) => {
+                self.display = Display::Closed;
+                Err(Refusal::setup(error.reason, error.detail))
+            }
+            Err(panic) => {
+                self.display = Display::Open(None);
+                Err(Refusal::setup(&reason::INTERNAL_PANIC, panic.to_string()))
+            }
+        }
+    }
+
+    /// Hands the display to a session.
+    pub fn take_stage(&mut self) -> Option<Box<dyn Stage>> {
+        match &mut self.display {
+            Display::Open(stage) => stage.take(),
+            Display::Closed | Display::Opening(_) => None,
+        }
+    }
+
+    /// Takes it back, if it still lives.
+    pub fn return_stage(&mut self, stage: Option<Box<dyn Stage>>) {
+        self.display = Display::Open(stage);
+    }
+
+    /// Whose display it is.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
     /// Gives the display back, then the slot: a newcomer must find the display.
     pub async fn leave(self, how: Release) {
-        let Self { ticket, stage, identity, anonymous, shared } = self;
+        let Self { ticket, display, identity, anonymous, shared } = self;
         let how = if anonymous { Release::Now } else { how };
-        let displays = Arc::clone(&shared.displays);
-        let released = tokio::task::spawn_blocking(move || displays.release(&identity, stage, how)).await;
+        let stage = match display {
+            Display::Closed => return,
+            Display::Opening(opening) => match opening.await {
+                Ok(Ok((stage, _))) => Some(stage),
+                Ok(Err(_)) => return,
+                Err(_) => None,
+            },
+            Display::Open(stage) => stage,
+        };
+        let released = tokio::task::spawn_blocking(move || shared.displays.release(&identity, stage, how)).await;
         if let Err(panic) = released {
             tracing::error!(%panic, "giving the display back failed");
         }
@@ -79,17 +153,20 @@ pub(crate) async fn prepare(
     let raw_name = hello.name.as_deref().unwrap_or_default();
     // The first message is judged from here on by whoever it goes to: the operator, admission.
     drop(pending);
-    let access = gate::pass(&shared.hub, connection, client.fingerprint, raw_name, client.remote.ip()).await?;
+    let access = tokio::select! {
+        access = gate::pass(&shared.hub, connection, client.fingerprint, raw_name, client.remote.ip()) => access?,
+        () = shared.stopping() => return Err(crate::session::host_stops().into()),
+    };
     negotiate::check_launch(&hello, access.grants)?;
-    let plan = negotiate::plan_session(&hello, &shared.offer())?;
-    for downgrade in &plan.downgrades {
-        tracing::info!(%downgrade, "not granted as asked");
-    }
-
     let (identity, anonymous) = match client.fingerprint {
         Some(fingerprint) => (fingerprint.to_string(), false),
         None => (shared.anonymous_identity(), true),
     };
+    let plan = negotiate::plan_session(&hello, &shared.offer(&identity))?;
+    for downgrade in &plan.downgrades {
+        tracing::info!(%downgrade, "not granted as asked");
+    }
+
     let name = shared.display_name(raw_name, client.fingerprint);
     let holder = SessionHolder::new(connection.clone());
     let request = AdmitRequest {
@@ -101,10 +178,11 @@ pub(crate) async fn prepare(
     let ticket = tokio::select! {
         admitted = shared.hub.admission().admit(request) => admitted.map_err(not_admitted)?,
         _ = connection.closed() => return Err(Stop::Gone),
+        () = shared.stopping() => return Err(crate::session::host_stops().into()),
     };
-    let mut seat = Seat { ticket, stage: None, identity: identity.clone(), anonymous, shared: Arc::clone(shared) };
+    let mut seat = Seat::new(ticket, identity, anonymous, Arc::clone(shared));
 
-    let step = open_and_welcome(shared, client, &hello, &plan, access, (identity, name), &mut seat, reader, writer);
+    let step = open_and_welcome(shared, client, &hello, &plan, access, name, &mut seat, reader, writer);
     let outcome = tokio::select! {
         outcome = step => outcome,
         _ = connection.closed() => Err(Stop::Gone),
@@ -131,15 +209,13 @@ async fn open_and_welcome(
     hello: &Hello,
     plan: &SessionPlan,
     access: Access,
-    (identity, name): (String, String),
+    name: String,
     seat: &mut Seat,
     reader: &mut ControlReader,
     writer: &mut ControlWriter,
 ) -> Result<(Welcome, Start, Arc<DataSocket>), Stop> {
-    let request = StageRequest { identity, name, mode: plan.mode };
-    let (stage, injector) = open_stage(shared, request).await?;
-    let mode = stage.mode();
-    seat.stage = Some(stage);
+    let identity = seat.identity().to_owned();
+    let (mode, injector) = seat.open(StageRequest { identity, name, mode: plan.mode }).await?;
     let socket = bind_data_socket(shared, client)?;
     let udp_port = socket.local_addr().map_err(|e| Refusal::setup(&reason::NATIVE_DATA_SOCKET, e.to_string()))?.port();
     let mut random = [0; 52];
@@ -166,36 +242,6 @@ async fn open_and_welcome(
         Err(_) => return Err(timed_out("no Start after Welcome").into()),
     };
     Ok((welcome, start, Arc::new(socket)))
-}
-
-/// Opens the display, and looks what its injector can do so that `Welcome` promises nothing else.
-async fn open_stage(
-    shared: &Arc<Shared>,
-    request: StageRequest,
-) -> Result<(Box<dyn Stage>, Option<punktfunk_media::InjectorCaps>), Stop> {
-    let displays = Arc::clone(&shared.displays);
-    let asked: Mode = request.mode;
-    let opened = tokio::task::spawn_blocking(move || {
-        let mut stage = displays.acquire(&request)?;
-        let injector = match stage.injector() {
-            Ok(injector) => Some(injector.caps()),
-            Err(error) => {
-                tracing::warn!(%error, "this session goes without input");
-                None
-            }
-        };
-        Ok::<_, punktfunk_media::OpenError>((stage, injector))
-    });
-    match opened.await {
-        Ok(Ok((stage, injector))) => {
-            if stage.mode() != asked {
-                tracing::info!(%asked, given = %stage.mode(), "the desktop gives another mode");
-            }
-            Ok((stage, injector))
-        }
-        Ok(Err(error)) => Err(Refusal::setup(error.reason, error.detail).into()),
-        Err(panic) => Err(Refusal::setup(&reason::INTERNAL_PANIC, panic.to_string()).into()),
-    }
 }
 
 fn not_admitted(refused: Refused) -> Refusal {

@@ -232,6 +232,29 @@ async fn an_encoder_that_fails_and_one_that_panics_end_the_session_with_their_re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_codec_whose_encoders_all_failed_is_left_out_the_next_time() {
+    let broken = EncoderScript { fail_after: Some(3), ..EncoderScript::default() };
+    let host = TestHost::start(Options {
+        encoders: vec![
+            std::sync::Arc::new(FakeEncoderFactory::new("breaks", Codec::Hevc, broken)),
+            std::sync::Arc::new(FakeEncoderFactory::new("works", Codec::H264, EncoderScript::default())),
+        ],
+        ..Options::default()
+    });
+    let identity = client_identity();
+    host.trust(&identity, Grants::ALL);
+    let mut wish = hello();
+    wish.video_codecs = wish.video_codecs.with(Codec::Hevc);
+    let mut client = RawClient::connect(host.address, Some(&identity)).await;
+    let video = client.start_session(&wish).await;
+    assert_eq!(video.welcome.codec, Codec::Hevc, "the better encoder comes first");
+    assert!(client.closed().await.text.starts_with("encode.no_encoder_left"));
+    let welcome = RawClient::connect(host.address, Some(&identity)).await.hello(&wish).await.expect("welcome");
+    assert_eq!(welcome.codec, Codec::H264);
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_desktop_that_does_not_open_is_a_reason_and_not_a_hang() {
     let mut options = Options::open();
     options.desktop.faults.open_fails = true;

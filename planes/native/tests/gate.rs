@@ -216,3 +216,14 @@ async fn a_reachability_probe_disturbs_nobody() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_ends_says_so_to_those_who_wait_for_approval() {
+    let host = TestHost::start(Options::default());
+    let mut client = RawClient::connect(host.address, Some(&client_identity())).await;
+    client.say(|out| hello().encode(out)).await;
+    until(|| host.hub.pairing().pending().len() == 1).await;
+    let connection = client.connection.clone();
+    let (closed, ()) = tokio::join!(common::closed(&connection), host.stop());
+    assert_closed(&closed, CloseCode::DONE, "host.shutting_down");
+}

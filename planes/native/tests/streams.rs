@@ -14,16 +14,21 @@ use punktfunk_media::InputAction;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn video_arrives_byte_for_byte_over_both_families_and_ciphers() {
-    for (bind, chacha) in [("127.0.0.1:0", false), ("[::1]:0", false), ("127.0.0.1:0", true)] {
+    for (bind, chacha) in [("127.0.0.1:0", false), ("[::1]:0", false), ("[::]:0", false), ("127.0.0.1:0", true)] {
         let host = TestHost::start(Options { bind, ..Options::open() });
-        let mut client = RawClient::connect(host.address, None).await;
+        let mut address = host.address;
+        if address.ip().is_unspecified() {
+            // Both families on one port: an IPv4 client is served as one.
+            address.set_ip([127, 0, 0, 1].into());
+        }
+        let mut client = RawClient::connect(address, None).await;
         let mut wish = hello();
         if chacha {
             wish.video_caps = wish.video_caps | VideoCaps::CHACHA20;
         }
         let video = client.start_session(&wish).await;
         assert_eq!(video.welcome.mode, HD);
-        assert_eq!(video.welcome.shard_payload, if bind.starts_with('[') { 1388 } else { 1408 });
+        assert_eq!(video.welcome.shard_payload, if address.is_ipv6() { 1388 } else { 1408 });
         assert_eq!(video.welcome.cipher != Cipher::Aes128Gcm, chacha);
         let (_video, units) = receive(video, 30).await;
         assert_eq!(units.len(), 30);
@@ -265,5 +270,24 @@ async fn data_ports_keep_to_their_range() {
     assert!(third.hello(&hello()).await.is_some(), "the port is free again");
     drop(third);
     tokio::time::sleep(Duration::from_millis(1)).await;
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn video_goes_where_the_punch_came_from_and_not_where_start_says() {
+    let host = TestHost::start(Options::open());
+    let mut client = RawClient::connect(host.address, None).await;
+    let welcome = client.hello(&hello()).await.expect("welcome");
+    let video = common::Video::open(host.address, &welcome);
+    // As behind a NAT: the port that the client knows is not the one that the host sees.
+    let named = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let start =
+        punktfunk_core::handshake::Start { client_udp_port: named.local_addr().unwrap().port(), extensions: None };
+    client.say(|out| start.encode(out)).await;
+    video.socket.send_one(punktfunk_net::udp::PUNCH).unwrap();
+    let (_video, units) = receive(video, 3).await;
+    assert_eq!(units[0].index, 0);
+    named.set_nonblocking(true).unwrap();
+    assert!(named.recv(&mut [0; 16]).is_err(), "nothing went to the other port");
     host.stop().await;
 }
