@@ -230,7 +230,10 @@ impl Live {
                 Ok(()) = trust.changed() => self.check_access(writer).await,
                 _ = tick.tick() => {
                     holder.look();
-                    socket.discard_received();
+                    // Not before: the first punch is for the thread that waits for it.
+                    if self.control.is_some() {
+                        socket.discard_received();
+                    }
                     self.on_tick(writer).await
                 }
                 why = holder.evicted() => Err(evicted(why).into()),
