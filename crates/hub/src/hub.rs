@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use punktfunk_core::Fingerprint;
 use punktfunk_media::{Desktop, reason};
 
 use crate::admission::Admission;
@@ -11,7 +13,7 @@ use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
 use crate::pairing::Pairing;
 use crate::state::{StateError, make_folder, probe_folder};
-use crate::trust::Trust;
+use crate::trust::{Trust, TrustState};
 
 /// How the hub is set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,10 +128,19 @@ impl Hub {
         &self.events
     }
 
-    /// Starts keeping the displays of a desktop; adopts what an earlier host left. Call after [`FileJournal::replay`].
+    /// Starts keeping the displays of a desktop; adopts what an earlier host left. What is kept for a client ends when its
+    /// access does. Call after [`FileJournal::replay`].
     #[must_use]
     pub fn open_displays(&self, desktop: Arc<dyn Desktop>) -> Arc<Displays> {
-        Displays::start(desktop, &self.journal, self.config.displays, Arc::clone(&self.events))
+        let (trust, policy) = (Arc::clone(&self.trust), self.config.pairing_policy);
+        let may_keep = move |identity: &str| match Fingerprint::from_hex(identity) {
+            Some(who) if policy == PairingPolicy::Required => {
+                matches!(trust.state(&who, SystemTime::now()), TrustState::Paired { .. })
+            }
+            _ => true,
+        };
+        let events = Arc::clone(&self.events);
+        Displays::start(desktop, &self.journal, self.config.displays, events, Box::new(may_keep))
     }
 
     /// What is wrong with the state folder: what was found at start, and whether it can be written now. Quick, but asks

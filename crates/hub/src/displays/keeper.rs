@@ -43,13 +43,12 @@ impl<T> Keeper<T> {
         Self { kept: BTreeMap::new(), in_use: BTreeMap::new(), max_kept: max_kept.max(1) }
     }
 
-    /// A session of this identity begins: here is what was kept for it.
-    pub fn begin(&mut self, identity: &str) -> Option<T> {
+    /// A session of this identity has a stage.
+    pub fn begin(&mut self, identity: &str) {
         *self.in_use.entry(identity.to_owned()).or_default() += 1;
-        self.kept.remove(identity).map(|k| k.stage)
     }
 
-    /// A session of this identity ended, or its display could not be opened.
+    /// It has it no more.
     pub fn end(&mut self, identity: &str) {
         if let Some(count) = self.in_use.get_mut(identity) {
             *count -= 1;
@@ -76,10 +75,10 @@ impl<T> Keeper<T> {
         gone
     }
 
-    /// Takes out what has run out or, says `dead`, is not alive any more.
-    pub fn expire(&mut self, now: Instant, mut dead: impl FnMut(&mut T) -> bool) -> Vec<(String, T)> {
-        let mut over = |k: &mut Kept<T>| k.until.is_some_and(|u| now >= u) || dead(&mut k.stage);
-        let names: Vec<String> = self.kept.iter_mut().filter_map(|(i, k)| over(k).then(|| i.clone())).collect();
+    /// Takes out what has run out, and what `over` says is not to be kept any more.
+    pub fn expire(&mut self, now: Instant, mut over: impl FnMut(&str, &mut T) -> bool) -> Vec<(String, T)> {
+        let mut over = |i: &str, k: &mut Kept<T>| k.until.is_some_and(|u| now >= u) || over(i, &mut k.stage);
+        let names: Vec<String> = self.kept.iter_mut().filter_map(|(i, k)| over(i, k).then(|| i.clone())).collect();
         names.into_iter().filter_map(|i| self.kept.remove(&i).map(|k| (i, k.stage))).collect()
     }
 
@@ -94,6 +93,7 @@ impl<T> Keeper<T> {
     }
 
     /// Takes out what is kept for one identity.
+    #[must_use]
     pub fn take(&mut self, identity: &str) -> Option<T> {
         self.kept.remove(identity).map(|k| k.stage)
     }

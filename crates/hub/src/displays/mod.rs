@@ -11,8 +11,10 @@
 //!
 //! One thread, `displays`, drops stages (which may take seconds), ends leases, notices kept stages whose compositor died,
 //! and prepares the warm spare while nothing else happens. [`Displays::acquire`] blocks: planes call it from a blocking
-//! thread. After [`Displays::shutdown`] nothing can be acquired.
+//! thread. A stage that is not released but dropped (a session that failed, a handshake that was cancelled) ends; nothing
+//! has to be told then. After [`Displays::shutdown`] nothing can be acquired.
 
+mod held;
 mod keeper;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_media::{Desktop, DesktopInfo, Journal, Keep, OpenError, Stage, StageRequest, reason};
 
+use self::held::Held;
 use self::keeper::Keeper;
 pub use self::keeper::Linger;
 use crate::events::{EventKind, Events, unix_ms};
@@ -40,9 +43,16 @@ struct Shared {
     journal: Arc<dyn Journal>,
     linger: Linger,
     events: Arc<Events>,
+    /// Whether a display may (still) be kept for an identity.
+    may_keep: MayKeep,
+    /// Where an earlier host's leases are.
+    inherited: Option<Arc<FileJournal>>,
     state: Mutex<State>,
     wake: Condvar,
 }
+
+/// Whether a display may be kept for this identity: not for one whose access was revoked.
+pub type MayKeep = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 struct State {
     keeper: Keeper<Box<dyn Stage>>,
@@ -97,8 +107,10 @@ impl Displays {
         journal: &Arc<FileJournal>,
         config: DisplayConfig,
         events: Arc<Events>,
+        may_keep: MayKeep,
     ) -> Arc<Self> {
-        let displays = Self::new(desktop, Arc::clone(journal) as Arc<dyn Journal>, config, events);
+        let all = Arc::clone(journal) as Arc<dyn Journal>;
+        let displays = Self::build(desktop, all, Some(Arc::clone(journal)), config, events, may_keep);
         displays.adopt(journal);
         displays
     }
@@ -111,6 +123,17 @@ impl Displays {
         config: DisplayConfig,
         events: Arc<Events>,
     ) -> Arc<Self> {
+        Self::build(desktop, journal, None, config, events, Box::new(|_| true))
+    }
+
+    fn build(
+        desktop: Arc<dyn Desktop>,
+        journal: Arc<dyn Journal>,
+        inherited: Option<Arc<FileJournal>>,
+        config: DisplayConfig,
+        events: Arc<Events>,
+        may_keep: MayKeep,
+    ) -> Arc<Self> {
         let state = State {
             keeper: Keeper::new(config.max_kept),
             gone: Vec::new(),
@@ -118,7 +141,7 @@ impl Displays {
             closed: false,
         };
         let (state, wake, linger) = (Mutex::new(state), Condvar::new(), config.linger);
-        let shared = Arc::new(Shared { desktop, journal, linger, events, state, wake });
+        let shared = Arc::new(Shared { desktop, journal, linger, events, may_keep, inherited, state, wake });
         let worker = Arc::clone(&shared);
         let warm = config.warm;
         let thread = std::thread::Builder::new().name("displays".into()).spawn(move || worker.run(warm));
@@ -134,13 +157,14 @@ impl Displays {
         let shared = &self.shared;
         for (record, guard) in journal.hand_over(&shared.desktop.info().name) {
             // What cannot be adopted is gone: the desktop undid it, and dropped the guard.
-            let Some(mut adopted) = shared.desktop.adopt(&record, guard) else { continue };
+            let Some(adopted) = shared.desktop.adopt(&record, guard) else { continue };
             let until = record.lease_until_ms.unwrap_or(0);
             let left = Duration::from_millis(until.saturating_sub(unix_ms(SystemTime::now())));
-            adopted.stage.keep(shared.keep_of(Some(left)));
+            let mut stage = Held::new(adopted.stage, Arc::downgrade(shared), &adopted.identity);
+            stage.keep(shared.keep_of(Some(left)));
             shared.changed(&adopted.identity, "adopted");
             let mut state = lock(&shared.state);
-            let gone = state.keeper.keep(&adopted.identity, adopted.stage, left, Instant::now());
+            let gone = state.keeper.keep(&adopted.identity, stage, left, Instant::now());
             state.gone.extend(gone);
             drop(state);
             shared.wake.notify_one();
@@ -154,10 +178,9 @@ impl Displays {
     }
 
     /// A display at exactly this mode: the one kept for the identity, else a new one. Blocking, up to a few seconds.
-    /// Every success must be paired with one [`Self::release`].
     ///
     /// # Errors
-    /// [`OpenError`]; nothing is left behind, and nothing has to be released.
+    /// [`OpenError`]; nothing is left behind.
     pub fn acquire(&self, request: &StageRequest) -> Result<Box<dyn Stage>, OpenError> {
         let shared = &self.shared;
         let kept = {
@@ -167,7 +190,7 @@ impl Displays {
                 return Err(OpenError { reason: &reason::HOST_SHUTTING_DOWN, detail });
             }
             state.warm_at = None;
-            state.keeper.begin(&request.identity)
+            state.keeper.take(&request.identity)
         };
         let result = match kept.map(|stage| reuse(stage, request)) {
             Some(Ok(stage)) => {
@@ -185,10 +208,10 @@ impl Displays {
             stage
         });
         let mut state = lock(&shared.state);
-        if result.is_err() {
-            state.keeper.end(&request.identity);
-        }
         state.warm_at = Some(Instant::now() + WARM_DELAY);
+        // An earlier session of the identity may have given its own back meanwhile; this one is newer.
+        let older = if result.is_ok() { state.keeper.take(&request.identity) } else { None };
+        state.gone.extend(older);
         drop(state);
         shared.wake.notify_one();
         result
@@ -203,24 +226,22 @@ impl Displays {
             (Release::Linger, Linger::For(time)) => Some(time),
             (Release::Linger, Linger::Forever) => Some(Duration::MAX),
         };
-        lock(&shared.state).keeper.end(identity);
         let Some(mut stage) = stage else { return };
-        let Some(time) = keep.filter(|_| stage.is_alive()) else {
+        let Some(time) = keep.filter(|_| stage.is_alive() && (shared.may_keep)(identity)) else {
             shared.changed(identity, "ended");
             return shared.drop_later(stage);
         };
         stage.keep(shared.keep_of(Some(time)));
         let mut state = lock(&shared.state);
-        let what = if state.closed {
-            state.gone.push(stage);
-            "ended"
-        } else {
-            let gone = state.keeper.keep(identity, stage, time, Instant::now());
-            state.gone.extend(gone);
-            "kept"
-        };
+        if state.closed {
+            drop(state);
+            shared.changed(identity, "ended");
+            return shared.drop_later(stage);
+        }
+        let gone = state.keeper.keep(identity, stage, time, Instant::now());
+        state.gone.extend(gone);
         drop(state);
-        shared.changed(identity, what);
+        shared.changed(identity, "kept");
         shared.wake.notify_one();
     }
 
@@ -267,6 +288,9 @@ impl Displays {
         // Without a thread nobody else drops them.
         let rest = std::mem::take(&mut lock(&shared.state).gone);
         rest.into_iter().for_each(|stage| guarded(|| drop(stage)));
+        if let (AtEnd::EndLeases, Some(journal)) = (at_end, &shared.inherited) {
+            journal.end_leases();
+        }
     }
 }
 
@@ -299,18 +323,25 @@ fn reuse(mut stage: Box<dyn Stage>, request: &StageRequest) -> Result<Box<dyn St
 }
 
 impl Shared {
-    fn open(&self, request: &StageRequest) -> Result<Box<dyn Stage>, OpenError> {
+    fn open(self: &Arc<Self>, request: &StageRequest) -> Result<Box<dyn Stage>, OpenError> {
         let stage = self.desktop.open(request, &self.journal)?;
         self.changed(&request.identity, "opened");
-        Ok(stage)
+        Ok(Held::new(stage, Arc::downgrade(self), &request.identity))
     }
 
     fn changed(&self, identity: &str, what: &'static str) {
         self.events.send(EventKind::DisplayChanged { identity: identity.to_owned(), what });
     }
 
+    /// Leaves the dropping to the thread, or does it here when that has ended.
     fn drop_later(&self, stage: Box<dyn Stage>) {
-        lock(&self.state).gone.push(stage);
+        let mut state = lock(&self.state);
+        if state.closed {
+            drop(state);
+            return guarded(|| drop(stage));
+        }
+        state.gone.push(stage);
+        drop(state);
         self.wake.notify_one();
     }
 
@@ -333,7 +364,7 @@ impl Shared {
         let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
-            let expired = state.keeper.expire(now, |stage| !stage.is_alive());
+            let expired = state.keeper.expire(now, |who, stage| !stage.is_alive() || !(self.may_keep)(who));
             let gone = std::mem::take(&mut state.gone);
             let warm_now = warm && !state.closed && state.warm_at.is_some_and(|at| now >= at);
             if warm_now {

@@ -232,7 +232,7 @@ fn the_next_host_adopts_what_the_last_one_left() {
     let config = DisplayConfig { linger: Linger::For(Duration::from_secs(3600)), max_kept: 2, warm: false };
     {
         let (journal, _) = FileJournal::open(&path).expect("free");
-        let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default());
+        let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(|_| true));
         let stage = displays.acquire(&request("a", MODE)).expect("opens");
         displays.release("a", Some(stage), Release::Linger);
         displays.shutdown(AtEnd::LeaveLeases);
@@ -244,13 +244,101 @@ fn the_next_host_adopts_what_the_last_one_left() {
     let (journal, _) = FileJournal::open(&copy).expect("free");
     let replayed = journal.replay(UndoMap::new().with("test", |_| Err("must not be undone".into())));
     assert_eq!(replayed.leases, 1);
-    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default());
+    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(|_| true));
     assert_eq!(displays.kept().len(), 1);
     assert!(displays.kept()[0].1.is_some_and(|left| left <= Duration::from_secs(3600)));
     let stage = displays.acquire(&request("a", OTHER)).expect("reuses");
     assert_eq!(desktop.0.opened.load(Ordering::SeqCst), 2, "opened once, adopted once");
     displays.release("a", Some(stage), Release::Now);
     eventually("it ends", || journal.is_empty());
+}
+
+#[test]
+fn what_is_kept_for_a_client_ends_with_its_access() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let desktop = TestDesktop::default();
+    let (journal, _) = FileJournal::open(&dir.path().join("journal")).expect("free");
+    let config = DisplayConfig { linger: Linger::Forever, max_kept: 2, warm: false };
+    let paired = Arc::new(AtomicBool::new(true));
+    let may_keep = {
+        let paired = Arc::clone(&paired);
+        move |_: &str| paired.load(Ordering::SeqCst)
+    };
+    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(may_keep));
+    let stage = displays.acquire(&request("a", MODE)).expect("opens");
+    displays.release("a", Some(stage), Release::Linger);
+    paired.store(false, Ordering::SeqCst);
+    eventually("it ends", || desktop.open_stages() == 0 && displays.kept().is_empty());
+    let stage = displays.acquire(&request("a", MODE)).expect("opens");
+    displays.release("a", Some(stage), Release::Linger);
+    assert!(displays.kept().is_empty());
+}
+
+#[test]
+fn a_stage_that_is_dropped_instead_of_released_is_not_counted_any_more() {
+    let (desktop, journal) = (TestDesktop::default(), MemoryJournal::new());
+    let displays = displays(&desktop, Linger::Forever, &journal);
+    drop(displays.acquire(&request("a", MODE)).expect("opens"));
+    displays.release("a", None, Release::Linger);
+    displays.release("a", None, Release::Linger);
+    let stage = displays.acquire(&request("a", MODE)).expect("opens");
+    displays.release("a", Some(stage), Release::Linger);
+    assert_eq!(displays.kept().len(), 1, "the identity is not thought to have another one");
+}
+
+#[test]
+fn many_sessions_of_few_identities_at_once_leave_nothing() {
+    let (desktop, journal) = (TestDesktop::default(), MemoryJournal::new());
+    let displays = displays(&desktop, Linger::For(Duration::from_millis(2)), &journal);
+    std::thread::scope(|scope| {
+        for thread in 0..6_u64 {
+            let displays = &displays;
+            scope.spawn(move || {
+                for round in 0..60_u64 {
+                    let identity = format!("id{}", (thread + round * 7) % 3);
+                    let mode = if round % 2 == 0 { MODE } else { OTHER };
+                    let stage = displays.acquire(&request(&identity, mode)).expect("opens");
+                    assert_eq!(stage.mode(), mode);
+                    match (thread + round) % 4 {
+                        0 => drop(stage),
+                        1 => displays.release(&identity, Some(stage), Release::Now),
+                        _ => displays.release(&identity, Some(stage), Release::Linger),
+                    }
+                }
+            });
+        }
+    });
+    eventually("all leases end", || desktop.open_stages() == 0 && displays.kept().is_empty());
+    assert!(journal.records().is_empty());
+    displays.shutdown(AtEnd::EndLeases);
+}
+
+#[test]
+fn the_end_by_hand_ends_an_earlier_hosts_leases_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("journal");
+    let copy = dir.path().join("copy");
+    let undone = Arc::new(AtomicUsize::new(0));
+    {
+        let (journal, _) = FileJournal::open(&path).expect("free");
+        let keep = Keep { keep_for: Duration::MAX, lease_until_ms: Some(u64::MAX) };
+        let record = UndoRecord { backend: "another".into(), ..undo_record("x", keep) };
+        let _guard = Arc::clone(&journal).record(record).expect("room");
+        std::fs::copy(&path, &copy).expect("a copy of what a killed host leaves");
+    }
+    let (journal, _) = FileJournal::open(&copy).expect("free");
+    let count = Arc::clone(&undone);
+    let replayed = journal.replay(UndoMap::new().with("another", move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }));
+    assert_eq!((replayed.leases, undone.load(Ordering::SeqCst)), (1, 0));
+    let config = DisplayConfig { warm: false, ..DisplayConfig::default() };
+    let desktop = Arc::new(TestDesktop::default());
+    let displays = Displays::start(desktop, &journal, config, Arc::default(), Box::new(|_| true));
+    displays.shutdown(AtEnd::EndLeases);
+    assert_eq!(undone.load(Ordering::SeqCst), 1);
+    assert!(journal.is_empty());
 }
 
 #[test]

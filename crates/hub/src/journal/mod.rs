@@ -23,7 +23,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use punktfunk_media::{Journal, JournalError, UndoGuard, UndoRecord, reason};
@@ -41,6 +41,8 @@ use crate::state::{StateError, keep_aside};
 pub struct FileJournal {
     path: PathBuf,
     inner: Mutex<Inner>,
+    /// How to undo what an earlier host left.
+    undo: OnceLock<Arc<UndoMap>>,
 }
 
 #[derive(Debug)]
@@ -75,7 +77,7 @@ impl FileJournal {
         let (entries, next_id) = (log.entries, log.next_id);
         let undoing = BTreeSet::new();
         let inner = Inner { file, entries, next_id, inherited, undoing, _lock: Some(held) };
-        Ok((Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner) }), problem))
+        Ok((Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner), undo: OnceLock::new() }), problem))
     }
 
     /// A journal that cannot be written: every [`Journal::record`] tells why. With it the host still serves whatever
@@ -90,7 +92,7 @@ impl FileJournal {
             undoing: BTreeSet::new(),
             _lock: None,
         };
-        Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner) })
+        Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner), undo: OnceLock::new() })
     }
 
     /// Where it lies: what the watchdog is started with.
@@ -115,6 +117,7 @@ impl FileJournal {
     /// journal when they run out, unless a desktop adopts them before. Blocking, about 1.5 s at most. Call once, before
     /// anything is recorded.
     pub fn replay(self: &Arc<Self>, undo: UndoMap) -> Replayed {
+        let undo = Arc::clone(self.undo.get_or_init(|| Arc::new(undo)));
         let replayed = self.undo_due(unix_ms(SystemTime::now()), &undo, true);
         if replayed.leases > 0 {
             let journal = Arc::downgrade(self);
@@ -134,6 +137,22 @@ impl FileJournal {
         replayed
     }
 
+    /// Undoes every lease of an earlier host that nobody adopted, whenever it would run out (SIGINT ends them all). What
+    /// fails stays for the watchdog. Blocking, about 1.5 s at most.
+    pub fn end_leases(&self) {
+        if let Some(undo) = self.undo.get() {
+            let mut inner = lock(&self.inner);
+            let Inner { entries, inherited, .. } = &mut *inner;
+            for id in inherited.iter() {
+                if let Some(entry) = entries.get_mut(id) {
+                    entry.record.lease_until_ms = Some(0);
+                }
+            }
+            drop(inner);
+            self.undo_due(unix_ms(SystemTime::now()), undo, false);
+        }
+    }
+
     /// Undoes every inherited record whose time is over. One without a lease begins it now: when its owner died is not
     /// known here.
     fn undo_due(&self, now_ms: u64, undo: &UndoMap, first: bool) -> Replayed {
@@ -149,7 +168,7 @@ impl FileJournal {
                 {
                     tracing::warn!(%e, "the lease of a record could not be written down");
                 }
-                if replay::is_due(&entry.record, now_ms) {
+                if replay::is_due(&entry.record, now_ms) && !undoing.contains(&id) {
                     due.push((id, entry.clone()));
                     undoing.insert(id);
                 }

@@ -19,6 +19,12 @@ pub type UndoFn = Box<dyn Fn(&UndoRecord) -> Result<(), String> + Send + Sync>;
 #[derive(Default)]
 pub struct UndoMap(BTreeMap<String, UndoFn>);
 
+impl std::fmt::Debug for UndoMap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 impl UndoMap {
     /// An empty map.
     #[must_use]
