@@ -327,11 +327,13 @@ fn automatic_bitrate_backs_off_under_loss_and_recovers() {
     let mut rate = 20_000;
     let mut lowest = rate;
     let mut grant = |world: &mut World| {
-        let mut asked = world.said.drain(..).filter_map(|(_, m)| match m {
-            ControlMessage::SetBitrate { kbps } => Some(kbps),
+        let kbps_asked = |(_, m): &(u64, ControlMessage)| match m {
+            ControlMessage::SetBitrate { kbps } => Some(*kbps),
             _ => None,
-        });
-        if let Some(kbps) = asked.next_back() {
+        };
+        let last = world.said.iter().rev().find_map(kbps_asked);
+        world.said.clear();
+        if let Some(kbps) = last {
             rate = kbps;
             world.say(&ControlMessage::BitrateChanged { kbps, reason: None });
         }
