@@ -1,7 +1,7 @@
 //! x264 through the system's libavcodec.
 //!
 //! Tuned for no delay, infinite GOP, keyframes on request with parameter sets in-band. Rate control keeps every picture
-//! near its share of the bitrate (a VBV of one and a half pictures). libavcodec's wrapper hands changed rates to x264
+//! near its share of the bitrate (a VBV of one picture). libavcodec's wrapper hands changed rates to x264
 //! before the next picture, without a keyframe. There is no reference invalidation here.
 
 mod check;
@@ -216,7 +216,9 @@ fn set_up(
 /// Sets the rates; x264 takes changes up with the next picture.
 fn set_rates(context: &mut Context, budget: Budget) -> Result<(), CallError> {
     let bitrate = i64::from(budget.nominal_bps());
-    let buffer = bitrate * VBV_PICTURES_X2 / (2 * i64::from(budget.nominal_hz.max(1)));
+    // One picture's share: nothing ever takes longer on the wire than a picture interval, and x264 has a mode for just
+    // this, which uses the bitrate better than buffers of up to three pictures do (docs/adr/0005).
+    let buffer = bitrate / i64::from(budget.nominal_hz.max(1));
     context.set_int(c"b", bitrate)?;
     context.set_int(c"maxrate", bitrate)?;
     context.set_int(c"bufsize", buffer)
@@ -236,9 +238,6 @@ const MAX_SIDE_MACROBLOCKS: u64 = 1055;
 const MIN_SIDE: u32 = 16;
 /// More slices cost quality; no mode of ours needs more threads.
 const MAX_THREADS: usize = 8;
-/// VBV size in half pictures: one picture's share is the least that keeps latency, half a picture more lets keyframes
-/// breathe.
-const VBV_PICTURES_X2: i64 = 3;
 /// 1280x720 at 60 Hz and a little more: superfast takes a third of a core there (docs/performance.md).
 const SUPERFAST_PIXELS_PER_SECOND: u64 = 62_000_000;
 
