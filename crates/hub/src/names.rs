@@ -2,8 +2,8 @@
 
 use punktfunk_core::Fingerprint;
 
-/// Cleans a device name: control, bidirectional and invisible characters go, white space collapses, at most
-/// [`MAX_NAME_BYTES`] bytes of UTF-8 stay. With nothing left it is `device <first 8 hex digits of the fingerprint>`.
+/// Cleans a device name: control, bidirectional and invisible characters go, white space collapses, at most 64 bytes of
+/// UTF-8 stay. With nothing left it is `device <first 8 hex digits of the fingerprint>`.
 #[must_use]
 pub fn sanitise_name(name: &str, fingerprint: &Fingerprint) -> String {
     let mut clean = String::with_capacity(name.len().min(MAX_NAME_BYTES));

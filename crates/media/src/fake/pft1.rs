@@ -50,7 +50,7 @@ pub fn check(unit: &[u8]) -> Result<u32, BadUnit> {
     if same { Ok(index) } else { Err(BadUnit::Content { index }) }
 }
 
-/// Why an access unit is not what [`write`] makes.
+/// Why an access unit is not what [`write()`] makes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadUnit {
     /// It does not begin with `PFT1`.
