@@ -1,4 +1,6 @@
 //! Network emulator, fixtures and headless-desktop launchers for tests
 
 pub mod desktop;
+pub mod netem;
+pub mod pair;
 pub mod window;

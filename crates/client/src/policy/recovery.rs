@@ -199,7 +199,8 @@ impl Recovery {
         let asks = [
             throttled(self.keyframe_due, self.keyframe_at),
             throttled(self.gap.is_some(), self.invalidate_at),
-            self.freeze.map(|f| f.ask_again),
+            // Once it is due, only the throttle stands in its way: a time that has passed would make the caller spin.
+            self.freeze.filter(|_| !self.keyframe_due).map(|f| f.ask_again),
         ];
         asks.into_iter().flatten().min()
     }

@@ -22,8 +22,14 @@ pub struct FecController {
     fixed: Option<u8>,
     /// Estimated loss, in ppm. `None` before the first report.
     estimate: Option<u32>,
-    /// Packets that the estimate rests on, for its margin.
+    /// Packets in the last window that counted: what the estimate's margin rests on.
     window: u32,
+    /// Reports that the estimate averages, at most [`AVERAGE`].
+    age: u32,
+    /// Reports since the last step up, counted down: until then the step explains lost frames.
+    explained: u32,
+    /// Reports over few packets (a still desktop) are put together first: packets, and lost ones.
+    gathered: (u32, u32),
     /// Reports below the estimate for which it is still held.
     hold: u32,
     /// Extra factor for losses that come in bursts, in thousandths, 1000 … [`MAX_BOOST`].
@@ -43,7 +49,18 @@ impl FecController {
     /// Follows the reports; 10 % until the first one.
     #[must_use]
     pub const fn adaptive() -> Self {
-        Self { fixed: None, estimate: None, window: 0, hold: 0, boost: 1000, design: 0, reports_since_change: 0 }
+        Self {
+            fixed: None,
+            estimate: None,
+            window: 0,
+            age: 0,
+            explained: 0,
+            gathered: (0, 0),
+            hold: 0,
+            boost: 1000,
+            design: 0,
+            reports_since_change: 0,
+        }
     }
 
     /// Always `percent`, whatever is reported.
@@ -57,13 +74,20 @@ impl FecController {
     /// A LossReport: `ppm` of the packets of its window were lost. `packets` is how many were sent in that window
     /// (about 750 ms), which says how far chance alone may move the figure.
     pub fn on_report(&mut self, ppm: u32, packets: u32) {
+        let lost = u64::from(ppm.min(1_000_000)) * u64::from(packets) / 1_000_000;
+        let (packets, lost) = (self.gathered.0.saturating_add(packets), self.gathered.1.saturating_add(lost as u32));
+        self.gathered = (packets, lost);
+        if packets < MIN_PACKETS {
+            return;
+        }
+        self.gathered = (0, 0);
+        let ppm = (u64::from(lost) * 1_000_000 / u64::from(packets)) as u32;
         let ppm = ppm.min(MAX_PPM);
-        let packets = packets.max(1);
         self.window = packets;
         self.boost = (self.boost - (self.boost - 1000) / BOOST_DECAY).max(1000);
+        self.explained = self.explained.saturating_sub(1);
         let Some(estimate) = self.estimate else {
-            self.estimate = Some(ppm);
-            self.hold = HOLD_REPORTS;
+            self.restart_from(ppm);
             self.redesign();
             return;
         };
@@ -72,24 +96,26 @@ impl FecController {
         let variance = p * (1_000_000 - p) / u64::from(packets);
         let distance = u64::from(ppm.abs_diff(estimate));
         let noise = distance * distance <= 9 * variance;
-        let next = if noise {
+        if noise {
             self.hold = HOLD_REPORTS;
-            (estimate * (AVERAGE - 1) + ppm) / AVERAGE
+            self.age = (self.age + 1).min(AVERAGE);
+            self.estimate = Some((estimate * (self.age - 1) + ppm) / self.age);
         } else if ppm > estimate {
-            self.hold = HOLD_REPORTS;
-            ppm
+            self.restart_from(ppm);
         } else if self.hold > 0 {
             self.hold -= 1;
-            estimate
         } else {
-            ppm.max(estimate - estimate / DECAY)
-        };
-        self.estimate = Some(next);
+            self.estimate = Some(ppm.max(estimate - estimate / DECAY));
+        }
         self.redesign();
     }
 
-    /// The client lost a frame in spite of FEC: it asked for a keyframe or an invalidation.
+    /// The client lost a frame in spite of FEC: it asked for a keyframe or an invalidation. Ignored while a step up that
+    /// was just taken explains it.
     pub fn on_frame_lost(&mut self) {
+        if self.estimate.is_none() || self.explained > 0 {
+            return;
+        }
         self.boost = (self.boost + self.boost / 8).min(MAX_BOOST);
         self.redesign();
     }
@@ -110,13 +136,22 @@ impl FecController {
         if self.fixed.is_some() { 0 } else { self.design }
     }
 
+    /// A new level: what was averaged before says nothing about it.
+    fn restart_from(&mut self, ppm: u32) {
+        self.estimate = Some(ppm);
+        self.age = 1;
+        self.hold = HOLD_REPORTS;
+        self.explained = EXPLAINED_REPORTS;
+    }
+
     /// Sets the design rate: estimate, boost and one standard error of the average, in steps of a tenth of a point.
     /// Going down waits, so that packet counts (and the bitrate split that follows them) do not flicker.
     fn redesign(&mut self) {
         let estimate = u64::from(self.estimate.unwrap_or(0));
-        // Standard error of an exponential average over windows of N packets: σ √(1 / (2 · AVERAGE − 1)).
+        // Standard error of the average of `age` windows of N packets; of an exponential one, σ √(1 / (2 · AVERAGE − 1)).
         let variance = estimate * (1_000_000 - estimate) / u64::from(self.window.max(1));
-        let margin = (variance / u64::from(2 * AVERAGE - 1)).isqrt();
+        let reports = if self.age < AVERAGE { self.age.max(1) } else { 2 * AVERAGE - 1 };
+        let margin = (variance / u64::from(reports)).isqrt();
         let raw = (estimate + margin) * u64::from(self.boost) / 1000;
         let raw = u32::try_from(raw).unwrap_or(MAX_PPM).clamp(FLOOR_PPM, MAX_PPM);
         let stepped = raw.div_ceil(STEP_PPM) * STEP_PPM;
@@ -134,16 +169,21 @@ const START_PERCENT: u8 = 10;
 /// Even a clean path is protected against one lost packet in 500: radio links lose that much without anyone calling
 /// it loss, and it costs two to three packets a frame.
 const FLOOR_PPM: u32 = 2_000;
-/// Half of the packets; see [`Strength::Loss`].
-const MAX_PPM: u32 = 500_000;
+/// Three packets in ten. Beyond that recovery takes more of the wire budget than the picture, and a loss that high is
+/// congestion, which recovery only feeds.
+const MAX_PPM: u32 = 300_000;
 /// Design rates are multiples of this, so that the sizer's memory stays warm.
 const STEP_PPM: u32 = 1_000;
 /// Below this rate one unlucky packet in a window is no news.
 const MIN_NOISE_PPM: u32 = 500;
-/// Weight of a report within the noise: one in sixteen, 12 s of memory at 750 ms.
+/// Fewer packets say nothing about a rate: one lost in thirty is three per cent, or chance.
+const MIN_PACKETS: u32 = 200;
+/// Reports that an estimate averages: 12 s of memory at 750 ms.
 const AVERAGE: u32 = 16;
 /// Reports (6 s) for which a level is held after the loss went down.
 const HOLD_REPORTS: u32 = 8;
+/// Frames lost within two reports of a step were sent, or asked for, before it was known.
+const EXPLAINED_REPORTS: u32 = 2;
 /// Then an eighth less per report.
 const DECAY: u32 = 8;
 /// At most three times the measured loss.
@@ -214,7 +254,13 @@ mod tests {
     fn lost_frames_boost_and_the_boost_fades() {
         let mut c = FecController::adaptive();
         c.on_report(20_000, 1000);
+        c.on_frame_lost();
+        let step = ppm(&c);
+        for _ in 0..20 {
+            c.on_report(20_000, 1000);
+        }
         let before = ppm(&c);
+        assert!(before <= step, "the step explains the first loss");
         for _ in 0..30 {
             c.on_frame_lost();
         }
