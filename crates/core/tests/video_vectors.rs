@@ -55,12 +55,14 @@ fn nonces() {
     }
 }
 
+type Make = fn(&[u8; 32]) -> Box<dyn Aead>;
+
 #[test]
 fn sealing_and_opening() {
     let vectors = video();
     let key32: [u8; 32] = std::array::from_fn(|i| i as u8);
     let salt = [0xa1, 0xb2, 0xc3, 0xd4];
-    let cases: [(&str, Direction, fn(&[u8; 32]) -> Box<dyn Aead>); 3] = [
+    let cases: [(&str, Direction, Make); 3] = [
         ("host_to_client_aes128gcm", Direction::HostToClient, aes),
         ("client_to_host_aes128gcm", Direction::ClientToHost, aes),
         ("host_to_client_chacha20poly1305", Direction::HostToClient, |k| Box::new(scalar::ChaCha20Poly1305::new(k))),
