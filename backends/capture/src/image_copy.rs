@@ -2,15 +2,18 @@
 //!
 //! ```text
 //! session ─► buffer_size, shm_format…, done ─► frame: attach, damage_buffer, capture ─► ready ─► next frame …
-//!                 │ told anew after a mode change: LayoutChanged
+//!                 │ told anew after a mode change: LayoutChanged, with a new session
 //! ```
+//!
+//! A session tells a change once. Wherever a picture was given up (another layout, a failed copy), a new session takes
+//! over, whose first picture comes at once; else the change would be lost until the next one.
 //!
 //! The compositor copies only what we say is stale in the slot, so the damage since a slot was last filled is kept per
 //! slot.
 
 use std::time::{Duration, Instant};
 
-use punktfunk_media::{CaptureError, Captured, CapturedFrame, Capturer, Damage, FrameLayout, Slot, reason};
+use punktfunk_media::{CaptureError, Captured, CapturedFrame, Capturer, Damage, FrameLayout, Slot, Transform, reason};
 use wayland_client::protocol::wl_shm;
 use wayland_protocols::ext::image_capture_source::v1::client::ext_image_capture_source_v1::ExtImageCaptureSourceV1;
 use wayland_protocols::ext::image_copy_capture::v1::client::{
@@ -43,22 +46,12 @@ impl ImageCopy {
     /// Starts capturing on `link`.
     pub fn open(mut link: Link) -> Result<Self, CaptureError> {
         let handle = link.handle();
-        let state = &link.state;
-        let globals = &state.globals;
-        let (Some(manager), Some(sources), Some(output)) =
-            (&globals.image_copy, &globals.output_source, state.output())
-        else {
+        let (Some(sources), Some(output)) = (&link.state.globals.output_source, link.state.output()) else {
             return Err(lost("the output was removed"));
         };
         let source = sources.create_source(output, &handle, ());
-        let session = manager.create_session(&source, Options::PaintCursors, &handle, ());
-        let deadline = Instant::now() + ANNOUNCED_WITHIN;
-        let told = link.wait_until(deadline, |s| s.announced_all || s.session_stopped || s.output_gone)?;
-        if !told || !link.state.announced_all {
-            return Err(lost("the compositor did not announce a picture"));
-        }
-        let transform = link.state.output_transform();
-        let (layout, format) = format::choose(&link.state.announced, transform)?;
+        let session = begin_session(&mut link, &source)?;
+        let (layout, format) = format::choose(&link.state.announced, link.state.output_transform())?;
         let seen_changes = link.state.output_changes;
         Ok(Self {
             link,
@@ -74,6 +67,17 @@ impl ImageCopy {
             seen_changes,
             failures: 0,
         })
+    }
+
+    /// Ends the session and begins another, whose first picture comes at once.
+    fn restart(&mut self) -> Result<(), CaptureError> {
+        self.end_frame();
+        self.session.destroy();
+        self.session = begin_session(&mut self.link, &self.source)?;
+        self.seen_changes = self.link.state.output_changes;
+        self.first = true;
+        self.stale.iter_mut().for_each(|s| *s = Damage::Full);
+        Ok(())
     }
 
     fn start(&mut self) -> Result<(), CaptureError> {
@@ -101,15 +105,15 @@ impl ImageCopy {
         self.link.state.copy.outcome = None;
     }
 
-    fn finish(&mut self) -> Option<Captured> {
+    fn finish(&mut self) -> Result<Option<Captured>, CaptureError> {
         let copy = std::mem::take(&mut self.link.state.copy);
         self.end_frame();
         self.failures = 0;
-        let slot = self.slot.take()?;
-        let was_first = std::mem::replace(&mut self.first, false);
+        let Some(slot) = self.slot.take() else { return Ok(None) };
         if copy.transform != self.layout.transform {
-            return Some(self.change_layout(FrameLayout { transform: copy.transform, ..self.layout }, self.format));
+            return self.change_layout(copy.transform).map(Some);
         }
+        let was_first = std::mem::replace(&mut self.first, false);
         let damage = if was_first || copy.damage == Damage::none() { Damage::Full } else { copy.damage };
         for (index, stale) in self.stale.iter_mut().enumerate() {
             if index == slot.index {
@@ -120,29 +124,42 @@ impl ImageCopy {
         }
         let drawn_at = instant_of(copy.drawn);
         let capture_time = drawn_at.elapsed();
-        Some(Captured::Frame(CapturedFrame { slot, layout: self.layout, damage, drawn_at, capture_time }))
+        Ok(Some(Captured::Frame(CapturedFrame { slot, layout: self.layout, damage, drawn_at, capture_time })))
     }
 
-    fn change_layout(&mut self, layout: FrameLayout, format: wl_shm::Format) -> Captured {
-        (self.layout, self.format) = (layout, format);
+    /// Everything lent is void; slots of the new layout are needed.
+    fn change_layout(&mut self, transform: Transform) -> Result<Captured, CaptureError> {
+        self.restart()?;
+        (self.layout, self.format) = format::choose(&self.link.state.announced, transform)?;
         self.generation += 1;
         self.stale.clear();
         self.slot = None;
-        self.first = true;
-        Captured::LayoutChanged(layout)
+        Ok(Captured::LayoutChanged(self.layout))
     }
 
-    /// The session announced anew, or the output turned.
-    fn look_at_announcement(&mut self) -> Result<Option<Captured>, CaptureError> {
-        self.end_frame();
-        self.seen_changes = self.link.state.output_changes;
-        let transform = self.layout.transform;
-        let (layout, format) = format::choose(&self.link.state.announced, transform)?;
-        if (layout, format) != (self.layout, self.format) {
-            return Ok(Some(self.change_layout(layout, format)));
-        }
-        Ok(None)
+    /// Whether the session announces something else than the slots were made for.
+    fn outdated(&self) -> Result<bool, CaptureError> {
+        let now = format::choose(&self.link.state.announced, self.layout.transform)?;
+        Ok(now != (self.layout, self.format))
     }
+}
+
+/// Begins a session on `source` and waits until it announced its pictures.
+fn begin_session(
+    link: &mut Link,
+    source: &ExtImageCaptureSourceV1,
+) -> Result<ExtImageCopyCaptureSessionV1, CaptureError> {
+    let handle = link.handle();
+    link.state.announced.clear();
+    link.state.announced_all = false;
+    let manager = link.state.globals.image_copy.as_ref().ok_or_else(|| lost("no image copy manager"))?;
+    let session = manager.create_session(source, Options::PaintCursors, &handle, ());
+    let deadline = Instant::now() + ANNOUNCED_WITHIN;
+    let told = link.wait_until(deadline, |s| s.announced_all || s.session_stopped || s.output_gone)?;
+    if !told || !link.state.announced_all {
+        return Err(lost("the compositor did not announce a picture"));
+    }
+    Ok(session)
 }
 
 impl Capturer for ImageCopy {
@@ -182,16 +199,10 @@ impl Capturer for ImageCopy {
             if !done {
                 return Ok(Captured::Unchanged);
             }
-            if state.output_changes != seen && state.announced_all {
-                if let Some(changed) = self.look_at_announcement()? {
-                    return Ok(changed);
-                }
-                self.start()?;
-                continue;
-            }
+            // A finished picture first: what else happened does not make it wrong.
             match state.copy.outcome {
                 Some(Outcome::Ready) => {
-                    if let Some(captured) = self.finish() {
+                    if let Some(captured) = self.finish()? {
                         return Ok(captured);
                     }
                 }
@@ -201,18 +212,20 @@ impl Capturer for ImageCopy {
                     if self.failures > MAX_FAILURES {
                         return Err(lost("the compositor refused to copy the output several times in a row"));
                     }
-                    self.end_frame();
-                    // What the failed copy left in the slot is unknown.
-                    if let Some(stale) = self.slot.as_ref().and_then(|s| self.stale.get_mut(s.index)) {
-                        *stale = Damage::Full;
+                    tracing::debug!(failures = self.failures, "image copy failed, asking again");
+                    std::thread::sleep(RETRY_AFTER);
+                    self.restart()?;
+                    if self.outdated()? {
+                        return self.change_layout(self.layout.transform);
                     }
-                    // A changed announcement, if that was the cause, is on its way; give it that long.
-                    let pause = Instant::now() + RETRY_AFTER;
-                    if !self.link.wait_until(pause, |s| s.output_changes != seen && s.announced_all)? {
-                        self.start()?;
+                    self.start()?;
+                }
+                None => {
+                    self.seen_changes = state.output_changes;
+                    if self.outdated()? {
+                        return self.change_layout(self.layout.transform);
                     }
                 }
-                None => {}
             }
         }
     }

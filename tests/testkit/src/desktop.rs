@@ -22,8 +22,7 @@ use tempfile::TempDir;
 pub enum Suite {
     /// What is installed on this machine. Never skipped.
     Installed,
-    /// Those of a Debian 13 root folder named by `PUNKTFUNK_TRIXIE`, made for instance by
-    /// `mmdebstrap --variant=minbase --include=sway,foot,dbus,fonts-dejavu-core trixie FOLDER`. Skipped without it, or
+    /// Those of a Debian 13 root folder named by `PUNKTFUNK_TRIXIE` (see `scripts/debian-tree`). Skipped without it, or
     /// when not root.
     Trixie,
     /// Those of a root folder named by `PUNKTFUNK_SID`, for compositors newer than Debian 13's.

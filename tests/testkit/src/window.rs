@@ -18,6 +18,7 @@ use wayland_client::backend::WaylandError;
 use wayland_client::globals::{GlobalListContents, registry_queue_init};
 use wayland_client::protocol::{
     wl_buffer::WlBuffer,
+    wl_callback::{self, WlCallback},
     wl_compositor::WlCompositor,
     wl_keyboard::{self, WlKeyboard},
     wl_output::{self, WlOutput},
@@ -39,7 +40,7 @@ use xkbcommon::xkb;
 /// What the window saw.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    /// It is on the screen with this size.
+    /// It is on the screen with this size: the compositor has drawn a picture with it.
     Shown {
         /// Logical pixels.
         width: i32,
@@ -328,6 +329,7 @@ impl Program {
         pool.destroy();
         surface.attach(Some(&buffer), 0, 0);
         surface.damage_buffer(0, 0, width, height);
+        surface.frame(handle, self.size);
         surface.commit();
         if let Some(old) = self.buffer.replace(buffer) {
             old.destroy();
@@ -438,8 +440,21 @@ impl Dispatch<XdgSurface, ()> for Program {
         if let xdg_surface::Event::Configure { serial } = event {
             xdg.ack_configure(serial);
             this.draw(handle);
-            let (width, height) = this.size;
-            this.tell(Seen::Shown { width, height });
+        }
+    }
+}
+
+impl Dispatch<WlCallback, (i32, i32)> for Program {
+    fn event(
+        this: &mut Self,
+        _: &WlCallback,
+        event: wl_callback::Event,
+        (width, height): &(i32, i32),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wl_callback::Event::Done { .. } = event {
+            this.tell(Seen::Shown { width: *width, height: *height });
         }
     }
 }
