@@ -173,6 +173,40 @@ fn a_guest_that_fell_silent_loses_its_place_to_a_newcomer() {
     drop(guest);
 }
 
+#[test]
+fn a_client_that_vanishes_is_noticed_and_its_display_kept_for_it() {
+    let hosts = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let guests = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let identity = client_identity();
+    // The protocol's 8 s of silence, shortened: the lower value of both ends applies.
+    let options = Options { config: |c| c.idle = Duration::from_secs(1), ..Options::default() };
+    let host = hosts.block_on(async { TestHost::start(options) });
+    host.trust(&identity, Grants::ALL);
+    let address = host.address;
+    let guest = guests.block_on(async {
+        let mut guest = RawClient::connect(address, Some(&identity)).await;
+        let video = guest.start_session(&hello()).await;
+        (guest, receive(video, 1).await)
+    });
+    // From here on the guest's runtime does not run: no packet, no close, nothing.
+    hosts.block_on(async {
+        until(|| host.hub.admission().sessions().is_empty()).await;
+        until(|| host.displays.kept().len() == 1).await;
+        host.stop().await;
+    });
+    drop(guest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_named() {
+    let host = TestHost::start(Options::open());
+    let config = punktfunk_native::NativeConfig::new(host.address);
+    let (hub, displays) = (host.hub.clone(), host.displays.clone());
+    let again = punktfunk_native::NativePlane::start(config, host.identity.clone(), hub, Vec::new(), displays);
+    assert_eq!(again.err().and_then(|e| e.reason()).map(|r| r.code), Some("host.port_taken"));
+    host.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_does_not_read_its_control_stream_is_let_go_and_video_goes_on_until_then() {
     let host = TestHost::start(Options::open());
