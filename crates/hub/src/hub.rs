@@ -1,6 +1,6 @@
 //! The hub: everything that outlives a session, opened together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -154,28 +154,24 @@ impl Hub {
 fn open_journal(config: &HubConfig, problems: &mut Vec<StateError>) -> Result<Arc<FileJournal>, StateError> {
     let path = config.state_dir.join(JOURNAL);
     let mut first_error = None;
-    let fallback = config.fallback_dir.as_ref().map(|dir| dir.join(JOURNAL));
-    for candidate in std::iter::once(&path).chain(&fallback) {
-        if Some(candidate) == fallback.as_ref() && make_folder(parent(candidate)).is_err() {
+    let folders = || std::iter::once(&config.state_dir).chain(&config.fallback_dir);
+    for folder in folders() {
+        if make_folder(folder).is_err() {
             continue;
         }
-        match FileJournal::open(candidate) {
+        match FileJournal::open(&folder.join(JOURNAL)) {
             Ok((journal, problem)) => {
                 problems.extend(problem);
+                folders().filter(|other| *other != folder).for_each(|other| journal.import(&other.join(JOURNAL)));
                 return Ok(journal);
             }
             Err(e) if e.reason == &reason::HOST_ALREADY_RUNNING => return Err(e),
             Err(e) => first_error = first_error.or(Some(e)),
         }
     }
-    // The loop ran at least once, and only its errors lead here.
     let why = first_error.unwrap_or_else(|| StateError::io(&path, &std::io::ErrorKind::NotFound.into()));
     problems.push(why.clone());
     Ok(FileJournal::unwritable(&path, &why))
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(path)
 }
 
 /// The journal's file name.
@@ -227,6 +223,19 @@ mod tests {
         std::fs::remove_file(&state).expect("ours");
         std::fs::create_dir(&state).expect("ours");
         assert!(hub.problems().is_empty(), "repaired while running");
+
+        // What it left in the other journal is not forgotten by a host that finds its folder in order.
+        Arc::clone(hub.journal()).record(record()).expect("room").leave();
+        let config = hub.config().clone();
+        std::fs::copy(fallback.join(JOURNAL), dir.path().join("left")).expect("a copy of what a killed host leaves");
+        let config = HubConfig { fallback_dir: Some(dir.path().join("run2")), ..config };
+        std::fs::create_dir(dir.path().join("run2")).expect("ours");
+        std::fs::rename(dir.path().join("left"), dir.path().join("run2").join(JOURNAL)).expect("ours");
+        let hub = Hub::open(config).expect("free");
+        assert_eq!((hub.journal().path(), hub.journal().len()), (state.join(JOURNAL).as_path(), 1));
+        let replayed = hub.journal().replay(crate::journal::UndoMap::new().with("test", |_| Ok(())));
+        assert_eq!(replayed.undone, 1);
+        assert!(!dir.path().join("run2").join(JOURNAL).exists());
     }
 
     #[test]

@@ -6,8 +6,9 @@
 //! 91fe… {"op":"del","id":3}
 //! ```
 //!
-//! A line is `CRC-32 of the JSON, 8 hex digits ‖ space ‖ JSON ‖ LF`. A torn last line was never acknowledged, so it is
-//! left out. Any other bad line is damage: the file is kept aside, and what can be read is still undone.
+//! A line is `CRC-32 of the JSON, 8 hex digits ‖ space ‖ JSON ‖ LF`; empty lines mean nothing. A torn last line was never
+//! acknowledged, so it is left out. Any other bad line is damage: the file is kept aside, and what can be read is still
+//! undone.
 
 use std::collections::BTreeMap;
 
@@ -54,18 +55,12 @@ impl Log {
     /// Reads a whole file. Any bytes are acceptable.
     pub fn parse(bytes: &[u8]) -> Self {
         let mut log = Self::default();
-        if bytes.is_empty() {
-            return log;
-        }
-        let (whole, torn) = match bytes.iter().rposition(|b| *b == b'\n') {
-            Some(last) => bytes.split_at(last + 1),
-            None => (&[][..], bytes),
-        };
-        // The first line is written before the file has its name, so it cannot be torn.
-        log.damaged = whole.is_empty() && !torn.is_empty();
-        for (index, line) in whole.split_inclusive(|b| *b == b'\n').enumerate() {
-            match (index, parse_line(&line[..line.len() - 1])) {
+        let mut lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()).enumerate().peekable();
+        while let Some((index, line)) = lines.next() {
+            match (index, parse_line(line)) {
                 (0, Some(Line::Open { version })) if version <= VERSION => {}
+                // A torn line; the first one cannot be: it is written before the file has its name.
+                (1.., None) if lines.peek().is_none() => {}
                 (0, _) | (_, None | Some(Line::Open { .. })) => log.damaged = true,
                 (_, Some(Line::Put { id, tries, record })) => {
                     log.next_id = log.next_id.max(id.saturating_add(1));

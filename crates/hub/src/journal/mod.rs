@@ -95,6 +95,29 @@ impl FileJournal {
         Arc::new(Self { path: path.to_owned(), inner: Mutex::new(inner), undo: OnceLock::new() })
     }
 
+    /// Takes over what is left in another journal, where an earlier host had to write because its first choice was not to
+    /// be written. What cannot be locked or read stays there.
+    pub(crate) fn import(&self, other: &Path) {
+        let import = || -> io::Result<()> {
+            let Some(_lock) = LockFile::acquire(other, Role::Watchdog, HOST_PATIENCE)? else { return Ok(()) };
+            let (log, _) = read(other)?;
+            for entry in log.entries.into_values() {
+                let mut inner = lock(&self.inner);
+                let id = inner.next_id;
+                inner.file.append(&log::put(id, &entry), Durable::Yes)?;
+                inner.next_id += 1;
+                inner.entries.insert(id, entry);
+                inner.inherited.insert(id);
+            }
+            std::fs::remove_file(other)
+        };
+        if other.exists()
+            && let Err(e) = import()
+        {
+            tracing::warn!(journal = %other.display(), %e, "an older journal stays where it is");
+        }
+    }
+
     /// Where it lies: what the watchdog is started with.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -243,10 +266,9 @@ impl Journal for FileJournal {
     fn replace(&self, id: u64, record: UndoRecord) -> Result<(), JournalError> {
         let mut inner = lock(&self.inner);
         let entry = Entry { record, tries: 0 };
-        inner.file.append(&log::put(id, &entry), Durable::Yes).map_err(|e| self.error(e))?;
+        // Process ids and leases mean nothing after a power failure; that there is something to undo is on the disk already.
+        inner.file.append(&log::put(id, &entry), Durable::No).map_err(|e| self.error(e))?;
         inner.entries.insert(id, entry);
-        let Inner { file, entries, .. } = &mut *inner;
-        file.compact_if_long(entries);
         Ok(())
     }
 
