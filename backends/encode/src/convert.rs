@@ -168,7 +168,7 @@ fn convert_rows(
         width,
         height,
     };
-    let (range, matrix, mode) = (YuvRange::Limited, YuvStandardMatrix::Bt709, YuvConversionMode::Balanced);
+    let (range, matrix, mode) = (YuvRange::Limited, YuvStandardMatrix::Bt709, YuvConversionMode::Fast);
     match format {
         PixelFormat::Bgrx => yuv::bgra_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
         PixelFormat::Rgbx => yuv::rgba_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
