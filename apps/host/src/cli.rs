@@ -67,6 +67,9 @@ pub enum Command {
         /// The encoder's name.
         name: String,
     },
+    /// What moves on a private desktop (started by the host itself).
+    #[command(hide = true)]
+    Scene,
 }
 
 /// Options that choose folders and backends, shared by every command that touches them.

@@ -1,18 +1,91 @@
 //! `punktfunk-host`: reads the configuration, chooses backends and planes, connects them, runs.
 
+mod cli;
+mod config;
+mod desktops;
+mod doctor;
+mod encoders;
+mod exit;
+mod logging;
+mod management;
+mod pair;
+mod paths;
+mod privileges;
+mod serve;
+mod try_out;
+mod watchdog;
+
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser as _;
 
-mod cli;
-mod config;
-mod exit;
-mod paths;
-mod privileges;
+use cli::{Cli, Command, CommonArgs, ListenArgs};
+use config::Config;
+use exit::Failure;
+use paths::Paths;
+use serve::Measurement;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let paths = paths::Paths::from_env();
-    let cli::Command::Serve(args) = &cli.command else { return ExitCode::from(exit::USAGE) };
-    exit::finish(config::Config::load(&args.listen, &args.common, &paths).and_then(|c| privileges::leave_root(&c.user)))
+    serve::STARTED.get_or_init(Instant::now);
+    let cli = Cli::parse();
+    exit::finish(run(&cli))
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let paths = Paths::from_env();
+    let log = || logging::start(cli.log.as_deref());
+    match &cli.command {
+        Command::Serve(args) => host(&args.listen, &args.common, &paths, Measurement::default(), &log),
+        Command::Punktfunk1Host(args) => host(&args.listen, &args.common, &paths, args.into(), &log),
+        Command::Pair(args) => pair::run(args, &paths),
+        Command::Doctor { json, common } => doctor::run(&local_config(common, &paths)?, &paths, *json),
+        Command::ProbeCompositor { mode, common } => {
+            let config = as_user(&ListenArgs::default(), common, &paths, &log)?;
+            try_out::compositor(&config, &paths, mode)
+        }
+        Command::InputTest { text, common } => {
+            let config = as_user(&ListenArgs::default(), common, &paths, &log)?;
+            try_out::input(&config, &paths, text)
+        }
+        Command::Openapi => {
+            println!("{}", management::openapi()?);
+            Ok(())
+        }
+        Command::Watchdog { journal } => {
+            log();
+            watchdog::run(journal)
+        }
+        Command::EncoderSelftest { name } => encoders::selftest(name),
+        Command::Scene => {
+            log();
+            punktfunk_desktop::scene::run().map_err(|e| Failure::new(&punktfunk_media::reason::DESKTOP_DIED, e))
+        }
+    }
+}
+
+fn host(
+    listen: &ListenArgs,
+    common: &CommonArgs,
+    paths: &Paths,
+    measurement: Measurement,
+    log: &dyn Fn(),
+) -> Result<(), Failure> {
+    let config = as_user(listen, common, paths, log)?;
+    for sentence in config::unknown_environment(std::env::vars().map(|(name, _)| name)) {
+        tracing::warn!("{sentence}");
+    }
+    serve::run(&config, paths, measurement)
+}
+
+/// The configuration, as somebody who is not root: as root this does not return, the process starts anew.
+fn as_user(listen: &ListenArgs, common: &CommonArgs, paths: &Paths, log: &dyn Fn()) -> Result<Config, Failure> {
+    let config = Config::load(listen, common, paths)?;
+    privileges::leave_root(&config.user)?;
+    log();
+    Ok(config)
+}
+
+fn local_config(common: &CommonArgs, paths: &Paths) -> Result<Config, Failure> {
+    Config::load(&ListenArgs::default(), common, paths)
 }

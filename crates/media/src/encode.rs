@@ -4,6 +4,7 @@
 //! open(config) ─► loop { order(…)*  submit(picture) ─► poll ─► EncodedFrame }  ─► drop
 //! ```
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::{Codec, Damage, FrameLayout, Mode, Reason};
@@ -28,6 +29,29 @@ pub trait EncoderFactory: Send + Sync {
     /// # Errors
     /// [`OpenEncoderError`]: could not start; the next rung of the ladder may be tried.
     fn open(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenEncoderError>;
+}
+
+/// The encoders on offer now, best first. Shared: what a test at run time finds is there for the next session.
+#[derive(Clone, Default)]
+pub struct EncoderList(Arc<Mutex<Vec<Arc<dyn EncoderFactory>>>>);
+
+impl EncoderList {
+    /// The encoders at this moment, best first.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Arc<dyn EncoderFactory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces them, for sessions that are planned from now on.
+    pub fn set(&self, encoders: Vec<Arc<dyn EncoderFactory>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = encoders;
+    }
+}
+
+impl From<Vec<Arc<dyn EncoderFactory>>> for EncoderList {
+    fn from(encoders: Vec<Arc<dyn EncoderFactory>>) -> Self {
+        Self(Arc::new(Mutex::new(encoders)))
+    }
 }
 
 /// Which encoders the operator allows.

@@ -16,8 +16,8 @@ pub mod reason;
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};
 pub use encode::{
-    EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, FrameOrder,
-    InvalidateOutcome, Keyframe, OpenEncoderError,
+    EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,
+    FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError,
 };
 pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Transform};
 pub use inject::{InjectError, Injector, InjectorCaps, InputAction, ScrollPhase, ScrollSource};

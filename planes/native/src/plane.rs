@@ -11,7 +11,7 @@ use punktfunk_engine::plan::{EncoderOffer, HostOffer};
 use punktfunk_engine::session::ThreadHook;
 use punktfunk_hub::displays::Displays;
 use punktfunk_hub::{Hub, PairingPolicy};
-use punktfunk_media::{EncoderFactory, InjectorCaps, Reason, Stage, reason};
+use punktfunk_media::{EncoderFactory, EncoderList, InjectorCaps, Reason, Stage, reason};
 use punktfunk_net::Identity;
 use punktfunk_net::quic::{EndpointError, EndpointOptions, Server, server_endpoint};
 use punktfunk_net::udp::PortRange;
@@ -113,7 +113,7 @@ impl NativePlane {
         config: NativeConfig,
         identity: Arc<Identity>,
         hub: Arc<Hub>,
-        encoders: Vec<Arc<dyn EncoderFactory>>,
+        encoders: impl Into<EncoderList>,
         displays: Arc<Displays>,
     ) -> Result<Self, StartError> {
         let server = server_endpoint(config.bind, &identity, EndpointOptions { idle: config.idle })?;
@@ -135,7 +135,7 @@ impl NativePlane {
             config,
             identity,
             hub,
-            encoders: Mutex::new(encoders),
+            encoders: encoders.into(),
             displays,
             stop: stop.subscribe(),
             anonymous: AtomicU64::new(0),
@@ -151,11 +151,6 @@ impl NativePlane {
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.local_addr
-    }
-
-    /// Replaces the encoders that sessions are planned with from now on, best first: once the test encodes are in, say.
-    pub fn set_encoders(&self, encoders: Vec<Arc<dyn EncoderFactory>>) {
-        *lock(&self.shared.encoders) = encoders;
     }
 
     /// Ends all sessions with `host.shutting_down`, waits until their displays are given back and the clients heard of
@@ -190,7 +185,7 @@ pub(crate) struct Shared {
     pub config: NativeConfig,
     pub identity: Arc<Identity>,
     pub hub: Arc<Hub>,
-    encoders: Mutex<Vec<Arc<dyn EncoderFactory>>>,
+    encoders: EncoderList,
     pub displays: Arc<Displays>,
     stop: watch::Receiver<bool>,
     anonymous: AtomicU64,
@@ -203,7 +198,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// What the host can do now for this client.
     pub fn offer(&self, identity: &str) -> HostOffer {
-        let encoders = lock(&self.encoders).iter().map(|e| EncoderOffer::of(&**e)).collect();
+        let encoders = self.encoders.snapshot().iter().map(|e| EncoderOffer::of(&**e)).collect();
         let known = lock(&self.left_out).iter().find(|(who, _)| who == identity).map(|(_, codecs)| *codecs);
         let left_out = CodecSet(self.config.offer.left_out.0 | known.unwrap_or_default().0);
         HostOffer { encoders, left_out, ..self.config.offer.clone() }
@@ -211,7 +206,7 @@ impl Shared {
 
     /// The encoders, best first.
     pub fn encoders(&self) -> Vec<Arc<dyn EncoderFactory>> {
-        lock(&self.encoders).clone()
+        self.encoders.snapshot()
     }
 
     /// Every encoder of this codec failed this client: next time it gets another one, if there is one.

@@ -1,0 +1,172 @@
+//! `doctor`: what this machine can do, what is missing, and the exact fix.
+//!
+//! The running host answers with its own view (its user, its environment); where none runs, the same checks run here,
+//! the first row says so, and the exit code is 5.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+
+use punktfunk_media::{Reason, reason};
+use punktfunk_mgmt::client::Client;
+use punktfunk_mgmt::{Diagnostic, DiagnosticStatus};
+use punktfunk_net::udp::{DataSocket, PortRange};
+
+use crate::config::Config;
+use crate::exit::{Failure, NOT_RUNNING};
+use crate::paths::Paths;
+use crate::{desktops, pair};
+
+fn ok(id: &str, detail: impl Into<String>) -> Diagnostic {
+    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Ok, detail: detail.into(), fix: String::new() }
+}
+
+fn warn(id: &str, detail: impl Into<String>, fix: impl Into<String>) -> Diagnostic {
+    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Warn, detail: detail.into(), fix: fix.into() }
+}
+
+fn fail(id: &str, reason: &Reason, detail: impl std::fmt::Display) -> Diagnostic {
+    let detail = format!("{} ({}) {detail}", reason.sentence, reason.code);
+    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Fail, detail, fix: reason.fix.to_owned() }
+}
+
+/// The command: asks the running host; without one, looks for itself and says so.
+///
+/// # Errors
+/// `host.not_running` (exit 5) after printing this user's own findings; exit 1 when a check failed.
+pub fn run(config: &Config, paths: &Paths, json: bool) -> Result<(), Failure> {
+    let answer = pair::block_on(async {
+        let client = Client::connect(&paths.control_sockets()).await.map_err(pair::failure)?;
+        client.diagnostics().await.map_err(pair::failure)
+    });
+    let (rows, outcome) = match answer {
+        Ok(mut rows) => {
+            rows.insert(0, ok("host.running", "this is its own view"));
+            (rows, Ok(()))
+        }
+        Err(failure) if failure.code == NOT_RUNNING => {
+            let mut rows = checks(config, paths);
+            rows.insert(0, fail("host.running", &reason::HOST_NOT_RUNNING, "These are this user's own findings."));
+            (rows, Err(failure))
+        }
+        Err(failure) => return Err(failure),
+    };
+    if json {
+        println!("{}", serde_json::to_string_pretty(&rows).expect("rows are maps with text keys"));
+    } else {
+        print(&rows);
+    }
+    outcome
+}
+
+/// Runs every check. Blocking, a few hundred milliseconds; starts nothing that outlives it.
+#[must_use]
+pub fn checks(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
+    let mut rows = vec![user(), folder("state.folder", &paths.state), folder("runtime.folder", &paths.runtime)];
+    rows.extend(desktops(config, paths));
+    rows.extend(encoders());
+    rows.push(offload());
+    rows.push(ipv6());
+    rows.push(warn(
+        "audio.source",
+        "sound is not streamed by this version",
+        "nothing to do: it comes with a later release",
+    ));
+    rows
+}
+
+fn user() -> Diagnostic {
+    if rustix::process::geteuid().is_root() {
+        warn("host.user", "run as root; a host started as root becomes the user `punktfunk`", {
+            "run `punktfunk-host doctor` while the host runs to see its own view"
+        })
+    } else {
+        ok("host.user", format!("user id {}", rustix::process::geteuid().as_raw()))
+    }
+}
+
+/// A folder that must be made, or be writable where it exists already.
+fn folder(id: &str, path: &Path) -> Diagnostic {
+    let mut existing = path;
+    while !existing.exists() {
+        let Some(parent) = existing.parent() else { break };
+        existing = parent;
+    }
+    match rustix::fs::access(existing, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+        Ok(()) => ok(id, path.display().to_string()),
+        Err(e) => fail(id, &reason::STATE_UNWRITABLE, format!("{}: {e}", existing.display())),
+    }
+}
+
+fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
+    let mut rows = Vec::new();
+    let mut usable = false;
+    for candidate in desktops::candidates(config, paths) {
+        let id = format!("desktop.{}", candidate.name);
+        match candidate.desktop {
+            Ok(desktop) => {
+                let info = desktop.info();
+                let chosen = if usable { "" } else { ", used by serve" };
+                usable = true;
+                rows.push(ok(&id, format!("{} ({}){chosen}", info.version, candidate.why)));
+                if !info.protocols.is_empty() {
+                    rows.push(ok(&format!("{id}.protocols"), info.protocols.join(", ")));
+                }
+            }
+            Err(e) => rows.push(fail(&id, e.reason, e.detail)),
+        }
+    }
+    if usable {
+        // A second desktop that is missing is no failure while another one works.
+        rows.iter_mut().filter(|r| r.status == DiagnosticStatus::Fail).for_each(|r| r.status = DiagnosticStatus::Warn);
+    }
+    rows
+}
+
+fn encoders() -> Vec<Diagnostic> {
+    punktfunk_encode::facts()
+        .into_iter()
+        .map(|fact| {
+            let id = format!("encoder.{}", fact.name);
+            match fact.reason {
+                None => ok(&id, format!("{}, {}", fact.codec, fact.detail)),
+                // OpenH264 is built in: the host encodes without the others.
+                Some(code) => warn(&id, format!("{} ({code})", fact.detail), fact.fix),
+            }
+        })
+        .collect()
+}
+
+fn offload() -> Diagnostic {
+    match DataSocket::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, PortRange::ANY) {
+        Ok(socket) if socket.uses_offload() => ok("network.gso", "UDP segmentation offload"),
+        Ok(_) => warn(
+            "network.gso",
+            "this kernel refuses UDP segmentation offload; sending costs more CPU",
+            "use a Linux kernel of 4.18 or later",
+        ),
+        Err(e) => fail("network.gso", &reason::NATIVE_DATA_SOCKET, e),
+    }
+}
+
+fn ipv6() -> Diagnostic {
+    match UdpSocket::bind(SocketAddr::new(IpAddr::V6(Ipv6Addr::LOCALHOST), 0)) {
+        Ok(_) => ok("network.ipv6", "IPv4 and IPv6"),
+        Err(e) => warn("network.ipv6", format!("IPv4 only ({e})"), "nothing to do unless your clients use IPv6"),
+    }
+}
+
+/// Prints rows for a person.
+fn print(rows: &[Diagnostic]) {
+    let width = rows.iter().map(|r| r.id.len()).max().unwrap_or(0);
+    for row in rows {
+        let status = match row.status {
+            DiagnosticStatus::Ok => "ok",
+            DiagnosticStatus::Warn => "warn",
+            DiagnosticStatus::Fail => "fail",
+        };
+        println!("{status:<4}  {:<width$}  {}", row.id, row.detail);
+        if !row.fix.is_empty() {
+            println!("      {:<width$}  fix: {}", "", row.fix);
+        }
+    }
+}

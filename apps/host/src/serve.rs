@@ -1,0 +1,268 @@
+//! `serve` and `punktfunk1-host`: connects the parts in the one order that leaves nothing behind, runs, takes down.
+//!
+//! ```text
+//! folders ─► hub (locks the journal) ─► watchdog ─► replay of what an earlier host left ─► desktop, displays (adopt
+//! leases) ─► control socket ─► planes ─► "listening" ─► signal ─► planes down ─► displays down ─► watchdog released
+//! ```
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use punktfunk_engine::plan::HostOffer;
+use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
+use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
+use punktfunk_media::fake::{SyntheticDesktop, SyntheticOptions, TransportEncoderFactory};
+use punktfunk_media::{Desktop, EncoderFactory, EncoderList, reason};
+use punktfunk_native::{MdnsConfig, NativeConfig, NativePlane, StartError};
+use punktfunk_net::identity::IdentityError;
+use punktfunk_net::udp::PortRange;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{ListenerCodec, PairingChoice, Punktfunk1Args, Source};
+use crate::config::{Config, Linger};
+use crate::desktops;
+use crate::encoders;
+use crate::exit::{Failure, PORT_TAKEN};
+use crate::management;
+use crate::paths::{Paths, make_private_dir};
+use crate::watchdog::{Watchdog, undo_map};
+
+/// What a listener for measurements does differently from `serve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Measurement {
+    /// Pictures from the test source instead of a desktop.
+    pub synthetic: bool,
+    /// Access units without an encoder.
+    pub no_encoder: bool,
+    /// Fixed bitrate in kbit/s.
+    pub bitrate_kbps: Option<u32>,
+    /// Highest frame rate.
+    pub fps: Option<u32>,
+    /// End each session after this many frames; 0 never.
+    pub frames: u32,
+    /// End the host after this long.
+    pub run_for: Option<Duration>,
+}
+
+impl From<&Punktfunk1Args> for Measurement {
+    fn from(args: &Punktfunk1Args) -> Self {
+        Self {
+            synthetic: args.source == Source::Synthetic,
+            no_encoder: args.codec == ListenerCodec::None,
+            bitrate_kbps: args.bitrate,
+            fps: args.fps,
+            frames: args.frames,
+            run_for: args.seconds.map(Duration::from_secs),
+        }
+    }
+}
+
+/// Runs a host until a signal (or the measurement's time) ends it.
+///
+/// # Errors
+/// Whatever keeps it from starting. Once it listens, it does not fail.
+pub fn run(config: &Config, paths: &Paths, measurement: Measurement) -> Result<(), Failure> {
+    // Sleeps of the pacer are meant to the microsecond; threads inherit this from the one that starts them.
+    if let Err(e) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
+        tracing::debug!("timer slack: {e}");
+    }
+    make_private_dir(&paths.runtime).map_err(|e| {
+        Failure::new(&reason::STATE_UNWRITABLE, format!("the runtime folder {}: {e}", paths.runtime.display()))
+    })?;
+    let hub = Hub::open(hub_config(config, paths)).map_err(|e| Failure::new(e.reason, e.to_string()))?;
+    let watchdog =
+        Watchdog::start(hub.journal().path()).map_err(|e| Failure::new(&reason::HOST_WATCHDOG, e.to_string()))?;
+    let replayed = hub.journal().replay(undo_map());
+    if replayed.undone + replayed.failed + replayed.leases > 0 {
+        tracing::info!(?replayed, "an earlier host ended without cleaning up");
+    }
+    let result = run_locked(config, paths, measurement, &hub);
+    let nothing_left = hub.journal().is_empty();
+    // The journal's lock goes first, so that the watchdog gets it.
+    drop(hub);
+    watchdog.release(nothing_left);
+    result
+}
+
+fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Arc<Hub>) -> Result<(), Failure> {
+    let names = [config.name.clone(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let identity = punktfunk_net::identity::load_or_create(&paths.state, &names).map_err(identity_failure)?;
+    let identity = Arc::new(identity);
+    let desktop: Arc<dyn Desktop> = if measurement.synthetic {
+        let options = SyntheticOptions { background: !measurement.no_encoder, ..SyntheticOptions::default() };
+        Arc::new(SyntheticDesktop::new(options))
+    } else {
+        desktops::choose(config, paths)?
+    };
+    let encoders = if measurement.no_encoder {
+        EncoderList::from(vec![Arc::new(TransportEncoderFactory) as Arc<dyn EncoderFactory>])
+    } else {
+        encoders::start(config)?
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(&reason::INTERNAL_THREADS, e.to_string()))?;
+    let displays = hub.open_displays(desktop);
+
+    let end = runtime.block_on(async {
+        // Before anything that takes time: a signal must never find the host without a handler.
+        let mut signals = Signals::new().map_err(|e| Failure::new(&reason::INTERNAL_THREADS, e.to_string()))?;
+        let management = management::start(config, paths, hub, &identity)?;
+        let bind = SocketAddr::new(config.bind, config.port);
+        let native = NativeConfig {
+            data_ports: data_ports(config)?,
+            offer: offer(config, measurement),
+            frames: measurement.frames,
+            mdns: config.mdns.then(|| MdnsConfig::new(config.name.clone())),
+            ..NativeConfig::new(bind)
+        };
+        let plane = NativePlane::start(native, Arc::clone(&identity), Arc::clone(hub), encoders, Arc::clone(&displays))
+            .map_err(|e| start_failure(e, bind))?;
+        management.set_address(plane.local_addr());
+        announce(plane.local_addr(), config, &identity.fingerprint());
+        let end = signals.wait(measurement.run_for).await;
+        tracing::info!(?end, "ending");
+        signals.exit_at_the_second();
+        plane.shutdown().await;
+        management.shutdown().await;
+        Ok(end)
+    });
+    let at_end = match end {
+        Ok(End::Terminate) => AtEnd::LeaveLeases,
+        Ok(End::Interrupt | End::TimeIsUp) | Err(_) => AtEnd::EndLeases,
+    };
+    displays.shutdown(at_end);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    end.map(|_| ())
+}
+
+/// Why the host ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// SIGINT: everything goes.
+    Interrupt,
+    /// SIGTERM, a restart: what policy keeps stays.
+    Terminate,
+    /// `--seconds` is over.
+    TimeIsUp,
+}
+
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self, run_for: Option<Duration>) -> End {
+        let time_is_up = async {
+            match run_for {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => End::Interrupt,
+            _ = self.terminate.recv() => End::Terminate,
+            () = time_is_up => End::TimeIsUp,
+        }
+    }
+
+    /// From now on a signal ends the process at once; the watchdog does the rest.
+    fn exit_at_the_second(mut self) {
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            tracing::warn!("a second signal: leaving the rest to the watchdog");
+            std::process::exit(1);
+        });
+    }
+}
+
+fn hub_config(config: &Config, paths: &Paths) -> HubConfig {
+    let linger = match config.linger {
+        Linger::Off => HubLinger::Off,
+        Linger::For(time) => HubLinger::For(time),
+        Linger::Forever => HubLinger::Forever,
+    };
+    HubConfig {
+        fallback_dir: Some(paths.runtime.clone()),
+        max_sessions: config.max_sessions as usize,
+        pairing_policy: match config.pairing {
+            PairingChoice::Required => PairingPolicy::Required,
+            PairingChoice::Open => PairingPolicy::Open,
+        },
+        displays: DisplayConfig { linger, ..DisplayConfig::default() },
+        ..HubConfig::new(&paths.state)
+    }
+}
+
+fn offer(config: &Config, measurement: Measurement) -> HostOffer {
+    let mut offer = HostOffer { max_kbps: config.max_bitrate_kbps, ..HostOffer::default() };
+    if let Some(kbps) = measurement.bitrate_kbps {
+        offer.max_kbps = kbps;
+        offer.default_kbps = kbps;
+    }
+    if let Some(fps) = measurement.fps {
+        offer.max_refresh_hz = fps;
+    }
+    offer
+}
+
+fn data_ports(config: &Config) -> Result<PortRange, Failure> {
+    match &config.data_ports {
+        None => Ok(PortRange::ANY),
+        Some(range) => PortRange::new(*range.start(), *range.end())
+            .map_err(|e| Failure::new(&reason::CONFIG_INVALID, e.to_string()).with_code(crate::exit::USAGE)),
+    }
+}
+
+fn identity_failure(error: IdentityError) -> Failure {
+    let reason = match &error {
+        IdentityError::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => &reason::STATE_FULL,
+        IdentityError::Io { .. } => &reason::STATE_UNWRITABLE,
+        IdentityError::Unreadable { .. } => &reason::STATE_UNPARSABLE,
+        IdentityError::Generate(_) => &reason::HOST_NO_RANDOMNESS,
+    };
+    Failure::new(reason, error.to_string())
+}
+
+fn start_failure(error: StartError, bind: SocketAddr) -> Failure {
+    let code = if matches!(error, StartError::PortTaken(_)) { PORT_TAKEN } else { 1 };
+    let reason = error.reason().unwrap_or(&reason::NETWORK_UNAVAILABLE);
+    Failure::new(reason, format!("{bind}: {error}")).with_code(code)
+}
+
+/// One line for scripts on standard output, the rest for a person in the log.
+fn announce(address: SocketAddr, config: &Config, fingerprint: &punktfunk_core::Fingerprint) {
+    let mut stdout = std::io::stdout();
+    // Nobody may be reading; that is no reason to end.
+    let _ = writeln!(stdout, "listening quic={address} mgmt=-").and_then(|()| stdout.flush());
+    tracing::info!(%fingerprint, name = config.name, since_start_ms = started_ms(), "ready");
+    let port = address.port();
+    match config.pairing {
+        PairingChoice::Open => {
+            tracing::info!("everybody may connect: punktfunk-probe stream HOST:{port} --mode 1280x720@60")
+        }
+        PairingChoice::Required => tracing::info!(
+            "to let a client in: `punktfunk-host pair arm` here, then on the client `punktfunk-probe pair HOST:{port} --pin PIN`"
+        ),
+    }
+}
+
+fn started_ms() -> u128 {
+    STARTED.get().map_or(0, |s| s.elapsed().as_millis())
+}
+
+/// When `main` began.
+pub static STARTED: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
