@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use punktfunk_media::reason;
@@ -286,12 +286,6 @@ fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
 fn host_name() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if name.is_empty() { "punktfunk".to_owned() } else { name }
-}
-
-/// The file that `load` would read, for messages.
-#[must_use]
-pub fn default_file(paths: &Paths) -> PathBuf {
-    paths.config.join("config.toml")
 }
 
 #[cfg(test)]

@@ -56,12 +56,6 @@ impl Paths {
     pub fn control_socket(&self) -> PathBuf {
         self.runtime.join("control.sock")
     }
-
-    /// The undo journal.
-    #[must_use]
-    pub fn journal(&self) -> PathBuf {
-        self.state.join("journal.json")
-    }
 }
 
 /// Makes a folder that only this user may enter, and refuses one that somebody else owns.

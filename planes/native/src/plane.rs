@@ -101,7 +101,6 @@ pub struct NativePlane {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     advertising: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
 }
 
 impl NativePlane {
@@ -142,9 +141,9 @@ impl NativePlane {
             left_out: Mutex::default(),
             injector: OnceLock::new(),
         });
-        let accepting = tokio::spawn(accept_loop(server.clone(), Arc::clone(&shared)));
+        let accepting = tokio::spawn(accept_loop(server.clone(), shared));
         tracing::info!(address = %local_addr, "native plane listens");
-        Ok(Self { local_addr, server, stop, accepting, advertising, shared })
+        Ok(Self { local_addr, server, stop, accepting, advertising })
     }
 
     /// Where it listens, with the real port.
