@@ -91,5 +91,6 @@ pub(crate) fn timed_out(what: &str) -> Refusal {
 
 /// Larger than every control message but the clipboard's.
 const CHUNK_BYTES: usize = 2048;
-/// A peer whose window of more than a megabyte stays full for so long does not read its control stream.
-const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+/// A write waits only for the peer's window of more than a megabyte (a slow network fills our own buffer first), so a
+/// peer that makes us wait does not read. Short enough to leave a slot before admission gives it away (1.5 s).
+const WRITE_PATIENCE: Duration = Duration::from_millis(1200);

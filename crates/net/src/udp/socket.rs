@@ -270,8 +270,10 @@ fn bind_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.bind(&address.into())?;
     // Best effort: the system caps what we ask for, and older kernels lack the offloads.
-    let _ = socket.set_send_buffer_size(BUFFER_REQUEST);
-    let _ = socket.set_recv_buffer_size(BUFFER_REQUEST);
+    if sys::force_buffers(socket.as_fd(), BUFFER_REQUEST).is_err() {
+        let _ = socket.set_send_buffer_size(BUFFER_REQUEST as usize);
+        let _ = socket.set_recv_buffer_size(BUFFER_REQUEST as usize);
+    }
     let _ = sys::allow_fragmentation(socket.as_fd(), address.is_ipv6());
     let _ = sys::set_udp_gro(socket.as_fd(), true);
     Ok(socket.into())
@@ -324,8 +326,8 @@ const SEND_PATIENCE: Duration = Duration::from_millis(10);
 
 /// §5.10. Also what a browser of the network expects of interactive video (RFC 4594 broadcast video).
 const TOS_CS5: u32 = 0xa0;
-/// §5.10: asked for; the system grants up to its own limit.
-const BUFFER_REQUEST: usize = 32 << 20;
+/// §5.10: asked for; the system grants up to its own limit (`net.core.rmem_max`, `wmem_max`).
+const BUFFER_REQUEST: i32 = 32 << 20;
 /// The kernel's limit of segments in one send (`UDP_MAX_SEGMENTS` before 6.9; newer ones take 128).
 const MAX_SEGMENTS: usize = 64;
 /// Largest UDP payload over IPv4.

@@ -18,6 +18,12 @@ pub(super) fn set_udp_gro(fd: BorrowedFd<'_>, on: bool) -> io::Result<()> {
     set_int(fd, libc::SOL_UDP, libc::UDP_GRO, libc::c_int::from(on))
 }
 
+/// Asks for socket buffers beyond the system's limit, which needs `CAP_NET_ADMIN`.
+pub(super) fn force_buffers(fd: BorrowedFd<'_>, bytes: i32) -> io::Result<()> {
+    set_int(fd, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes)?;
+    set_int(fd, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
+}
+
 /// Lets the stack fragment packets that exceed the path's MTU instead of refusing them: a picture in fragments is
 /// better than none.
 pub(super) fn allow_fragmentation(fd: BorrowedFd<'_>, ipv6: bool) -> io::Result<()> {
