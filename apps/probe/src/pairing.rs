@@ -41,15 +41,31 @@ pub fn forget(args: &ForgetArgs) -> Result<(), Failure> {
     }
 }
 
-/// Connects to a host: checked against its pin, or trusted on first use with a notice.
-pub async fn connect(store: &Store, dialer: &mut Dialer, target: &Target) -> Result<Link, Failure> {
-    let pin = store.pin(target)?;
-    let link = dialer.dial(target, pin, DialBudget::default()).await.map_err(|e| Failure::of_dial(&e, target))?;
-    if pin.is_none() {
-        store.remember(target, link.host)?;
-        eprintln!("met {target} for the first time; its identity is {}", link.host);
+/// A link to a host that is the pinned one, or that nobody knew before.
+pub struct Met {
+    /// The link.
+    pub link: Link,
+    /// Whether it has to be remembered.
+    first_time: bool,
+}
+
+impl Met {
+    /// Connects; refuses a host whose identity changed.
+    pub async fn connect(store: &Store, dialer: &mut Dialer, target: &Target) -> Result<Self, Failure> {
+        let pin = store.pin(target)?;
+        let dialed = dialer.dial(target, pin, DialBudget::default()).await;
+        let link = dialed.map_err(|e| Failure::of_dial(&e, target))?;
+        Ok(Self { link, first_time: pin.is_none() })
     }
-    Ok(link)
+
+    /// Trusts the host on first use, with a notice. Call when there is time: writing reaches the disk.
+    pub fn remember(&self, store: &Store, target: &Target) -> Result<(), Failure> {
+        if self.first_time {
+            store.remember(target, self.link.host)?;
+            eprintln!("met {target} for the first time; its identity is {}", self.link.host);
+        }
+        Ok(())
+    }
 }
 
 /// The name given, or one made of the machine's.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::cli::SpeedArgs;
 use crate::failure::Failure;
-use crate::pairing::{connect, device_name};
+use crate::pairing::{Met, device_name};
 use crate::report::write_json;
 use crate::store::Store;
 
@@ -28,13 +28,14 @@ struct SpeedReport {
 pub async fn run(args: SpeedArgs, clock: ClientClock) -> Result<(), Failure> {
     let store = Store::from_env();
     let mut dialer = Dialer::new(Arc::new(store.identity()?));
-    let link = connect(&store, &mut dialer, &args.host).await?;
+    let met = Met::connect(&store, &mut dialer, &args.host).await?;
+    met.remember(&store, &args.host)?;
     let codec = args.codec.wire();
     let mut session = SessionConfig::new(args.mode.0, CodecSet::only(codec), Some(codec));
     session.hello.name = Some(device_name(args.name.clone()));
     session.probe_in_automatic = false;
     let mut stream =
-        Stream::open(&link, clock, StreamOptions::new(session)).await.map_err(|e| Failure::of_stream(&e))?;
+        Stream::open(&met.link, clock, StreamOptions::new(session)).await.map_err(|e| Failure::of_stream(&e))?;
     let outcome = measure(&mut stream, &args).await;
     stream.close(CloseCode::DONE).await;
     dialer.settle().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punktfunk_client::{
-    ClientClock, Dialer, End, EndedBy, Happening, Lose, SessionConfig, Stream, StreamOptions, Summary,
+    ClientClock, Dialer, End, EndedBy, Happening, Lose, SessionConfig, Stream, StreamError, StreamOptions, Summary,
 };
 use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::cli::{CodecArg, StreamArgs};
 use crate::failure::{Failure, NO_VIDEO};
 use crate::lossy::Lossy;
-use crate::pairing::{connect, device_name};
+use crate::pairing::{Met, device_name};
 use crate::player::{Eyes, Player, Seen};
 use crate::report::{Facts, Report};
 use crate::script::Script;
@@ -45,17 +45,25 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
     let first_frame_ms = first.summary.as_ref().and_then(|s| s.first_unit_at).map(|at| since(clock.started(), at));
 
     let mut reconnects = Vec::new();
-    if first.end.by == EndedBy::Us && first_frame_ms.is_some() {
-        for _ in 0..args.reconnect {
-            let begun = clock.now();
-            let again = one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None).await?;
-            judge(&again)?;
-            reconnects.extend(again.summary.and_then(|s| s.first_unit_at).map(|at| since(begun, at)));
+    let mut outcome = judge(&first);
+    for _ in 0..args.reconnect {
+        if outcome.is_err() || first.end.by != EndedBy::Us {
+            break;
+        }
+        let begun = clock.now();
+        match one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None).await {
+            Ok(again) => {
+                outcome = judge(&again);
+                reconnects.extend(again.summary.and_then(|s| s.first_unit_at).map(|at| since(begun, at)));
+            }
+            Err(failure) => outcome = Err(failure),
         }
     }
     dialer.settle().await;
 
-    if let Some(summary) = &first.summary {
+    if first.summary.is_some() || args.json.is_some() {
+        let none = Summary::empty(args.mode.0);
+        let summary = first.summary.as_ref().unwrap_or(&none);
         let facts = Facts {
             codec: first.codec.clone(),
             decoder: first.decoder,
@@ -66,12 +74,14 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
             reconnects,
         };
         let report = Report::new(facts);
-        print!("{}", report.table());
+        if first.summary.is_some() {
+            print!("{}", report.table());
+        }
         if let Some(path) = &args.json {
             report.write(path)?;
         }
     }
-    judge(&first)
+    outcome
 }
 
 /// One connection, from dialling to its end.
@@ -87,8 +97,15 @@ async fn one(
     let wanted = (args.codec != CodecArg::None).then(|| args.codec.wire());
     let eyes = Eyes::open(args.codec, args.decoder)?;
     let decoder = eyes.name();
-    let link = connect(store, dialer, &args.host).await?;
-    let mut stream = Stream::open(&link, clock, options(args, &eyes)).await.map_err(|e| Failure::of_stream(&e))?;
+    let met = Met::connect(store, dialer, &args.host).await?;
+    let mut stream = match Stream::open(&met.link, clock, options(args, &eyes)).await {
+        Ok(stream) => stream,
+        Err(StreamError::Ended(end)) => {
+            let codec = args.codec.to_string();
+            return Ok(Outcome { summary: None, seen: Seen::default(), end, codec, decoder });
+        }
+        Err(error) => return Err(Failure::new(error.to_string())),
+    };
     let codec = if wanted.is_some() { stream.welcome().codec.name() } else { "none" }.to_owned();
     if wanted.is_some_and(|wanted| wanted != stream.welcome().codec) {
         let got = stream.welcome().codec;
@@ -116,6 +133,8 @@ async fn one(
             }
         }
     };
+    // Only now: the first frame does not wait for a disk.
+    met.remember(store, &args.host)?;
     let summary = stream.summary();
     let code = if args.quit { CloseCode::QUIT } else { CloseCode::DONE };
     let closed = stream.close(code).await;

@@ -134,6 +134,13 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Of a session that never ran.
+    #[must_use]
+    pub fn empty(mode: Mode) -> Self {
+        let counts = Counts::new(mode, 0);
+        Self::new(&counts, &Latency::new(), &Stats::default(), &Arrivals::default(), &ClockSync::new())
+    }
+
     pub(crate) fn new(
         counts: &Counts,
         latency: &Latency,
