@@ -16,6 +16,7 @@ pub(crate) mod dense;
 pub(crate) mod x86;
 
 /// Bytes of a group: what one step multiplies. In GF(2^16) 32 low bytes and then the 32 high bytes of the same symbols.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const GROUP: usize = 64;
 
 /// Which instructions the kernels may use.
@@ -59,6 +60,7 @@ impl Level {
 }
 
 /// One product of a matrix with shards. `coefficients[r * source_at.len() + i]` is a position in `table`.
+#[cfg(target_arch = "x86_64")]
 pub(crate) struct Combine<'a, Op> {
     /// Where the sources lie, and the start of each.
     pub(crate) source: &'a [u8],
@@ -74,9 +76,9 @@ pub(crate) struct Combine<'a, Op> {
     pub(crate) add: bool,
 }
 
+#[cfg(target_arch = "x86_64")]
 impl<Op> Combine<'_, Op> {
     /// Panics unless every access that [`combine`] makes is inside its slice. Cheap: one pass over the small lists.
-    #[cfg(target_arch = "x86_64")]
     fn check(&self) {
         let fits =
             |at: &[usize], len: usize| at.iter().all(|a| a.checked_add(self.bytes).is_some_and(|end| end <= len));
