@@ -346,3 +346,15 @@ fn every_route_is_described_with_schemas() {
     let problem = &document["components"]["schemas"]["Problem"];
     assert_eq!(problem["required"], serde_json::json!(["code", "message", "fix"]));
 }
+
+#[test]
+fn the_description_that_is_checked_in_is_current() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../api/openapi.json");
+    let current = openapi().to_pretty_json().expect("JSON") + "\n";
+    if std::env::var_os("PUNKTFUNK_UPDATE").is_some() {
+        std::fs::create_dir_all(file.parent().expect("api")).expect("writable");
+        std::fs::write(&file, &current).expect("writable");
+    }
+    let checked_in = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(checked_in == current, "run this test with PUNKTFUNK_UPDATE=1 and look at the change");
+}
