@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_desktop::{Environment, PrivateConfig, PrivateContent, PrivateDesktop};
 use punktfunk_media::fake::MemoryJournal;
-use punktfunk_media::{Captured, Capturer, Desktop, InputAction, Journal, Mode, Stage, StageRequest};
+use punktfunk_media::{Captured, Capturer, Desktop, InputAction, Journal, Keep, Mode, Stage, StageRequest};
 use punktfunk_testkit::desktop::{Launch, Suite, marked};
 
 fn main() {
@@ -72,6 +72,19 @@ fn run(launch: &Launch, what: &str, content: PrivateContent, mode: Mode, seconds
         println!("  {:<12} {:.1} ms/s", name.trim(), per_second(cpu_ms(&pid.to_string()).saturating_sub(before)));
     }
 
+    drop(capturer);
+    stage.keep(Keep { keep_for: Duration::from_secs(60), lease_until_ms: Some(u64::MAX) });
+    let total = |pids: &[i32]| -> u64 { pids.iter().map(|pid| cpu_ms(&pid.to_string())).sum() };
+    let before = total(&processes);
+    std::thread::sleep(Duration::from_secs(seconds));
+    println!("  kept, nobody watching: all of it {:.1} ms/s", per_second(total(&processes).saturating_sub(before)));
+    let started = Instant::now();
+    stage.keep(Keep { keep_for: Duration::ZERO, lease_until_ms: None });
+    capturer = stage.capturer().expect("the desktop lives");
+    first_picture(&mut *capturer);
+    println!("  taken again: first picture after {:?}", started.elapsed());
+    assert_eq!(stage.mode(), mode);
+
     let mut injector = stage.injector().expect("input");
     let mut taken: Vec<_> = (0..1000u32)
         .map(|i| {
@@ -96,19 +109,20 @@ fn open(
     let mut stage = desktop.open(&request, journal).unwrap_or_else(|e| panic!("{e}"));
     let opened = started.elapsed();
     let mut capturer = stage.capturer().unwrap_or_else(|e| panic!("{e}"));
-    lend(&mut *capturer);
+    first_picture(&mut *capturer);
+    println!("  {how}: open {opened:?}, first picture after {:?}", started.elapsed());
+    (stage, capturer)
+}
+
+fn first_picture(capturer: &mut dyn Capturer) {
+    lend(capturer);
     loop {
         match capturer.wait(Instant::now() + Duration::from_secs(5)).expect("the desktop lives") {
-            Captured::Frame(frame) => {
-                capturer.lend(frame.slot).expect("the same slot");
-                break;
-            }
-            Captured::LayoutChanged(_) => lend(&mut *capturer),
+            Captured::Frame(frame) => return capturer.lend(frame.slot).expect("the same slot"),
+            Captured::LayoutChanged(_) => lend(capturer),
             Captured::Unchanged => panic!("no picture"),
         }
     }
-    println!("  {how}: open {opened:?}, first picture after {:?}", started.elapsed());
-    (stage, capturer)
 }
 
 fn lend(capturer: &mut dyn Capturer) {

@@ -28,6 +28,8 @@ pub struct SwayStage {
     keeper: Option<Box<dyn Injector>>,
     // After the keeper, which hangs on it.
     backing: Box<dyn Backing>,
+    /// Nobody watches: the output runs at [`RESTING_HZ`], and with it everything that moves.
+    resting: bool,
 }
 
 impl SwayStage {
@@ -43,7 +45,20 @@ impl SwayStage {
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
-        Self { sockets, output, mode, keyboard, keeper, backing }
+        Self { sockets, output, mode, keyboard, keeper, backing, resting: false }
+    }
+}
+
+impl SwayStage {
+    /// Slows the output down, or back to its mode.
+    fn rest(&mut self, resting: bool) -> Result<(), StageError> {
+        if self.resting != resting {
+            let slow = Mode { refresh_hz: RESTING_HZ.min(self.mode.refresh_hz), ..self.mode };
+            let (old, new) = if resting { (self.mode, slow) } else { (slow, self.mode) };
+            output::change_mode(&self.sockets.ipc, &self.output, old, new)?;
+            self.resting = resting;
+        }
+        Ok(())
     }
 }
 
@@ -54,11 +69,13 @@ impl Stage for SwayStage {
 
     fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError> {
         self.mode = output::change_mode(&self.sockets.ipc, &self.output, self.mode, mode)?;
+        self.resting = false;
         tracing::info!(output = self.output, %mode, "mode changed");
         Ok(self.mode)
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
+        self.rest(false).map_err(|e| CaptureError { reason: e.reason, detail: e.detail, fatal: e.fatal })?;
         punktfunk_capture::open(&self.sockets.display, &self.output)
     }
 
@@ -79,6 +96,14 @@ impl Stage for SwayStage {
     }
 
     fn keep(&mut self, keep: Keep) -> bool {
-        self.backing.keep(keep)
+        let kept = self.backing.keep(keep);
+        // A kept desktop whose wave nobody sees need not draw it at full rate.
+        if let Err(e) = self.rest(kept && keep.lease_until_ms.is_some()) {
+            tracing::debug!(output = self.output, "the output keeps its pace: {e}");
+        }
+        kept
     }
 }
+
+/// Slow enough to cost nothing, fast enough that a picture that is under way does not hold the next client up.
+const RESTING_HZ: u32 = 5;

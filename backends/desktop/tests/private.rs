@@ -260,7 +260,10 @@ fn a_desktop_outlives_its_host_and_is_taken_over_or_undone() {
     // The next host takes it over.
     let guard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
     let mut adopted = bench.desktop().adopt(&record, guard).expect("it still runs");
-    assert_eq!((adopted.identity.as_str(), adopted.stage.mode()), ("a", MODE));
+    // Nobody watches it: it rests at a slow pace until the next client says what it wants.
+    let resting = Mode { refresh_hz: 5, ..MODE };
+    assert_eq!((adopted.identity.as_str(), adopted.stage.mode()), ("a", resting));
+    assert_eq!(adopted.stage.set_mode(MODE).unwrap(), MODE);
     assert!(adopted.stage.is_alive());
     let mut capturer = adopted.stage.capturer().unwrap();
     lend_new(&mut *capturer);
@@ -277,6 +280,29 @@ fn a_desktop_outlives_its_host_and_is_taken_over_or_undone() {
     // What is gone cannot be taken over.
     let guard: UndoGuard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
     assert!(bench.desktop().adopt(&record, guard).is_none());
+}
+
+#[test]
+fn a_kept_desktop_rests_until_it_is_taken_again() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let mut stage = bench.open("a", MODE);
+        let (leased, used) = (Some(u64::MAX), None);
+        let keep = |lease_until_ms| Keep { keep_for: Duration::from_secs(60), lease_until_ms };
+        for _ in 0..2 {
+            assert!(stage.keep(keep(leased)));
+            assert_eq!(bench.refresh_mhz(), 5_000, "{suite:?}");
+            assert_eq!(stage.mode(), MODE, "what it will have again");
+            assert!(stage.keep(keep(used)));
+            assert_eq!(bench.refresh_mhz(), 60_000, "{suite:?}");
+        }
+        // Whoever forgets to say so gets the full pace with the capturer.
+        stage.keep(keep(leased));
+        let mut capturer = stage.capturer().unwrap();
+        assert_eq!(bench.refresh_mhz(), 60_000, "{suite:?}");
+        lend_new(&mut *capturer);
+        next_frame(&mut *capturer);
+    });
 }
 
 #[test]

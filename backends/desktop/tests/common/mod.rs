@@ -59,12 +59,20 @@ impl PrivateBench {
         wayland_socket(&dirs[0])
     }
 
+    fn swaymsg(&self, what: &str) -> serde_json::Value {
+        let socket = folders(&self.config.runtime_dir)[0].join("sway.sock");
+        let output = std::process::Command::new("swaymsg").arg("-s").arg(socket).args(["-r", "-t", what]).output();
+        serde_json::from_slice(&output.unwrap().stdout).unwrap_or_default()
+    }
+
+    /// Refresh rate of the only output, as sway tells it.
+    pub fn refresh_mhz(&self) -> u64 {
+        self.swaymsg("get_outputs")[0]["current_mode"]["refresh"].as_u64().unwrap()
+    }
+
     /// Application id of the window that has the keyboard, as sway tells it.
     pub fn focused(&self) -> String {
-        let socket = folders(&self.config.runtime_dir)[0].join("sway.sock");
-        let output =
-            std::process::Command::new("swaymsg").arg("-s").arg(socket).args(["-r", "-t", "get_tree"]).output();
-        let tree: serde_json::Value = serde_json::from_slice(&output.unwrap().stdout).unwrap_or_default();
+        let tree = self.swaymsg("get_tree");
         let mut nodes = vec![&tree];
         while let Some(node) = nodes.pop() {
             if node["focused"] == true {
