@@ -1,8 +1,8 @@
 //! OpenH264: bundled, always there.
 //!
 //! Camera mode (screen mode measured four times slower), constrained baseline, one reference picture, no scene-change
-//! keyframes, no skipped pictures. Two long-term references let a lost picture be repaired without a keyframe, see
-//! [`long_term`].
+//! keyframes, no skipped pictures. Two long-term references let a lost picture be repaired without a keyframe; how is
+//! told in `long_term`.
 
 mod long_term;
 mod raw;

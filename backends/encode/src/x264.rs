@@ -1,8 +1,8 @@
 //! x264 through the system's libavcodec.
 //!
-//! Tuned for no delay, infinite GOP, keyframes on request with parameter sets in-band. Rate control keeps every picture
-//! near its share of the bitrate (a VBV of one picture). libavcodec's wrapper hands changed rates to x264
-//! before the next picture, without a keyframe. There is no reference invalidation here.
+//! Tuned for no delay, infinite GOP, keyframes on request with parameter sets in-band. Rate control aims at a quality and
+//! is capped by a VBV at the bitrate: easy content stays far below its budget, hard content fills it. libavcodec's wrapper
+//! hands changed rates to x264 before the next picture, without a keyframe. There is no reference invalidation here.
 
 mod check;
 
@@ -189,6 +189,7 @@ fn set_up(
         ("preset", preset(config, threads)),
         ("tune", "zerolatency"),
         ("forced-idr", "1"),
+        ("crf", QUALITY),
         // x264's own value for "never": keyframes come on request only, not for scene changes either.
         ("g", "1073741824"),
         ("sc_threshold", "0"),
@@ -216,9 +217,7 @@ fn set_up(
 /// Sets the rates; x264 takes changes up with the next picture.
 fn set_rates(context: &mut Context, budget: Budget) -> Result<(), CallError> {
     let bitrate = i64::from(budget.nominal_bps());
-    // One picture's share: nothing ever takes longer on the wire than a picture interval, and x264 has a mode for just
-    // this, which uses the bitrate better than buffers of up to three pictures do (docs/adr/0005).
-    let buffer = bitrate / i64::from(budget.nominal_hz.max(1));
+    let buffer = bitrate * VBV_PICTURES / i64::from(budget.nominal_hz.max(1));
     context.set_int(c"b", bitrate)?;
     context.set_int(c"maxrate", bitrate)?;
     context.set_int(c"bufsize", buffer)
@@ -238,6 +237,12 @@ const MAX_SIDE_MACROBLOCKS: u64 = 1055;
 const MIN_SIDE: u32 = 16;
 /// More slices cost quality; no mode of ours needs more threads.
 const MAX_THREADS: usize = 8;
+/// x264's constant rate factor. Dense text comes back at 42 to 44 dB.
+const QUALITY: &str = "20";
+/// VBV size in shares of the bitrate. x264 lets one picture take about two thirds of it: a keyframe full of text is
+/// readable at once, which counts where a still desktop sends no picture after it. Hard content that goes on is held to
+/// its share all the same (docs/adr/0005).
+const VBV_PICTURES: i64 = 12;
 /// 1280x720 at 60 Hz and a little more: superfast takes a third of a core there (docs/performance.md).
 const SUPERFAST_PIXELS_PER_SECOND: u64 = 62_000_000;
 
