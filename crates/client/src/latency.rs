@@ -113,21 +113,23 @@ impl Latency {
         }
     }
 
-    /// The last packet of a unit came in at `at`. `offset_ns` is host clock minus ours. Returns its age at that moment;
-    /// negative when the clocks are not that well known.
-    pub fn on_unit(&mut self, pts_ns: u64, at: Timestamp, offset_ns: i64) -> i64 {
+    /// The last packet of a unit came in at `at`. `offset_ns` is host clock minus ours. Returns its age at that moment, and
+    /// its time underway if the host has told its own already; negative when the clocks are not that well known.
+    pub fn on_unit(&mut self, pts_ns: u64, at: Timestamp, offset_ns: i64) -> (i64, Option<i64>) {
         let age_ns = (i128::from(at.as_nanos()) + i128::from(offset_ns) - i128::from(pts_ns))
             .clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         self.record_ns(Stage::Total, age_ns);
         match self.timings.iter().position(|t| t.pts_ns == pts_ns).and_then(|i| self.timings.remove(i)) {
-            Some(timing) => self.network(age_ns, &timing),
-            None => push(&mut self.units, (pts_ns, age_ns)),
+            Some(timing) => (age_ns, Some(self.network(age_ns, &timing))),
+            None => {
+                push(&mut self.units, (pts_ns, age_ns));
+                (age_ns, None)
+            }
         }
-        age_ns
     }
 
-    /// The host told where its time went.
-    pub fn on_timing(&mut self, timing: &HostTiming) {
+    /// The host told where its time went. Returns the unit's time underway, if that one is here already.
+    pub fn on_timing(&mut self, timing: &HostTiming) -> Option<i64> {
         if let Some(stages) = &timing.stages {
             self.record_us(Stage::Queue, stages.queue_us);
             self.record_us(Stage::Encode, stages.encode_us);
@@ -139,8 +141,11 @@ impl Latency {
             self.record_us(Stage::Packetize, ours.packetize_us);
         }
         match self.units.iter().position(|(pts, _)| *pts == timing.pts_ns).and_then(|i| self.units.remove(i)) {
-            Some((_, age_ns)) => self.network(age_ns, timing),
-            None => push(&mut self.timings, *timing),
+            Some((_, age_ns)) => Some(self.network(age_ns, timing)),
+            None => {
+                push(&mut self.timings, *timing);
+                None
+            }
         }
     }
 
@@ -167,8 +172,10 @@ impl Latency {
         })
     }
 
-    fn network(&mut self, age_ns: i64, timing: &HostTiming) {
-        self.record_ns(Stage::Network, age_ns.saturating_sub(i64::from(timing.host_us) * 1000));
+    fn network(&mut self, age_ns: i64, timing: &HostTiming) -> i64 {
+        let underway_ns = age_ns.saturating_sub(i64::from(timing.host_us) * 1000);
+        self.record_ns(Stage::Network, underway_ns);
+        underway_ns
     }
 
     fn record_us(&mut self, stage: Stage, us: u32) {
@@ -215,11 +222,11 @@ mod tests {
                 latency.on_timing(&told);
             }
             // Our clock is 2 s behind the host's.
-            let age = latency.on_unit(1_000_000_000, Timestamp(0), 1_000_000_000 + 8_000_000);
-            assert_eq!(age, 8_000_000);
+            let (age, underway) = latency.on_unit(1_000_000_000, Timestamp(0), 1_000_000_000 + 8_000_000);
+            assert_eq!((age, underway), (8_000_000, (!unit_first).then_some(5_000_000)));
             if unit_first {
                 assert_eq!(latency.of(Stage::Network), None);
-                latency.on_timing(&told);
+                assert_eq!(latency.on_timing(&told), Some(5_000_000));
             }
             assert_eq!(p50(&latency, Stage::Network).map(|us| us / 100), Some(50));
             assert_eq!(latency.of(Stage::Network).map(|p| p.count), Some(1));

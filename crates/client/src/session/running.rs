@@ -46,6 +46,10 @@ pub(super) struct Running {
 #[derive(Debug)]
 struct WindowSamples {
     ages_ns: Vec<i64>,
+    /// Without the host's own time: a busy host is no full queue.
+    underway_ns: Vec<i64>,
+    /// The host tells its own time.
+    host_tells: bool,
     decodes_ns: Vec<i64>,
     recoveries: u32,
 }
@@ -54,6 +58,14 @@ struct WindowSamples {
 struct ModeChange {
     wanted: Option<Mode>,
     sent_at: Option<Timestamp>,
+}
+
+impl WindowSamples {
+    /// The window's one-way delay, always of the same kind: a change of kind would look like a queue.
+    fn delay(&mut self) -> Option<Duration> {
+        let (ages, underway) = (median(&mut self.ages_ns), median(&mut self.underway_ns));
+        if self.host_tells { underway } else { ages }
+    }
 }
 
 impl Running {
@@ -90,6 +102,8 @@ impl Running {
             latency: Latency::new(),
             window: WindowSamples {
                 ages_ns: Vec::with_capacity(WINDOW_SAMPLES),
+                underway_ns: Vec::with_capacity(WINDOW_SAMPLES),
+                host_tells: false,
                 decodes_ns: Vec::with_capacity(WINDOW_SAMPLES),
                 recoveries: 0,
             },
@@ -118,7 +132,13 @@ impl Running {
                 Err(_) => self.counts.ignored_messages += 1,
             },
             Input::Datagram(bytes) => match HostDatagram::decode(bytes) {
-                Ok(HostDatagram::HostTiming(timing)) => self.latency.on_timing(&timing),
+                Ok(HostDatagram::HostTiming(timing)) => {
+                    self.window.host_tells = true;
+                    let underway = self.latency.on_timing(&timing);
+                    if let Some(ns) = underway {
+                        sample(&mut self.window.underway_ns, ns);
+                    }
+                }
                 Ok(HostDatagram::Audio { .. } | HostDatagram::AudioRed { .. } | HostDatagram::Pcm { .. }) => {
                     self.counts.audio_packets += 1;
                 }
@@ -252,8 +272,11 @@ impl Running {
             let verdict = self.recovery.on_unit(now, au.index, au.user_flags);
             self.counts.on_unit(&au, verdict == Verdict::Show);
             if self.clock.best_rtt_ns().is_some() {
-                let age_ns = self.latency.on_unit(au.pts_ns, au.last_packet_at, self.clock.offset_ns());
+                let (age_ns, underway) = self.latency.on_unit(au.pts_ns, au.last_packet_at, self.clock.offset_ns());
                 sample(&mut self.window.ages_ns, age_ns);
+                if let Some(ns) = underway {
+                    sample(&mut self.window.underway_ns, ns);
+                }
                 self.live.on_unit(now, Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0)));
             }
             match verdict {
@@ -303,7 +326,7 @@ impl Running {
         out.extend(window.messages(&self.arrivals).iter().map(message));
         let figures = AbrWindow {
             loss_ppm: window.loss_ppm,
-            delay: median(&mut self.window.ages_ns),
+            delay: self.window.delay(),
             recoveries: std::mem::take(&mut self.window.recoveries),
             decode: median(&mut self.window.decodes_ns),
         };

@@ -353,6 +353,28 @@ fn automatic_bitrate_backs_off_under_loss_and_recovers() {
 }
 
 #[test]
+fn a_host_that_becomes_slow_is_no_reason_to_cut_the_rate_and_a_slow_path_is() {
+    for slow_path in [false, true] {
+        let mut config = config(0);
+        config.probe_in_automatic = false;
+        let mut world = World::new(config, &welcome());
+        world.run(100);
+        for unit in 0..400_u64 {
+            // Half-way, frames become 60 ms older: the host says that it was busy with them, or does not.
+            let late = if unit < 200 { 0 } else { 60 };
+            let pts_ns = world.host_now() - late * MS;
+            let flags = if unit == 0 { KEY } else { UserFlags::PICTURE };
+            let meta = FrameMeta { pts_ns, user_flags: flags, strength: Strength::Percent(10), probe: false };
+            world.packetize(&[1; 3000], &meta, |_| false);
+            world.tell(pts_ns, if slow_path { 500 } else { 500 + late as u32 * 1000 });
+            world.run(16);
+        }
+        let cuts = world.asked(|m| matches!(m, ControlMessage::SetBitrate { kbps: ..20_000 })).len();
+        assert_eq!(cuts > 0, slow_path, "{cuts} cuts");
+    }
+}
+
+#[test]
 fn automatic_mode_tests_the_path_once_and_reports_nothing_meanwhile() {
     let mut world = World::running(0);
     world.send(&[0; 3000], KEY, |_| false);
