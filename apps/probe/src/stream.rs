@@ -98,7 +98,16 @@ async fn one(
     let eyes = Eyes::open(args.codec, args.decoder)?;
     let decoder = eyes.name();
     let met = Met::connect(store, dialer, &args.host).await?;
-    let mut stream = match Stream::open(&met.link, clock, options(args, &eyes)).await {
+    let opening = Stream::open(&met.link, clock, options(args, &eyes));
+    tokio::pin!(opening);
+    let opened = match tokio::time::timeout(PATIENCE_UNTIL_TOLD, &mut opening).await {
+        Ok(opened) => opened,
+        Err(_) => {
+            eprintln!("waiting for the host: an operator may have to approve this device (`punktfunk-host pair list`)");
+            opening.await
+        }
+    };
+    let mut stream = match opened {
         Ok(stream) => stream,
         Err(StreamError::Ended(end)) => {
             let codec = args.codec.to_string();
@@ -154,7 +163,11 @@ fn judge(outcome: &Outcome) -> Result<(), Failure> {
     if end.by != EndedBy::Us && !end.code.is_some_and(|code| normal.contains(&code)) {
         return Err(Failure::of_end(end));
     }
-    if outcome.summary.as_ref().is_none_or(|s| s.frames_received == 0) {
+    let Some(summary) = &outcome.summary else {
+        // A host that goes down while it makes us wait, for one.
+        return Err(Failure::of_end(end).with_code(NO_VIDEO));
+    };
+    if summary.frames_received == 0 {
         return Err(Failure::new(format!("no video within {} s", FIRST_FRAME_WITHIN.as_secs()))
             .with_code(NO_VIDEO)
             .with_fix(
@@ -185,5 +198,7 @@ fn since(from: Timestamp, to: Timestamp) -> f64 {
     (to.since(from).as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// Hosts answer at once unless somebody has to decide.
+const PATIENCE_UNTIL_TOLD: Duration = Duration::from_secs(3);
 /// A private desktop may have to be started first.
 const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(15);
