@@ -50,9 +50,9 @@ impl<O: Operand> Leopard<O> {
     /// The processor has the instructions of `O`.
     unsafe fn new(level: Level) -> Self {
         let limits = match level {
-            Level::Gfni512 => Limits { encode: 2_600, decode: 40_000 },
-            Level::Gfni256 => Limits { encode: 1_600, decode: 24_000 },
-            Level::Avx2 | Level::Portable => Limits { encode: 500, decode: 8_000 },
+            Level::Gfni512 => Limits { encode: 600, decode: 40_000 },
+            Level::Gfni256 => Limits { encode: 320, decode: 24_000 },
+            Level::Avx2 | Level::Portable => Limits { encode: 24, decode: 4_000 },
         };
         // SAFETY: this function's own condition.
         Self { dense: unsafe { Dense::new(Gf16::default()) }, library: Gf16Leopard::new(), limits }

@@ -124,22 +124,28 @@ unsafe fn combine<L: Lane, const R: usize, const C: usize>(job: &mut Combine<'_,
     let rows = job.out_at.len();
     let mut group = 0;
     while group < groups {
-        let wide = group + C <= groups;
+        // What is left over goes in pairs, then one by one: a 1408-byte shard is five fours and a two.
+        let width = [C, 2, 1].into_iter().find(|w| group + w <= groups).unwrap_or(1);
         let mut row = 0;
         while row < rows {
-            let tall = row + R <= rows;
+            let height = [R, 2, 1].into_iter().find(|h| row + h <= rows).unwrap_or(1);
             // SAFETY: `block` covers rows and groups below the bounds that `check` compared with the slices.
             unsafe {
-                match (tall, wide) {
-                    (true, true) => block::<L, R, C>(job, row, group),
-                    (true, false) => block::<L, R, 1>(job, row, group),
-                    (false, true) => block::<L, 1, C>(job, row, group),
-                    (false, false) => block::<L, 1, 1>(job, row, group),
+                match (height, width) {
+                    (h, w) if h == R && w == C => block::<L, R, C>(job, row, group),
+                    (h, 2) if h == R => block::<L, R, 2>(job, row, group),
+                    (h, _) if h == R => block::<L, R, 1>(job, row, group),
+                    (2, w) if w == C => block::<L, 2, C>(job, row, group),
+                    (2, 2) => block::<L, 2, 2>(job, row, group),
+                    (2, _) => block::<L, 2, 1>(job, row, group),
+                    (_, w) if w == C => block::<L, 1, C>(job, row, group),
+                    (_, 2) => block::<L, 1, 2>(job, row, group),
+                    _ => block::<L, 1, 1>(job, row, group),
                 }
             }
-            row += if tall { R } else { 1 };
+            row += height;
         }
-        group += if wide { C } else { 1 };
+        group += width;
     }
 }
 
