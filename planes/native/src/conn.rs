@@ -43,7 +43,7 @@ pub(crate) async fn serve(shared: Arc<Shared>, arrival: Arrival, pending: Pendin
             return;
         }
     };
-    let span = tracing::info_span!("client", %remote);
+    let span = tracing::info_span!("client", %remote, session = tracing::field::Empty);
     let connection = client.connection.clone();
     let stop = converse(&shared, client, pending).instrument(span.clone()).await;
     let _entered = span.enter();

@@ -19,6 +19,7 @@ use punktfunk_net::identity::random_bytes;
 use tokio::time::timeout;
 
 use crate::limits::Pending;
+use crate::plane::blocking;
 use crate::refusal::{Refusal, Stop};
 use crate::stream::{ControlReader, ControlWriter};
 
@@ -100,7 +101,7 @@ async fn next_proof(reader: &mut ControlReader) -> Result<[u8; 32], Stop> {
 async fn save(hub: &Arc<Hub>, client: Fingerprint, name: String) -> bool {
     let hub = Arc::clone(hub);
     let record = ClientRecord::new(client, name, Grants::ALL);
-    match tokio::task::spawn_blocking(move || hub.trust().add(record)).await {
+    match blocking(move || hub.trust().add(record)).await {
         Ok(Ok(())) => {
             tracing::info!(%client, "paired");
             true

@@ -292,6 +292,12 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     }
 }
 
+/// Runs blocking work beside the runtime, logged under the caller's span.
+pub(crate) fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+}
+
 /// A panic elsewhere leaves these lists valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -29,7 +29,7 @@ use crate::control::ControlState;
 use crate::gate::{self, Access};
 use crate::link::{SocketSink, WelcomePacketizer};
 use crate::outbox::{Outbox, Post, Timing};
-use crate::plane::Shared;
+use crate::plane::{Shared, blocking};
 use crate::refusal::{Refusal, Stop};
 use crate::setup::Prepared;
 use crate::stream::{ControlReader, ControlWriter};
@@ -44,6 +44,7 @@ pub(crate) async fn run(
 ) -> Stop {
     let Prepared { hello, welcome, start, plan, access, holder, socket, fallback, mut seat } = prepared;
     let connection = &client.connection;
+    tracing::Span::current().record("session", seat.ticket.session_id());
     let now = Instant::now();
     let clock = SessionClock::start();
     let ours = start.extensions.as_ref().is_some_and(|e| e.stage_timing());
@@ -89,7 +90,7 @@ pub(crate) async fn run(
         },
     };
     let cancelled = Arc::new(AtomicBool::new(false));
-    let starting = tokio::task::spawn_blocking({
+    let starting = blocking({
         let cancelled = Arc::clone(&cancelled);
         move || engine.go(&cancelled)
     });
@@ -407,7 +408,7 @@ impl Live {
             return self.returned.take();
         };
         handle.stop(cause);
-        let end = tokio::task::spawn_blocking(move || handle.join()).await.ok()?;
+        let end = blocking(move || handle.join()).await.ok()?;
         let counters = &end.stats.counters;
         tracing::info!(
             cause = ?end.cause,

@@ -23,7 +23,7 @@ use crate::gate::{self, Access};
 use crate::holder::SessionHolder;
 use crate::limits::Pending;
 use crate::negotiate::{self, Secrets, Terms};
-use crate::plane::Shared;
+use crate::plane::{Shared, blocking};
 use crate::refusal::{Refusal, Stop};
 use crate::stream::{ControlReader, ControlWriter, timed_out};
 
@@ -72,7 +72,7 @@ impl Seat {
     async fn open(&mut self, request: StageRequest) -> Result<(Mode, Option<InjectorCaps>), Refusal> {
         let shared = Arc::clone(&self.shared);
         let asked = request.mode;
-        self.display = Display::Opening(tokio::task::spawn_blocking(move || {
+        self.display = Display::Opening(blocking(move || {
             let mut stage = shared.displays.acquire(&request)?;
             let caps = shared.injector_caps(&mut *stage);
             Ok((stage, caps))
@@ -131,7 +131,7 @@ impl Seat {
             },
             Display::Open(stage) => stage,
         };
-        let released = tokio::task::spawn_blocking(move || shared.displays.release(&identity, stage, how)).await;
+        let released = blocking(move || shared.displays.release(&identity, stage, how)).await;
         if let Err(panic) = released {
             tracing::error!(%panic, "giving the display back failed");
         }
