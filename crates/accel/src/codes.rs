@@ -152,3 +152,35 @@ fn check_counts(layout: &ShardLayout) -> Result<(), FecError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernels' own recovery bytes, also for shapes that [`Limits`] leaves to the library.
+    fn encodes_like_the_library<O: Operand>(level: Level) {
+        if !Level::available().contains(&level) {
+            return;
+        }
+        // SAFETY: the processor has the level's instructions, as just looked up.
+        let mut dense = unsafe { Dense::<Gf16, O>::new(Gf16::default()) };
+        for (k, m) in [(1, 1), (2, 5), (15, 3), (40, 8), (72, 15), (31, 33), (33, 31), (143, 29), (100, 200)] {
+            for shard_bytes in [1408, 1388, 130] {
+                let layout = ShardLayout { stride: shard_bytes, shard_bytes, k, m };
+                let data: Vec<u8> =
+                    (0..k * shard_bytes).map(|i| (i as u32).wrapping_mul(2_654_435_761) as u8).collect();
+                let (mut ours, mut theirs) = (vec![0; m * shard_bytes], vec![1; m * shard_bytes]);
+                dense.encode(&data, &mut ours, &layout);
+                Gf16Leopard::new().encode(&data, &mut theirs, &layout).expect("encodes");
+                assert!(ours == theirs, "{level:?} {k} + {m} of {shard_bytes}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kernel_encodes_like_the_library() {
+        encodes_like_the_library::<Shuffle16>(Level::Avx2);
+        encodes_like_the_library::<Matrix16<32>>(Level::Gfni256);
+        encodes_like_the_library::<Matrix16<64>>(Level::Gfni512);
+    }
+}

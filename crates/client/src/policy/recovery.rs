@@ -199,8 +199,7 @@ impl Recovery {
         let asks = [
             throttled(self.keyframe_due, self.keyframe_at),
             throttled(self.gap.is_some(), self.invalidate_at),
-            // Once it is due, only the throttle stands in its way: a time that has passed would make the caller spin.
-            self.freeze.filter(|_| !self.keyframe_due).map(|f| f.ask_again),
+            self.freeze.map(|f| f.ask_again),
         ];
         asks.into_iter().flatten().min()
     }
