@@ -264,3 +264,35 @@ pub enum ListenerCodec {
     /// Checkable random bytes: transport without an encoder.
     None,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_the_documentation_shows_exists() {
+        let documents = [
+            include_str!("../../../README.md"),
+            include_str!("../../../docs/config.md"),
+            include_str!("../../../docs/testing.md"),
+        ];
+        let mut shown = 0;
+        for line in documents.iter().flat_map(|d| d.lines()) {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.starts_with("punktfunk-host ") {
+                shown += 1;
+                if let Err(e) = Cli::try_parse_from(line.split_whitespace()) {
+                    panic!("{line}: {e}");
+                }
+            }
+        }
+        assert!(shown > 0, "the README shows how to pair");
+    }
+}

@@ -150,7 +150,7 @@ fn a_host_killed_hard_leaves_nothing_behind() {
     let probe = paired(&host);
     let quic = host.quic.to_string();
     let mut streaming = probe.command(&["stream", &quic, "--mode", "1280x720@60", "--seconds", "20"]).spawn().unwrap();
-    host.wait_for_log("session.started", Duration::from_secs(20));
+    host.wait_for_log("sending video", Duration::from_secs(20));
     host.signal(rustix::process::Signal::KILL);
     host.wait(Duration::from_secs(5)).expect("the host dies");
     host.assert_nothing_left(Duration::from_secs(5));
@@ -189,7 +189,7 @@ fn a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once() {
         .command(&["stream", &quic, "--mode", "1280x720@60", "--seconds", "60", "--json", "killed.json"])
         .spawn()
         .unwrap();
-    host.wait_for_log("session.started", Duration::from_secs(20));
+    host.wait_for_log("sending video", Duration::from_secs(20));
     std::thread::sleep(Duration::from_millis(500));
     let sways: Vec<i32> = host.processes().into_iter().filter(|(_, c)| c.contains("sway ")).map(|(p, _)| p).collect();
     for pid in sways {
