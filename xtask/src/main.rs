@@ -81,7 +81,7 @@ fn violations(edges: &BTreeMap<String, Vec<String>>) -> Vec<String> {
         };
         for used in uses {
             let fits = |rule: &&str| rule.strip_suffix('*').map_or(*rule == used, |prefix| used.starts_with(prefix));
-            if !allowed.iter().any(|rule| fits(rule)) {
+            if !allowed.iter().any(fits) {
                 wrong.push(format!("{name} must not depend on {used}"));
             }
         }
