@@ -53,10 +53,8 @@ impl Watchdog {
     /// is left, so that nothing outlives a host that ended in order.
     pub fn release(mut self, nothing_left: bool) {
         drop(self.pipe.take());
-        if nothing_left {
-            if let Err(e) = self.child.wait() {
-                tracing::warn!("waiting for the watchdog: {e}");
-            }
+        if nothing_left && let Err(e) = self.child.wait() {
+            tracing::warn!("waiting for the watchdog: {e}");
         }
     }
 }
