@@ -53,6 +53,10 @@ pub fn start(config: &Config) -> Result<EncoderList, Failure> {
 /// # Errors
 /// Why the encoder is not fit for use.
 pub fn selftest(name: &str) -> Result<(), Failure> {
+    // A host that is killed meanwhile leaves nothing behind: this process goes with it.
+    if let Err(e) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)) {
+        tracing::debug!("parent death signal: {e}");
+    }
     let found = punktfunk_encode::selftest(name).map_err(|e| Failure::new(e.reason, e.detail))?;
     println!("{}", serde_json::to_string(&found).expect("figures and texts"));
     Ok(())

@@ -32,7 +32,7 @@ pub enum Verb {
 
 #[derive(Args, Debug)]
 pub struct PairArgs {
-    /// NAME, IPv4 or [IPv6], with :PORT unless it is 9777.
+    /// NAME, IPv4 or `[IPv6]`, with :PORT unless it is 9777.
     pub host: Target,
     /// The four digits that the host shows.
     #[arg(long, value_parser = pin)]
@@ -50,7 +50,7 @@ pub struct ForgetArgs {
 
 #[derive(Args, Debug)]
 pub struct StreamArgs {
-    /// NAME, IPv4 or [IPv6], with :PORT unless it is 9777.
+    /// NAME, IPv4 or `[IPv6]`, with :PORT unless it is 9777.
     pub host: Target,
     /// Display mode, WxH@HZ.
     #[arg(long, value_name = "WxH@HZ", default_value = "1280x720@60")]
@@ -104,7 +104,7 @@ pub struct StreamArgs {
 
 #[derive(Args, Debug)]
 pub struct SpeedArgs {
-    /// NAME, IPv4 or [IPv6], with :PORT unless it is 9777.
+    /// NAME, IPv4 or `[IPv6]`, with :PORT unless it is 9777.
     pub host: Target,
     /// Rate to try, in kbit/s.
     #[arg(long, value_name = "KBPS", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
