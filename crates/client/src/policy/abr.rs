@@ -93,7 +93,7 @@ impl Abr {
         self.unanswered < GIVE_UP_AFTER
     }
 
-    /// A speed test measured what the path carries: [`CEILING_PERCENT`] of it is the new ceiling.
+    /// A speed test measured what the path carries: `CEILING_PERCENT` of it is the new ceiling.
     pub fn on_speed(&mut self, delivered_kbps: u32) {
         let ceiling = u64::from(delivered_kbps) * CEILING_PERCENT / 100;
         self.ceiling_kbps = u32::try_from(ceiling).unwrap_or(u32::MAX).max(self.floor_kbps);

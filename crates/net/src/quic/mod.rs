@@ -1,6 +1,6 @@
 //! QUIC endpoints of the native protocol (punktfunk1.md §2.3, §3.1).
 //!
-//! Every endpoint, host or client, comes out of one function ([`endpoint`]) with one set of transport parameters, and
+//! Every endpoint, host or client, comes out of one function (`endpoint`) with one set of transport parameters, and
 //! every protocol family we speak stands in one table ([`Protocol::TABLE`]).
 //!
 //! ```text
