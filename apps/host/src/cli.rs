@@ -60,6 +60,9 @@ pub enum Command {
         /// The undo journal to clean up after the host's death.
         #[arg(long)]
         journal: PathBuf,
+        /// The control socket to remove after the host's death.
+        #[arg(long)]
+        socket: Option<PathBuf>,
     },
     /// Test one encoder in this process (started by the host itself).
     #[command(hide = true)]

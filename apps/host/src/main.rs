@@ -52,9 +52,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             println!("{}", management::openapi()?);
             Ok(())
         }
-        Command::Watchdog { journal } => {
+        Command::Watchdog { journal, socket } => {
             log();
-            watchdog::run(journal)
+            watchdog::run(journal, socket.as_deref())
         }
         Command::EncoderSelftest { name } => encoders::selftest(name),
         Command::Scene => {

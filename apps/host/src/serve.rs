@@ -72,8 +72,8 @@ pub fn run(config: &Config, paths: &Paths, measurement: Measurement) -> Result<(
         Failure::new(&reason::STATE_UNWRITABLE, format!("the runtime folder {}: {e}", paths.runtime.display()))
     })?;
     let hub = Hub::open(hub_config(config, paths)).map_err(|e| Failure::new(e.reason, e.to_string()))?;
-    let watchdog =
-        Watchdog::start(hub.journal().path()).map_err(|e| Failure::new(&reason::HOST_WATCHDOG, e.to_string()))?;
+    let watchdog = Watchdog::start(hub.journal().path(), Some(&paths.control_socket()))
+        .map_err(|e| Failure::new(&reason::HOST_WATCHDOG, e.to_string()))?;
     let replayed = hub.journal().replay(undo_map());
     if replayed.undone + replayed.failed + replayed.leases > 0 {
         tracing::info!(?replayed, "an earlier host ended without cleaning up");

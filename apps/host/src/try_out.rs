@@ -93,7 +93,7 @@ fn with_journal(paths: &Paths, run: impl FnOnce(&Arc<dyn Journal>) -> Result<(),
     make_private_dir(&paths.runtime).map_err(unwritable)?;
     let path = paths.runtime.join(format!("try-{}.journal", std::process::id()));
     let (journal, _) = FileJournal::open(&path).map_err(|e| Failure::new(e.reason, e.to_string()))?;
-    let watchdog = Watchdog::start(&path).map_err(unwritable)?;
+    let watchdog = Watchdog::start(&path, None).map_err(unwritable)?;
     let result = run(&(Arc::clone(&journal) as Arc<dyn Journal>));
     let empty = journal.is_empty();
     drop(journal);

@@ -2,7 +2,9 @@
 //! end of a pipe whose write end only the host has; when the host dies, however it dies, the pipe closes, and the
 //! watchdog undoes what the journal says.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -26,13 +28,16 @@ impl Watchdog {
     ///
     /// # Errors
     /// When the process cannot be started: the host must then change nothing.
-    pub fn start(journal: &Path) -> std::io::Result<Self> {
+    ///
+    /// `socket` is removed with a host that died; one that ends in order removes it itself.
+    pub fn start(journal: &Path, socket: Option<&Path>) -> std::io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         command
             .arg0("punktfunk-host")
             .arg("watchdog")
             .arg("--journal")
             .arg(journal)
+            .args(socket.iter().flat_map(|s| [OsStr::new("--socket"), s.as_os_str()]))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // A group of its own: Ctrl-C in the host's terminal is for the host.
@@ -63,13 +68,17 @@ impl Watchdog {
 ///
 /// # Errors
 /// When the journal cannot be read.
-pub fn run(journal: &Path) -> Result<(), Failure> {
+pub fn run(journal: &Path, socket: Option<&Path>) -> Result<(), Failure> {
     let fail = |e: std::io::Error| Failure::new(&reason::STATE_UNWRITABLE, format!("{}: {e}", journal.display()));
     let mut stdout = std::io::stdout();
     stdout.write_all(READY).and_then(|()| stdout.flush()).map_err(fail)?;
     // Nobody writes to the pipe: reading ends when the host's end of it is gone.
     let mut nothing = Vec::new();
     std::io::stdin().take(1).read_to_end(&mut nothing).map_err(fail)?;
+    if let Some(socket) = socket.filter(|s| UnixStream::connect(s).is_err()) {
+        // Nobody listens on it any more; a new host would replace it, but until then it only misleads.
+        let _ = std::fs::remove_file(socket);
+    }
     match replay_after_death(journal, SystemTime::now(), &undo_map()).map_err(fail)? {
         WatchdogEnd::Done => tracing::debug!("nothing is left"),
         WatchdogEnd::TakenOver => tracing::info!("a new host took over"),

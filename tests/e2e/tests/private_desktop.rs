@@ -154,6 +154,9 @@ fn a_host_killed_hard_leaves_nothing_behind() {
     host.signal(rustix::process::Signal::KILL);
     host.wait(Duration::from_secs(5)).expect("the host dies");
     host.assert_nothing_left(Duration::from_secs(5));
+    assert!(!host.root().join("run/punktfunk/control.sock").exists(), "the control socket is left");
+    let desktops = std::fs::read_dir(host.root().join("run/punktfunk/desktops")).map_or(0, Iterator::count);
+    assert_eq!(desktops, 0, "runtime folders of desktops are left");
     let _ = streaming.kill();
     let _ = streaming.wait();
 }
