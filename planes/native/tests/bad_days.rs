@@ -179,7 +179,7 @@ fn a_client_that_vanishes_is_noticed_and_its_display_kept_for_it() {
     let guests = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let identity = client_identity();
     // The protocol's 8 s of silence, shortened: the lower value of both ends applies.
-    let options = Options { config: |c| c.idle = Duration::from_secs(1), ..Options::default() };
+    let options = Options { config: |c| c.idle = Duration::from_secs(3), ..Options::default() };
     let host = hosts.block_on(async { TestHost::start(options) });
     host.trust(&identity, Grants::ALL);
     let address = host.address;

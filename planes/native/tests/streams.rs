@@ -248,9 +248,9 @@ async fn the_host_says_goodbye() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn data_ports_keep_to_their_range() {
-    let probe = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    // Below the range that the system hands out, so that no other test's socket gets it meanwhile.
+    let free = |port: &u16| std::net::UdpSocket::bind(("127.0.0.1", *port)).is_ok();
+    let port = (20_000..32_000).find(free).expect("a free port");
     static RANGE: std::sync::OnceLock<u16> = std::sync::OnceLock::new();
     RANGE.set(port).unwrap();
     let pin = |c: &mut punktfunk_native::NativeConfig| c.data_ports = RANGE.get().unwrap().to_string().parse().unwrap();

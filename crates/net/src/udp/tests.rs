@@ -99,8 +99,11 @@ fn what_is_not_a_whole_packet_is_not_sent() {
 
 #[test]
 fn a_peer_that_is_gone_costs_packets_not_the_socket() {
-    let (sender, receiver) = pair(V4);
+    // Below the range that the system hands out: the port must not be somebody else's when the peer comes back.
+    let receiver = DataSocket::bind(V4, 0, PortRange::new(32_000, 32_700).unwrap()).unwrap();
     let address = receiver.local_addr().unwrap();
+    let sender = DataSocket::bind(V4, 0, PortRange::ANY).unwrap();
+    sender.connect(address).unwrap();
     drop(receiver);
     for _ in 0..20 {
         let report = sender.send(&run_of(40, 1472), 1472).unwrap();
@@ -149,7 +152,7 @@ fn after_connecting_only_the_peer_is_heard_and_discarding_empties_the_queue() {
 
 #[test]
 fn a_port_range_is_kept_to_and_can_be_full() {
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let taken = (20_000..32_000).find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok()).expect("a free port");
     let port = taken.local_addr().unwrap().port();
     let only: PortRange = port.to_string().parse().unwrap();
     let error = DataSocket::bind(V4, 0, only).unwrap_err();

@@ -1,6 +1,7 @@
 //! A host on loopback with a fake desktop, and a raw client that says exactly what a test tells it to.
 #![allow(dead_code, reason = "every test file uses its own part")]
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -253,6 +254,8 @@ pub struct Video {
     reassembler: Reassembler,
     batch: RecvBatch,
     started: Instant,
+    /// Units that came with the last one asked for.
+    ahead: VecDeque<Unit>,
 }
 
 /// A received access unit that holds what the fake encoder made.
@@ -292,6 +295,7 @@ impl Video {
             batch: RecvBatch::new(16),
             welcome: welcome.clone(),
             started: Instant::now(),
+            ahead: VecDeque::new(),
         }
     }
 
@@ -299,10 +303,9 @@ impl Video {
         self.socket.local_addr().expect("bound").port()
     }
 
-    /// The next access units, until there are `count` or none came for [`PATIENCE`]. Blocking.
+    /// The next `count` access units; fewer if none came for [`PATIENCE`]. Blocking.
     pub fn receive(&mut self, count: usize) -> Vec<Unit> {
-        let mut units = Vec::new();
-        while units.len() < count {
+        while self.ahead.len() < count {
             if self.socket.recv(&mut self.batch, PATIENCE).expect("receives") == 0 {
                 break;
             }
@@ -313,7 +316,7 @@ impl Video {
                 }
             }
             while let Some(unit) = self.reassembler.next(now) {
-                units.push(Unit {
+                self.ahead.push_back(Unit {
                     index: unit.index,
                     pts_ns: unit.pts_ns,
                     keyframe: unit.user_flags.contains(punktfunk_core::packet::UserFlags::KEYFRAME),
@@ -323,7 +326,7 @@ impl Video {
                 self.reassembler.recycle(unit);
             }
         }
-        units
+        self.ahead.drain(..count.min(self.ahead.len())).collect()
     }
 
     /// Whether anything at all arrives within `within`. Blocking.
@@ -340,6 +343,7 @@ impl Video {
 pub async fn receive(mut video: Video, count: usize) -> (Video, Vec<Unit>) {
     tokio::task::spawn_blocking(move || {
         let units = video.receive(count);
+        assert_eq!(units.len(), count, "the video stopped");
         (video, units)
     })
     .await
