@@ -194,7 +194,10 @@ fn sessions() {
 fn desktop() {
     // Scrolling: a terminal that prints without end. Still: a terminal that waits.
     for (name, shell) in [
-        ("scrolling", "exec foot sh -c 'while :; do seq 1 200; sleep 0.016; done'"),
+        (
+            "scrolling",
+            "exec foot sh -c 'i=100000; while :; do seq $i 7 $((i+700)) | paste - - - - - - - - - -; i=$((i+701)); sleep 0.016; done'",
+        ),
         ("still", "exec foot sh -c 'echo still; sleep 1000'"),
     ] {
         for mode in ["1280x720@60", "1920x1080@60"] {
