@@ -32,7 +32,7 @@ fn fail(id: &str, reason: &Reason, detail: impl std::fmt::Display) -> Diagnostic
 /// The command: asks the running host; without one, looks for itself and says so.
 ///
 /// # Errors
-/// `host.not_running` (exit 5) after printing this user's own findings; exit 1 when a check failed.
+/// `host.not_running` (exit 5) after printing this user's own findings. A failed check is a row, not an exit code.
 pub fn run(config: &Config, paths: &Paths, json: bool) -> Result<(), Failure> {
     let answer = pair::block_on(async {
         let client = Client::connect(&paths.control_sockets()).await.map_err(pair::failure)?;
