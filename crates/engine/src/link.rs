@@ -7,7 +7,7 @@ use std::time::Duration;
 use punktfunk_core::fec::Strength;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
-use punktfunk_media::{Mode, Reason};
+use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Mode, Reason};
 
 use crate::session::Ending;
 
@@ -68,6 +68,37 @@ pub trait DatagramSink: Send {
     /// # Errors
     /// [`LinkError`]; `fatal` tells whether the session can go on.
     fn send(&mut self, batch: &PacketBatch, range: Range<usize>) -> Result<usize, LinkError>;
+}
+
+/// Everything that leads sound to one client.
+pub struct AudioLink {
+    /// What to capture.
+    pub request: AudioRequest,
+    /// Opens the encoder.
+    pub codec: Arc<dyn AudioCodec>,
+    /// How it is set up.
+    pub config: AudioCodecConfig,
+    /// Takes its packets.
+    pub sink: Box<dyn AudioSink>,
+}
+
+impl std::fmt::Debug for AudioLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AudioLink")
+            .field("request", &self.request)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends coded blocks of sound. Lives on the audio thread.
+pub trait AudioSink: Send {
+    /// Sends one packet. Blocks come in order and without gaps; while nothing plays, `silent` says so and the packet is the
+    /// code of silence. `captured_ns` is the session clock's time of the block's last sample.
+    ///
+    /// # Errors
+    /// [`LinkError`]; `fatal` ends the sound, not the session.
+    fn send(&mut self, packet: &[u8], captured_ns: u64, silent: bool) -> Result<(), LinkError>;
 }
 
 /// Why something could not be sent.

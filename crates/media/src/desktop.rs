@@ -6,7 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{CaptureError, Capturer, InjectError, Injector, Journal, Mode, Reason, UndoGuard, UndoRecord};
+use crate::{
+    AppSpec, AudioError, AudioRequest, AudioSource, CaptureError, Capturer, InjectError, Injector, Journal,
+    LaunchError, MicSink, Mode, Reason, RunningApp, UndoGuard, UndoRecord, reason,
+};
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
 pub trait Desktop: Send + Sync {
@@ -96,6 +99,35 @@ pub trait Stage: Send {
     /// # Errors
     /// [`InjectError`] where injection is not possible; a session may go on without input.
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError>;
+
+    /// The sound of the programs on this stage. One at a time; the previous one must be gone. Blocking (a sound server may
+    /// have to start).
+    ///
+    /// # Errors
+    /// [`AudioError`] where there is no sound to be had; a session goes on without.
+    fn audio(&mut self, _request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError> {
+        let detail = "this desktop has no sound".to_owned();
+        Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true })
+    }
+
+    /// A microphone that the programs on this stage can record from. One at a time. Blocking.
+    ///
+    /// # Errors
+    /// [`AudioError`] where there is none to be had.
+    fn microphone(&mut self) -> Result<Box<dyn MicSink>, AudioError> {
+        let detail = "this desktop has no sound".to_owned();
+        Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true })
+    }
+
+    /// Starts a program so that it shows on this stage and is heard on it. It may outlive the session, and ends with the
+    /// stage. Blocking, but does not wait for the program.
+    ///
+    /// # Errors
+    /// [`LaunchError`].
+    fn launch(&mut self, _app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        let detail = "this desktop starts no programs".to_owned();
+        Err(LaunchError { reason: &reason::APP_UNSUPPORTED, detail })
+    }
 
     /// Whether the compositor behind it still lives. Cheap; asked before a kept stage is handed out again.
     fn is_alive(&mut self) -> bool;

@@ -4,6 +4,8 @@
 //! handles appear here only as opaque trait objects.
 #![forbid(unsafe_code)]
 
+mod app;
+mod audio;
 mod capture;
 mod desktop;
 mod encode;
@@ -13,6 +15,11 @@ mod inject;
 mod journal;
 pub mod reason;
 
+pub use app::{AppSpec, LaunchError, RunningApp};
+pub use audio::{
+    AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
+    ChannelLayout, MicSink, SAMPLE_RATE,
+};
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};
 pub use encode::{

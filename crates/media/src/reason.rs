@@ -44,6 +44,11 @@ reasons! {
     API_NOT_FOUND = "api.not_found", "There is nothing at this address.", "Compare the request with the API description at /api/v1/openapi.json.";
     API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
     API_TOO_LARGE = "api.too_large", "The request is larger than this API takes.", "Send less in one request.";
+    APP_FAILED = "app.failed", "The program could not be started.", "Look at the log for the program's error; correct its command in the configuration.";
+    APP_UNSUPPORTED = "app.unsupported", "Programs cannot be started on this desktop.", "Use a private desktop (--desktop private), or start the program on the desktop itself.";
+    AUDIO_CODEC = "audio.codec", "Sound could not be coded or decoded.", "Choose stereo in the client; report it with the log.";
+    AUDIO_LOST = "audio.lost", "The sound server ended.", "The host comes back to it by itself; look at the sound server's log if it does not.";
+    AUDIO_UNSUPPORTED = "audio.unsupported", "There is no sound to be had on this desktop.", "Install pipewire and wireplumber.";
     CAPTURE_FORMAT_UNSUPPORTED = "capture.format_unsupported", "The compositor delivers pictures only in a pixel format that this host does not read.", "Set the output to 8 bits per colour, or use --desktop private.";
     CAPTURE_LOST = "capture.lost", "The compositor stopped delivering pictures.", "Reconnect; if it happens again, look at the compositor's log.";
     CAPTURE_UNSUPPORTED = "capture.unsupported", "The compositor offers no screen capture protocol that this host speaks.", "Use a wlroots compositor, or --desktop private.";

@@ -1,1 +1,14 @@
-//! The GameStream plane
+//! The GameStream plane: every stock Moonlight client, over the same hub and engine as `punktfunk/1`.
+//!
+//! ```text
+//! mDNS ─► http (HTTP, HTTPS) ── pair · applist · launch ──► door::Sessions ─► plane
+//!                                                              ▲   rtsp ── door::RtspSessions
+//! control (ENet) ── input, IDR, invalidation ── door::ControlSessions ──┘     wire/ = sans-IO layouts of all of them
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod control;
+pub mod door;
+pub mod http;
+pub mod rtsp;
+pub mod wire;

@@ -1,0 +1,37 @@
+//! Programs started on a stage for a client.
+
+use std::path::PathBuf;
+
+use crate::Reason;
+
+/// A program to start.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AppSpec {
+    /// A person-readable name, for the log.
+    pub name: String,
+    /// A shell command.
+    pub command: String,
+    /// Where it runs; the home folder if `None`.
+    pub working_dir: Option<PathBuf>,
+    /// Added to the desktop's environment.
+    pub env: Vec<(String, String)>,
+}
+
+/// A program that was started. Dropping it leaves the program running.
+pub trait RunningApp: Send + Sync {
+    /// Whether it, or a program that it left behind, still runs. Cheap.
+    fn is_running(&self) -> bool;
+
+    /// Ends it with everything that it started: politely first, by force after a moment. Blocking, at most about 3 s.
+    fn end(&self);
+}
+
+/// A program could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct LaunchError {
+    /// Stable reason.
+    pub reason: &'static Reason,
+    /// What happened, for the log.
+    pub detail: String,
+}

@@ -1,0 +1,183 @@
+//! Sound: where it comes from, how it is coded, where a client's voice goes.
+//!
+//! ```text
+//! Stage::audio(layout) ─► AudioSource ── blocks of f32 ──► AudioEncoder ──► the plane's packets
+//! the client's packets ─► AudioDecoder ── blocks ──► Stage::microphone() ─► MicSink
+//! ```
+//!
+//! All samples are interleaved `f32` at [`SAMPLE_RATE`], channels in the order of [`ChannelLayout`].
+
+use std::time::{Duration, Instant};
+
+use crate::Reason;
+
+/// Samples per second and channel, of everything on both wires.
+pub const SAMPLE_RATE: u32 = 48_000;
+
+/// Which speakers, in the order of their samples: FL FR FC LFE BL BR SL SR, cut after the last one there is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum ChannelLayout {
+    /// FL FR.
+    #[default]
+    Stereo,
+    /// FL FR FC LFE BL BR.
+    Surround51,
+    /// FL FR FC LFE BL BR SL SR.
+    Surround71,
+}
+
+impl ChannelLayout {
+    /// Number of channels: 2, 6 or 8.
+    #[must_use]
+    pub const fn channels(self) -> usize {
+        match self {
+            Self::Stereo => 2,
+            Self::Surround51 => 6,
+            Self::Surround71 => 8,
+        }
+    }
+
+    /// The layout with this many channels.
+    #[must_use]
+    pub const fn from_channels(channels: usize) -> Option<Self> {
+        match channels {
+            2 => Some(Self::Stereo),
+            6 => Some(Self::Surround51),
+            8 => Some(Self::Surround71),
+            _ => None,
+        }
+    }
+}
+
+/// What a session wants to hear.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AudioRequest {
+    /// Speakers of the session's own sink.
+    pub layout: ChannelLayout,
+    /// Length of a block: 5 or 10 ms.
+    pub block: Duration,
+    /// The sound is also heard on the host's own speakers, where there are any.
+    pub also_on_host: bool,
+}
+
+impl AudioRequest {
+    /// Samples of one block, all channels together.
+    #[must_use]
+    pub fn block_samples(&self) -> usize {
+        self.block_frames() * self.layout.channels()
+    }
+
+    /// Samples of one block per channel: 240 or 480.
+    #[must_use]
+    pub fn block_frames(&self) -> usize {
+        (self.block.as_micros() * u128::from(SAMPLE_RATE) / 1_000_000) as usize
+    }
+}
+
+/// A source of sound. Lives on the audio thread; dropped before its [`crate::Stage`].
+pub trait AudioSource: Send {
+    /// Waits for one block, at most until `deadline`, and writes it to `block`, which has
+    /// [`AudioRequest::block_samples`] places. A source whose sound server restarted comes back by itself and is
+    /// [`AudioRead::Nothing`] meanwhile.
+    ///
+    /// # Errors
+    /// [`AudioError`]; `fatal` tells whether it makes sense to go on asking.
+    fn read(&mut self, block: &mut [f32], deadline: Instant) -> Result<AudioRead, AudioError>;
+}
+
+/// What [`AudioSource::read`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AudioRead {
+    /// One block.
+    Block {
+        /// When its last sample was heard by the source.
+        captured_at: Instant,
+        /// Every sample is zero (no program plays anything).
+        silent: bool,
+    },
+    /// The deadline passed.
+    Nothing,
+}
+
+/// Plays a client's microphone to the programs of a desktop, as a source of its own that they can record from. The
+/// source exists while this does.
+pub trait MicSink: Send {
+    /// Samples of a block per channel (mono): what [`Self::write`] takes.
+    fn block_frames(&self) -> usize;
+
+    /// Plays one block. Does not block.
+    ///
+    /// # Errors
+    /// [`AudioError`].
+    fn write(&mut self, block: &[f32]) -> Result<(), AudioError>;
+}
+
+/// Opens encoders and decoders; shared by all sessions.
+pub trait AudioCodec: Send + Sync {
+    /// Opens an encoder.
+    ///
+    /// # Errors
+    /// [`AudioError`] if the layout or the bitrate is not possible.
+    fn encoder(&self, config: &AudioCodecConfig) -> Result<Box<dyn AudioEncoder>, AudioError>;
+
+    /// Opens a decoder.
+    ///
+    /// # Errors
+    /// [`AudioError`] if the layout is not possible.
+    fn decoder(&self, config: &AudioCodecConfig) -> Result<Box<dyn AudioDecoder>, AudioError>;
+}
+
+/// How sound is coded: Opus multistream (RFC 7845 §5.1.1), restricted low delay.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AudioCodecConfig {
+    /// Channels of the blocks.
+    pub layout: ChannelLayout,
+    /// Opus streams in a packet.
+    pub streams: u8,
+    /// How many of them are stereo pairs; they come first.
+    pub coupled: u8,
+    /// Which decoded channel each channel of the block is; the first [`ChannelLayout::channels`] entries count.
+    pub mapping: [u8; 8],
+    /// Length of a block.
+    pub block: Duration,
+    /// Bits per second of all streams together.
+    pub bitrate_bps: u32,
+    /// Every packet has the same length (GameStream's audio FEC needs that).
+    pub constant: bool,
+}
+
+/// Codes blocks. Lives on the audio thread. Allocates nothing per block.
+pub trait AudioEncoder: Send {
+    /// Replaces `packet` by the coded block.
+    ///
+    /// # Errors
+    /// [`AudioError`].
+    fn encode(&mut self, block: &[f32], packet: &mut Vec<u8>) -> Result<(), AudioError>;
+}
+
+/// Decodes packets.
+pub trait AudioDecoder: Send {
+    /// Decodes a packet into `block`; `None` conceals a lost one. Returns the samples per channel that were written.
+    ///
+    /// # Errors
+    /// [`AudioError`] if the packet is no Opus.
+    fn decode(&mut self, packet: Option<&[u8]>, block: &mut [f32]) -> Result<usize, AudioError>;
+
+    /// Decodes what packet `next` carries about the lost packet before it (in-band FEC), where it carries anything.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    fn recover(&mut self, next: &[u8], block: &mut [f32]) -> Result<usize, AudioError>;
+}
+
+/// Why there is no sound.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct AudioError {
+    /// Stable reason.
+    pub reason: &'static Reason,
+    /// What happened, for the log.
+    pub detail: String,
+    /// True: it is gone for good; the session goes on without sound. False: try again.
+    pub fatal: bool,
+}

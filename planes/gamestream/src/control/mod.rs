@@ -1,0 +1,1 @@
+//! The control stream: ENet, sealed packets, input in, feedback out.

@@ -1,0 +1,1 @@
+//! HTTP and HTTPS: server information, pairing, applications, launch, resume, cancel.

@@ -1,0 +1,1 @@
+//! The RTSP door: plain and sealed, one request per connection.

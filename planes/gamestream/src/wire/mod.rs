@@ -1,0 +1,3 @@
+//! Layouts and rules of the wire, sans-IO: bytes in, values out, and back.
+
+pub mod control;
