@@ -69,8 +69,8 @@ impl AudioRequest {
 
     /// Samples of one block per channel: 240 or 480.
     #[must_use]
-    pub fn block_frames(&self) -> usize {
-        (self.block.as_micros() * u128::from(SAMPLE_RATE) / 1_000_000) as usize
+    pub const fn block_frames(&self) -> usize {
+        frames_in(self.block)
     }
 }
 
@@ -125,6 +125,12 @@ pub trait AudioCodec: Send + Sync {
     /// # Errors
     /// [`AudioError`] if the layout is not possible.
     fn decoder(&self, config: &AudioCodecConfig) -> Result<Box<dyn AudioDecoder>, AudioError>;
+
+    /// Opens a decoder for a client's microphone: one Opus stream, decoded to one channel whatever it carries.
+    ///
+    /// # Errors
+    /// [`AudioError`] if the library refuses.
+    fn voice_decoder(&self) -> Result<Box<dyn AudioDecoder>, AudioError>;
 }
 
 /// How sound is coded: Opus multistream (RFC 7845 §5.1.1), restricted low delay.
@@ -146,24 +152,73 @@ pub struct AudioCodecConfig {
     pub constant: bool,
 }
 
+impl AudioCodecConfig {
+    /// As many stereo pairs as the layout has, and the decoded channels in its order: what clients of either protocol
+    /// expect unless they say otherwise. Constrained variable bitrate.
+    #[must_use]
+    pub const fn coupled(layout: ChannelLayout, block: Duration, bitrate_bps: u32) -> Self {
+        let (streams, coupled) = match layout {
+            ChannelLayout::Stereo => (1, 1),
+            ChannelLayout::Surround51 => (4, 2),
+            ChannelLayout::Surround71 => (5, 3),
+        };
+        Self { layout, streams, coupled, mapping: IDENTITY, block, bitrate_bps, constant: false }
+    }
+
+    /// A stream of its own for every channel: more bits, nothing shared between speakers. Constrained variable bitrate.
+    #[must_use]
+    pub const fn uncoupled(layout: ChannelLayout, block: Duration, bitrate_bps: u32) -> Self {
+        let streams = layout.channels() as u8;
+        Self { layout, streams, coupled: 0, mapping: IDENTITY, block, bitrate_bps, constant: false }
+    }
+
+    /// The same with packets of one length.
+    #[must_use]
+    pub const fn constant(mut self) -> Self {
+        self.constant = true;
+        self
+    }
+
+    /// The mapping in force: one entry per channel of the layout.
+    #[must_use]
+    pub fn mapping(&self) -> &[u8] {
+        &self.mapping[..self.layout.channels()]
+    }
+
+    /// Samples of one block per channel.
+    #[must_use]
+    pub const fn block_frames(&self) -> usize {
+        frames_in(self.block)
+    }
+}
+
+const IDENTITY: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+
+/// Samples per channel in `time`.
+const fn frames_in(time: Duration) -> usize {
+    (time.as_micros() * SAMPLE_RATE as u128 / 1_000_000) as usize
+}
+
 /// Codes blocks. Lives on the audio thread. Allocates nothing per block.
 pub trait AudioEncoder: Send {
-    /// Replaces `packet` by the coded block.
+    /// Replaces `packet` by the coded block, which has the samples of one block in all channels together.
     ///
     /// # Errors
-    /// [`AudioError`].
+    /// [`AudioError`] if the block has another length.
     fn encode(&mut self, block: &[f32], packet: &mut Vec<u8>) -> Result<(), AudioError>;
 }
 
 /// Decodes packets.
 pub trait AudioDecoder: Send {
-    /// Decodes a packet into `block`; `None` conceals a lost one. Returns the samples per channel that were written.
+    /// Decodes a packet into `block`, which must hold what is in it (120 ms at most); `None` conceals a lost one that was as
+    /// long as `block`. Returns the samples per channel that were written.
     ///
     /// # Errors
-    /// [`AudioError`] if the packet is no Opus.
+    /// [`AudioError`] if the packet is no Opus, or longer than `block`.
     fn decode(&mut self, packet: Option<&[u8]>, block: &mut [f32]) -> Result<usize, AudioError>;
 
-    /// Decodes what packet `next` carries about the lost packet before it (in-band FEC), where it carries anything.
+    /// Decodes what packet `next` carries about the lost packet before it (in-band FEC); where it carries nothing, conceals.
+    /// `block` is as long as the lost packet.
     ///
     /// # Errors
     /// As [`Self::decode`].
