@@ -108,6 +108,9 @@ fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
                 let chosen = if usable { "" } else { ", used by serve" };
                 usable = true;
                 rows.push(ok(&id, format!("{} ({}){chosen}", info.version, candidate.why)));
+                if let Some(layout) = desktop.keyboard_layout() {
+                    rows.push(ok(&format!("{id}.keyboard"), layout));
+                }
                 if !info.protocols.is_empty() {
                     rows.push(ok(&format!("{id}.protocols"), info.protocols.join(", ")));
                 }

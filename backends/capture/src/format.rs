@@ -1,8 +1,7 @@
 //! What compositors announce, in the words of [`punktfunk_media`].
 
 use punktfunk_media::{CaptureError, FrameLayout, PixelFormat, Transform, reason};
-use wayland_client::WEnum;
-use wayland_client::protocol::{wl_output, wl_shm};
+use wayland_client::protocol::wl_shm;
 
 /// One announced way to receive a picture in shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,21 +58,6 @@ fn fourcc(code: u32) -> String {
         0 => "AR24".to_owned(),
         1 => "XR24".to_owned(),
         _ => code.to_le_bytes().iter().map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '?' }).collect(),
-    }
-}
-
-/// `wl_output.transform` in our words; an unknown value is taken as upright.
-pub fn transform(value: WEnum<wl_output::Transform>) -> Transform {
-    use wl_output::Transform as Wire;
-    match value {
-        WEnum::Value(Wire::_90) => Transform::Rotate90,
-        WEnum::Value(Wire::_180) => Transform::Rotate180,
-        WEnum::Value(Wire::_270) => Transform::Rotate270,
-        WEnum::Value(Wire::Flipped) => Transform::Flipped,
-        WEnum::Value(Wire::Flipped90) => Transform::Flipped90,
-        WEnum::Value(Wire::Flipped180) => Transform::Flipped180,
-        WEnum::Value(Wire::Flipped270) => Transform::Flipped270,
-        _ => Transform::Normal,
     }
 }
 

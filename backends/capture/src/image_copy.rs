@@ -46,13 +46,13 @@ impl ImageCopy {
     /// Starts capturing on `link`.
     pub fn open(mut link: Link) -> Result<Self, CaptureError> {
         let handle = link.handle();
-        let (Some(sources), Some(output)) = (&link.state.globals.output_source, link.state.output()) else {
+        let (Some(sources), Some(output)) = (&link.state.globals.output_source, link.state.outputs.wanted()) else {
             return Err(lost("the output was removed"));
         };
         let source = sources.create_source(output, &handle, ());
         let session = begin_session(&mut link, &source)?;
-        let (layout, format) = format::choose(&link.state.announced, link.state.output_transform())?;
-        let seen_changes = link.state.output_changes;
+        let (layout, format) = format::choose(&link.state.announced, link.state.outputs.transform())?;
+        let seen_changes = link.state.changes();
         Ok(Self {
             link,
             source,
@@ -74,7 +74,7 @@ impl ImageCopy {
         self.end_frame();
         self.session.destroy();
         self.session = begin_session(&mut self.link, &self.source)?;
-        self.seen_changes = self.link.state.output_changes;
+        self.seen_changes = self.link.state.changes();
         self.first = true;
         self.stale.iter_mut().for_each(|s| *s = Damage::Full);
         Ok(())
@@ -155,7 +155,7 @@ fn begin_session(
     let manager = link.state.globals.image_copy.as_ref().ok_or_else(|| lost("no image copy manager"))?;
     let session = manager.create_session(source, Options::PaintCursors, &handle, ());
     let deadline = Instant::now() + ANNOUNCED_WITHIN;
-    let told = link.wait_until(deadline, |s| s.announced_all || s.session_stopped || s.output_gone)?;
+    let told = link.wait_until(deadline, |s| s.announced_all || s.session_stopped || s.outputs.gone)?;
     if !told || !link.state.announced_all {
         return Err(lost("the compositor did not announce a picture"));
     }
@@ -187,13 +187,13 @@ impl Capturer for ImageCopy {
         loop {
             let seen = self.seen_changes;
             let done = self.link.wait_until(deadline, |s| {
-                s.output_gone
+                s.outputs.gone
                     || s.session_stopped
                     || s.copy.outcome.is_some()
-                    || (s.output_changes != seen && s.announced_all)
+                    || (s.changes() != seen && s.announced_all)
             })?;
             let state = &self.link.state;
-            if state.output_gone || state.session_stopped {
+            if state.outputs.gone || state.session_stopped {
                 return Err(lost("the output was removed"));
             }
             if !done {
@@ -221,7 +221,7 @@ impl Capturer for ImageCopy {
                     self.start()?;
                 }
                 None => {
-                    self.seen_changes = state.output_changes;
+                    self.seen_changes = state.changes();
                     if self.outdated()? {
                         return self.change_layout(self.layout.transform);
                     }

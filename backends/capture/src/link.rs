@@ -2,23 +2,17 @@
 //! say. The protocols' capturers read [`State`] and never see an event handler.
 
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use punktfunk_media::{CaptureError, Damage, Rect, Transform, reason};
+use punktfunk_wayland::Outputs;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use wayland_client::backend::WaylandError;
-use wayland_client::globals::{GlobalListContents, registry_queue_init};
-use wayland_client::protocol::{
-    wl_buffer::WlBuffer,
-    wl_output::{self, WlOutput},
-    wl_registry::{self, WlRegistry},
-    wl_shm::WlShm,
-    wl_shm_pool::WlShmPool,
-};
+use wayland_client::globals::registry_queue_init;
+use wayland_client::protocol::{wl_buffer::WlBuffer, wl_shm::WlShm, wl_shm_pool::WlShmPool};
 use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, WEnum, delegate_noop};
 use wayland_protocols::ext::image_capture_source::v1::client::{
     ext_image_capture_source_v1::ExtImageCaptureSourceV1,
@@ -34,7 +28,7 @@ use wayland_protocols_wlr::screencopy::v1::client::{
     zwlr_screencopy_manager_v1::ZwlrScreencopyManagerV1,
 };
 
-use crate::format::{self, Announced};
+use crate::format::Announced;
 
 /// The connection and what is known.
 pub struct Link {
@@ -64,16 +58,13 @@ impl Globals {
 }
 
 /// What the compositor told us.
-#[derive(Default)]
 pub struct State {
     /// What it offers.
     pub globals: Globals,
-    outputs: Vec<KnownOutput>,
-    wanted: String,
-    /// Counts changes of the wanted output's mode or transform.
-    pub output_changes: u32,
-    /// The wanted output was taken away.
-    pub output_gone: bool,
+    /// Its outputs.
+    pub outputs: Outputs,
+    /// Counts announcements that a session took back.
+    pub announcements: u32,
     /// Formats announced for the next picture, until [`Self::announced_all`].
     pub announced: Vec<Announced>,
     /// The announcement is complete.
@@ -114,36 +105,26 @@ pub enum Outcome {
     Stopped,
 }
 
-struct KnownOutput {
-    global: u32,
-    proxy: WlOutput,
-    name: Option<String>,
-    transform: Transform,
-    size: (i32, i32),
-}
-
 impl Link {
     /// Connects to the compositor at `display` and finds the output named `output`.
     pub fn open(display: &Path, output: &str) -> Result<Self, CaptureError> {
-        let connection = connect(display)?;
+        let connection = punktfunk_wayland::connect(display).map_err(died)?;
         let (list, mut queue) = registry_queue_init::<State>(&connection).map_err(|e| died(e.to_string()))?;
         let handle = queue.handle();
-        let mut state = State { wanted: output.to_owned(), ..State::default() };
-        state.globals = Globals {
+        let globals = Globals {
             shm: list.bind(&handle, 1..=1, ()).ok(),
             screencopy: list.bind(&handle, 3..=3, ()).ok(),
             image_copy: list.bind(&handle, 1..=1, ()).ok(),
             output_source: list.bind(&handle, 1..=1, ()).ok(),
         };
-        for global in list.contents().clone_list().iter().filter(|g| g.interface == "wl_output") {
-            state.add_output(list.registry(), global.name, global.version, &handle);
-        }
+        let mut state = State::new(globals, output);
+        state.outputs.bind_all(&list, &handle);
         // Twice: outputs that appear during the first round trip are bound there and tell their names in the second.
         for _ in 0..2 {
             queue.roundtrip(&mut state).map_err(|e| died(e.to_string()))?;
         }
-        if state.output().is_none() {
-            let names: Vec<_> = state.outputs.iter().filter_map(|o| o.name.as_deref()).collect();
+        if state.outputs.wanted().is_none() {
+            let names = state.outputs.names();
             return Err(CaptureError {
                 reason: &reason::CAPTURE_LOST,
                 detail: format!("no output {output} at {}; there are {names:?}", display.display()),
@@ -160,10 +141,7 @@ impl Link {
 
     /// Sends what was requested. A full socket is no error: the rest goes with the next call.
     pub fn flush(&self) -> Result<(), CaptureError> {
-        match self.queue.flush() {
-            Err(WaylandError::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-            other => other.map_err(|e| died(e.to_string())),
-        }
+        punktfunk_wayland::flush(&self.queue).map_err(died)
     }
 
     /// Handles events until `done` says so (`true`) or the deadline passes (`false`).
@@ -187,43 +165,21 @@ impl Link {
     }
 }
 
-impl State {
-    fn known(&self) -> Option<&KnownOutput> {
-        self.outputs.iter().find(|o| o.name.as_deref() == Some(self.wanted.as_str()))
-    }
-
-    /// The wanted output.
-    pub fn output(&self) -> Option<&WlOutput> {
-        self.known().map(|o| &o.proxy)
-    }
-
-    /// Its transform.
-    pub fn output_transform(&self) -> Transform {
-        self.known().map(|o| o.transform).unwrap_or_default()
-    }
-
-    fn add_output(&mut self, registry: &WlRegistry, global: u32, version: u32, handle: &QueueHandle<Self>) {
-        // Version 4 tells the name.
-        let proxy = registry.bind(global, version.min(4), handle, global);
-        let transform = Transform::Normal;
-        self.outputs.push(KnownOutput { global, proxy, name: None, transform, size: (0, 0) });
+impl AsMut<Outputs> for State {
+    fn as_mut(&mut self) -> &mut Outputs {
+        &mut self.outputs
     }
 }
 
 /// Every global of the compositor at `display`, as `interface version`.
 pub fn globals(display: &Path) -> Result<Vec<String>, CaptureError> {
-    let connection = connect(display)?;
+    let connection = punktfunk_wayland::connect(display).map_err(died)?;
     let (list, _queue) = registry_queue_init::<State>(&connection).map_err(|e| died(e.to_string()))?;
     let mut names: Vec<_> =
         list.contents().clone_list().iter().map(|g| format!("{} {}", g.interface, g.version)).collect();
     names.sort_unstable();
     names.dedup();
     Ok(names)
-}
-
-fn connect(display: &Path) -> Result<Connection, CaptureError> {
-    let stream = UnixStream::connect(display).map_err(|e| died(format!("{}: {e}", display.display())))?;
-    Connection::from_socket(stream).map_err(|e| died(e.to_string()))
 }
 
 /// The connection broke: the compositor is gone, or threw us out.
@@ -256,59 +212,6 @@ pub fn instant_of(monotonic: Duration) -> Instant {
 /// Seconds as compositors split them.
 fn seconds(high: u32, low: u32, nanos: u32) -> Duration {
     Duration::new(u64::from(high) << 32 | u64::from(low), nanos.min(999_999_999))
-}
-
-impl Dispatch<WlRegistry, GlobalListContents> for State {
-    fn event(
-        state: &mut Self,
-        registry: &WlRegistry,
-        event: wl_registry::Event,
-        _: &GlobalListContents,
-        _: &Connection,
-        handle: &QueueHandle<Self>,
-    ) {
-        match event {
-            wl_registry::Event::Global { name, interface, version } if interface == "wl_output" => {
-                state.add_output(registry, name, version, handle);
-            }
-            wl_registry::Event::GlobalRemove { name } => {
-                let wanted = state.known().map(|o| o.global);
-                state.output_gone |= wanted == Some(name);
-                state.outputs.retain(|o| o.global != name);
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Dispatch<WlOutput, u32> for State {
-    fn event(
-        state: &mut Self,
-        _: &WlOutput,
-        event: wl_output::Event,
-        global: &u32,
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        let Some(output) = state.outputs.iter_mut().find(|o| o.global == *global) else { return };
-        match event {
-            wl_output::Event::Name { name } => output.name = Some(name),
-            wl_output::Event::Geometry { transform, .. } => {
-                let transform = format::transform(transform);
-                let changed = transform != output.transform;
-                output.transform = transform;
-                state.output_changes += u32::from(changed && output.name.as_deref() == Some(state.wanted.as_str()));
-            }
-            wl_output::Event::Mode { flags: WEnum::Value(flags), width, height, .. }
-                if flags.contains(wl_output::Mode::Current) =>
-            {
-                let changed = (width, height) != output.size;
-                output.size = (width, height);
-                state.output_changes += u32::from(changed && output.name.as_deref() == Some(state.wanted.as_str()));
-            }
-            _ => {}
-        }
-    }
 }
 
 impl Dispatch<ZwlrScreencopyFrameV1, ()> for State {
@@ -375,12 +278,30 @@ impl Dispatch<ExtImageCopyCaptureSessionV1, ()> for State {
 }
 
 impl State {
+    fn new(globals: Globals, output: &str) -> Self {
+        Self {
+            globals,
+            outputs: Outputs::wanting(output),
+            announcements: 0,
+            announced: Vec::new(),
+            announced_all: false,
+            session_size: (0, 0),
+            session_stopped: false,
+            copy: Copy::default(),
+        }
+    }
+
+    /// Counts whatever makes a new layout necessary: the output changed, or a session announced anew.
+    pub fn changes(&self) -> u32 {
+        self.outputs.changes.wrapping_add(self.announcements)
+    }
+
     /// A session sends its whole announcement anew whenever something changes.
     fn begin_announcement(&mut self) {
         if self.announced_all {
             self.announced_all = false;
             self.announced.clear();
-            self.output_changes += 1;
+            self.announcements += 1;
         }
     }
 }
@@ -396,7 +317,7 @@ impl Dispatch<ExtImageCopyCaptureFrameV1, ()> for State {
     ) {
         use ext_image_copy_capture_frame_v1::{Event, FailureReason};
         match event {
-            Event::Transform { transform } => state.copy.transform = format::transform(transform),
+            Event::Transform { transform } => state.copy.transform = punktfunk_wayland::transform(transform),
             Event::Damage { x, y, width, height } => {
                 let size = |v: i32| u32::try_from(v).ok();
                 if let (Some(x), Some(y), Some(width @ 1..), Some(height @ 1..)) =
@@ -421,6 +342,7 @@ impl Dispatch<ExtImageCopyCaptureFrameV1, ()> for State {
     }
 }
 
+punktfunk_wayland::delegate_outputs!(State);
 delegate_noop!(State: ignore WlShm);
 delegate_noop!(State: ignore WlShmPool);
 delegate_noop!(State: ignore WlBuffer);

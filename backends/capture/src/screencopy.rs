@@ -31,7 +31,7 @@ pub struct Screencopy {
     slot: Option<Slot>,
     /// The next picture is wanted whether anything changed or not.
     want_any: bool,
-    /// `output_changes` at the time of the announcement.
+    /// [`State::changes`](crate::link::State::changes) at the time of the announcement.
     seen_changes: u32,
     failures: u32,
 }
@@ -71,7 +71,7 @@ impl Screencopy {
         };
         this.announce()?;
         let deadline = Instant::now() + ANNOUNCED_WITHIN;
-        if !this.link.wait_until(deadline, |s| s.announced_all || s.output_gone || s.copy.outcome.is_some())? {
+        if !this.link.wait_until(deadline, |s| s.announced_all || s.outputs.gone || s.copy.outcome.is_some())? {
             return Err(lost("the compositor did not announce a picture"));
         }
         if !this.link.state.announced_all {
@@ -92,8 +92,8 @@ impl Screencopy {
         state.announced.clear();
         state.announced_all = false;
         state.copy = Copy { damage: Damage::none(), ..Copy::default() };
-        self.seen_changes = state.output_changes;
-        let output = state.output().ok_or_else(|| lost("the output was removed"))?;
+        self.seen_changes = state.changes();
+        let output = state.outputs.wanted().ok_or_else(|| lost("the output was removed"))?;
         let manager = state.globals.screencopy.as_ref().ok_or_else(|| lost("no screencopy manager"))?;
         self.frame = Some(manager.capture_output(1, output, &handle, ()));
         self.step = Step::Announcing;
@@ -102,7 +102,7 @@ impl Screencopy {
 
     fn announced_layout(&self) -> Result<(FrameLayout, wl_shm::Format), CaptureError> {
         let state = &self.link.state;
-        let transform = state.output_transform();
+        let transform = state.outputs.transform();
         let transform = if self.y_invert { format::upside_down(transform) } else { transform };
         format::choose(&state.announced, transform)
     }
@@ -181,7 +181,7 @@ impl Capturer for Screencopy {
             return Err(CaptureError { fatal: false, ..lost("a second slot was lent") });
         }
         self.slot = Some(slot);
-        if self.step == Step::Announced && self.link.state.output_changes == self.seen_changes {
+        if self.step == Step::Announced && self.link.state.changes() == self.seen_changes {
             self.start_copy()?;
         }
         Ok(())
@@ -191,19 +191,19 @@ impl Capturer for Screencopy {
         loop {
             let (step, seen) = (self.step, self.seen_changes);
             let done = self.link.wait_until(deadline, |s| {
-                s.output_gone
-                    || s.output_changes != seen
+                s.outputs.gone
+                    || s.changes() != seen
                     || s.copy.outcome.is_some()
                     || (step == Step::Announcing && s.announced_all)
             })?;
             let state = &self.link.state;
-            if state.output_gone {
+            if state.outputs.gone {
                 return Err(lost("the output was removed"));
             }
             if !done {
                 return Ok(Captured::Unchanged);
             }
-            if state.output_changes != seen {
+            if state.changes() != seen {
                 // A copy that was under way may hold half of each mode.
                 self.want_any = true;
                 self.announce()?;

@@ -24,7 +24,7 @@ use punktfunk_media::{
 
 use crate::detect::Environment;
 use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
-use crate::keyboard;
+use crate::keyboard::{self, FoundLayout};
 use crate::output::{self, ModeError};
 use crate::process::ProcessId;
 use crate::record::{BACKEND_WLROOTS, OutputRecord, no_journal};
@@ -165,6 +165,10 @@ impl WlrootsDesktop {
         Ok(name)
     }
 
+    fn layout(&self, ipc: &mut SwayIpc) -> Result<FoundLayout, IpcError> {
+        Ok(keyboard::find(&ipc.inputs()?, &self.environment, self.configured.as_ref()))
+    }
+
     fn output_record(&self, before: &[Output], output: Option<String>) -> OutputRecord {
         OutputRecord {
             ipc: self.sockets.ipc.clone(),
@@ -184,6 +188,11 @@ impl Desktop for WlrootsDesktop {
         self.info.clone()
     }
 
+    fn keyboard_layout(&self) -> Option<String> {
+        let layout = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| self.layout(&mut ipc));
+        layout.inspect_err(|e| tracing::debug!("no keyboard layout: {e}")).ok().map(|l| l.to_string())
+    }
+
     fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {
         output::check(request.mode).map_err(|e| ModeError::Refused(e).into_open_error())?;
         let mut ipc = SwayIpc::connect(&self.sockets.ipc).map_err(open_failed)?;
@@ -199,8 +208,7 @@ impl Desktop for WlrootsDesktop {
         let upright = "enable scale 1 transform normal";
         output::set_mode(&mut ipc, &name, request.mode, upright).map_err(ModeError::into_open_error)?;
         ipc.command(&format!("focus output {name}")).map_err(open_failed)?;
-        let inputs = ipc.inputs().map_err(open_failed)?;
-        let layout = keyboard::find(&inputs, &self.environment, self.configured.as_ref());
+        let layout = self.layout(&mut ipc).map_err(open_failed)?;
         Ok(Box::new(SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing))))
     }
 }

@@ -4,10 +4,10 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{MODE, frame_until, lend_new, next_frame, on_every_sway, pixel, request};
+use common::{MODE, frame_until, key, lend_new, next_frame, on_every_sway, pixel, request, wait_until};
 use punktfunk_desktop::{
-    Candidate, DesktopChoice, DetectConfig, Environment, PrivateConfig, SessionSockets, WlrootsDesktop, detect, probe,
-    undo,
+    Candidate, DesktopChoice, DetectConfig, Environment, KeyboardLayout, PrivateConfig, SessionSockets, WlrootsDesktop,
+    detect, probe, undo,
 };
 use punktfunk_media::fake::MemoryJournal;
 use punktfunk_media::{Desktop, InputAction, Journal, Mode, Stage, Transform};
@@ -303,5 +303,52 @@ fn a_session_is_found_by_the_environment_or_by_its_sockets() {
         let candidates = detect(&nothing);
         let error = candidates[0].desktop.as_ref().err().expect("no session");
         assert_eq!((candidates.len(), error.reason.code), (1, "desktop.missing"));
+    });
+}
+
+#[test]
+fn the_layout_of_the_desktops_own_keyboard_is_used() {
+    on_every_sway(|suite| {
+        let Some(launch) = suite.launch() else { return };
+        // A headless sway has no keyboard. One inside another has: the outer seat's, which it takes for hardware.
+        let outer = TestSway::start(&launch, "");
+        let keyboard = punktfunk_inject::open(&outer.display, "HEADLESS-1", &KeyboardLayout::named("us")).unwrap();
+        let layouts = "input type:keyboard {\nxkb_layout us,de\nxkb_variant ,nodeadkeys\n}\n";
+        let inner = TestSway::start_inside(&outer, &launch, layouts);
+        let sockets = SessionSockets { ipc: inner.ipc.clone(), display: inner.display.clone() };
+        // Sway's word comes before the environment's and the configuration's.
+        let environment = Environment::from_pairs([("XKB_DEFAULT_LAYOUT", "it")]);
+        let configured = Some(KeyboardLayout::named("se"));
+        let desktop = WlrootsDesktop::connect(sockets, environment, configured).unwrap();
+        let journal: Arc<dyn Journal> = MemoryJournal::new();
+        wait_until("the nested seat has its keyboard", || {
+            desktop.keyboard_layout().is_some_and(|l| l == "us (from sway)")
+        });
+
+        // A person switches to their other layout: the next stage types in it, and doctor says so.
+        let switched = std::process::Command::new("swaymsg")
+            .arg("-s")
+            .arg(&inner.ipc)
+            .args(["input", "type:keyboard", "xkb_switch_layout", "1"])
+            .output()
+            .expect("swaymsg is installed with sway");
+        assert!(switched.status.success(), "{suite:?}: {}", String::from_utf8_lossy(&switched.stdout));
+        let german = "de(nodeadkeys) (from sway)";
+        assert_eq!(desktop.keyboard_layout().as_deref(), Some(german), "{suite:?}");
+        let mut stage = desktop.open(&request("a", MODE), &journal).unwrap();
+        assert_eq!(stage.keyboard_layout(), german, "{suite:?}");
+        // Our own keyboard on the seat is no answer to what the person has.
+        let mut injector = stage.injector().unwrap();
+        assert_eq!(desktop.keyboard_layout().as_deref(), Some(german), "{suite:?}");
+
+        let window = Window::open(&inner.display, None, [10, 10, 10]);
+        window.wait("the keyboard", |seen| seen.contains(&Seen::KeyboardEnter));
+        window.forget();
+        for down in [true, false] {
+            injector.inject(&key(21, down)).unwrap();
+        }
+        window.wait("the key", |seen| seen.iter().any(|s| matches!(s, Seen::Key { code: 21, down: false, .. })));
+        assert_eq!(window.typed(), "z", "{suite:?}: {:?}", window.seen());
+        drop((injector, window, stage, inner, keyboard, outer));
     });
 }

@@ -57,7 +57,7 @@ impl Injector for WlrInjector {
 
     fn inject(&mut self, action: &InputAction) -> Result<(), InjectError> {
         self.link.take_events()?;
-        if self.link.state.output_gone {
+        if self.link.state.outputs.gone {
             return Err(lost("the output was removed".to_owned()));
         }
         let time = self.link.time_ms();

@@ -2,20 +2,16 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Instant;
 
 use punktfunk_media::{InjectError, reason};
+use punktfunk_wayland::Outputs;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use wayland_client::backend::WaylandError;
-use wayland_client::globals::{GlobalListContents, registry_queue_init};
-use wayland_client::protocol::{
-    wl_output::{self, WlOutput},
-    wl_registry::{self, WlRegistry},
-    wl_seat::WlSeat,
-};
-use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, WEnum, delegate_noop};
+use wayland_client::globals::registry_queue_init;
+use wayland_client::protocol::wl_seat::WlSeat;
+use wayland_client::{EventQueue, QueueHandle, delegate_noop};
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::{
     zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1, zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1,
 };
@@ -41,29 +37,15 @@ pub struct State {
     pub keyboards: ZwpVirtualKeyboardManagerV1,
     /// Makes pointers.
     pub pointers: ZwlrVirtualPointerManagerV1,
-    outputs: Vec<KnownOutput>,
-    wanted: String,
-    /// Counts changes of any output: place, mode, coming, going.
-    pub layout_changes: u32,
-    /// The wanted output was taken away.
-    pub output_gone: bool,
-}
-
-struct KnownOutput {
-    global: u32,
-    proxy: WlOutput,
-    name: Option<String>,
-    /// Pixels as a person sees them (after the transform).
-    size: (u32, u32),
-    sideways: bool,
+    /// Its outputs.
+    pub outputs: Outputs,
 }
 
 impl Link {
     /// Connects to the compositor at `display` and finds the output named `output`.
     pub fn open(display: &Path, output: &str) -> Result<Self, InjectError> {
         let broken = |what: String| lost(format!("{}: {what}", display.display()));
-        let stream = UnixStream::connect(display).map_err(|e| broken(e.to_string()))?;
-        let connection = Connection::from_socket(stream).map_err(|e| broken(e.to_string()))?;
+        let connection = punktfunk_wayland::connect(display).map_err(lost)?;
         let (list, queue) = registry_queue_init::<State>(&connection).map_err(|e| broken(e.to_string()))?;
         let handle = queue.handle();
         let missing = |what: &str| InjectError {
@@ -77,19 +59,14 @@ impl Link {
             pointers: list
                 .bind(&handle, 2..=2, ())
                 .map_err(|_| missing("zwlr_virtual_pointer_manager_v1 version 2"))?,
-            outputs: Vec::new(),
-            wanted: output.to_owned(),
-            layout_changes: 0,
-            output_gone: false,
+            outputs: Outputs::wanting(output),
         };
-        for global in list.contents().clone_list().iter().filter(|g| g.interface == "wl_output") {
-            state.add_output(list.registry(), global.name, global.version, &handle);
-        }
+        state.outputs.bind_all(&list, &handle);
         let mut link = Self { queue, started: Instant::now(), state };
         // Twice: outputs that appear during the first round trip are bound there and tell their names in the second.
         link.roundtrip()?;
         link.roundtrip()?;
-        if link.state.output().is_none() {
+        if link.state.outputs.wanted().is_none() {
             return Err(broken(format!("no output {output}")));
         }
         Ok(link)
@@ -108,10 +85,7 @@ impl Link {
 
     /// Sends what was requested. A full socket is no error: the rest goes with the next call.
     pub fn flush(&self) -> Result<(), InjectError> {
-        match self.queue.flush() {
-            Err(WaylandError::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => Ok(()),
-            other => other.map_err(|e| lost(e.to_string())),
-        }
+        punktfunk_wayland::flush(&self.queue).map_err(lost)
     }
 
     /// Handles the events that are there, without waiting.
@@ -134,26 +108,9 @@ impl Link {
     }
 }
 
-impl State {
-    fn known(&self) -> Option<&KnownOutput> {
-        self.outputs.iter().find(|o| o.name.as_deref() == Some(self.wanted.as_str()))
-    }
-
-    /// The wanted output.
-    pub fn output(&self) -> Option<&WlOutput> {
-        self.known().map(|o| &o.proxy)
-    }
-
-    /// Its size in pixels as a person sees it; `None` before its mode is known.
-    pub fn output_size(&self) -> Option<(u32, u32)> {
-        let output = self.known().filter(|o| o.size.0 > 0 && o.size.1 > 0)?;
-        Some(if output.sideways { (output.size.1, output.size.0) } else { output.size })
-    }
-
-    fn add_output(&mut self, registry: &WlRegistry, global: u32, version: u32, handle: &QueueHandle<Self>) {
-        // Version 4 tells the name.
-        let proxy = registry.bind(global, version.min(4), handle, global);
-        self.outputs.push(KnownOutput { global, proxy, name: None, size: (0, 0), sideways: false });
+impl AsMut<Outputs> for State {
+    fn as_mut(&mut self) -> &mut Outputs {
+        &mut self.outputs
     }
 }
 
@@ -171,63 +128,7 @@ pub fn keymap_file(text: &str) -> std::io::Result<(File, u32)> {
 /// `wl_keyboard.keymap_format.xkb_v1`.
 pub const KEYMAP_FORMAT_XKB_V1: u32 = 1;
 
-impl Dispatch<WlRegistry, GlobalListContents> for State {
-    fn event(
-        state: &mut Self,
-        registry: &WlRegistry,
-        event: wl_registry::Event,
-        _: &GlobalListContents,
-        _: &Connection,
-        handle: &QueueHandle<Self>,
-    ) {
-        match event {
-            wl_registry::Event::Global { name, interface, version } if interface == "wl_output" => {
-                state.add_output(registry, name, version, handle);
-                state.layout_changes += 1;
-            }
-            wl_registry::Event::GlobalRemove { name } => {
-                let wanted = state.known().map(|o| o.global);
-                state.output_gone |= wanted == Some(name);
-                let before = state.outputs.len();
-                state.outputs.retain(|o| o.global != name);
-                state.layout_changes += u32::from(state.outputs.len() != before);
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Dispatch<WlOutput, u32> for State {
-    fn event(
-        state: &mut Self,
-        _: &WlOutput,
-        event: wl_output::Event,
-        global: &u32,
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        use wl_output::Transform;
-        let Some(output) = state.outputs.iter_mut().find(|o| o.global == *global) else { return };
-        match event {
-            wl_output::Event::Name { name } => output.name = Some(name),
-            wl_output::Event::Geometry { transform, .. } => {
-                output.sideways = matches!(
-                    transform,
-                    WEnum::Value(Transform::_90 | Transform::_270 | Transform::Flipped90 | Transform::Flipped270)
-                );
-                state.layout_changes += 1;
-            }
-            wl_output::Event::Mode { flags: WEnum::Value(flags), width, height, .. }
-                if flags.contains(wl_output::Mode::Current) =>
-            {
-                output.size = (width.unsigned_abs(), height.unsigned_abs());
-                state.layout_changes += 1;
-            }
-            _ => {}
-        }
-    }
-}
-
+punktfunk_wayland::delegate_outputs!(State);
 delegate_noop!(State: ignore WlSeat);
 delegate_noop!(State: ignore ZwpVirtualKeyboardManagerV1);
 delegate_noop!(State: ignore ZwpVirtualKeyboardV1);

@@ -21,7 +21,7 @@ pub struct Pointer {
 impl Pointer {
     /// Makes a pointer mapped to the link's output.
     pub fn create(link: &mut Link) -> Result<Self, InjectError> {
-        let seen_layout = link.state.layout_changes;
+        let seen_layout = link.state.outputs.layout_changes;
         Ok(Self { device: make(link), seen_layout, held: Vec::new(), partial: [0.0; 2] })
     }
 
@@ -31,7 +31,7 @@ impl Pointer {
         match *action {
             InputAction::Motion { dx, dy } => self.device.motion(time, dx, dy),
             InputAction::MotionAbs { x, y } => {
-                let (width, height) = link.state.output_size().unwrap_or((u32::from(u16::MAX), u32::from(u16::MAX)));
+                let (width, height) = link.state.outputs.size().unwrap_or((u32::from(u16::MAX), u32::from(u16::MAX)));
                 let ((x, x_extent), (y, y_extent)) = (position(x, width), position(y, height));
                 self.device.motion_absolute(time, x, y, x_extent, y_extent);
             }
@@ -86,8 +86,8 @@ impl Pointer {
     /// Compositors forget the mapping when outputs change; a new device brings it back. The new one comes first, so
     /// that the seat is never without a pointer.
     fn follow_layout(&mut self, link: &mut Link) {
-        if link.state.layout_changes != self.seen_layout && self.held.is_empty() {
-            self.seen_layout = link.state.layout_changes;
+        if link.state.outputs.layout_changes != self.seen_layout && self.held.is_empty() {
+            self.seen_layout = link.state.outputs.layout_changes;
             let old = std::mem::replace(&mut self.device, make(link));
             old.destroy();
         }
@@ -101,7 +101,7 @@ impl Pointer {
 
 fn make(link: &Link) -> ZwlrVirtualPointerV1 {
     let state = &link.state;
-    state.pointers.create_virtual_pointer_with_output(Some(&state.seat), state.output(), &link.handle(), ())
+    state.pointers.create_virtual_pointer_with_output(Some(&state.seat), state.outputs.wanted(), &link.handle(), ())
 }
 
 /// A fraction of `pixels` as (position, extent) in 1/65536 pixel. Clients are told 1/256 pixels, which some compositors

@@ -16,6 +16,12 @@ pub trait Desktop: Send + Sync {
     /// What this desktop is, for logs, `doctor` and `probe-compositor`.
     fn info(&self) -> DesktopInfo;
 
+    /// The keyboard layout that a stage opened now would have, and where it comes from, for `doctor`; `None` where the
+    /// desktop does not tell. Blocking, one question to the compositor.
+    fn keyboard_layout(&self) -> Option<String> {
+        None
+    }
+
     /// Opens a stage at exactly the requested mode. Blocking (up to a few seconds); called from a blocking thread.
     /// Everything it changes is recorded in `journal` before it is made.
     ///

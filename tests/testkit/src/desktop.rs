@@ -148,6 +148,21 @@ impl TestSway {
     /// When it does not come up; with its log.
     #[must_use]
     pub fn start(launch: &Launch, config: &str) -> Self {
+        Self::start_with(launch, config, &[("WLR_BACKENDS", "headless")])
+    }
+
+    /// The same inside another one: a window of its own there, and with it the keyboard of that seat, which this sway
+    /// takes for a real one. `config` gives it its layout. [`Self::start`]'s output is there beside the window's.
+    ///
+    /// # Panics
+    /// When it does not come up; with its log.
+    #[must_use]
+    pub fn start_inside(outer: &Self, launch: &Launch, config: &str) -> Self {
+        let display = outer.display.to_str().expect("an ASCII path");
+        Self::start_with(launch, config, &[("WLR_BACKENDS", "headless,wayland"), ("WAYLAND_DISPLAY", display)])
+    }
+
+    fn start_with(launch: &Launch, config: &str, backends: &[(&str, &str)]) -> Self {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let runtime_dir = launch.make_dir(&format!("session{count}"));
@@ -163,7 +178,8 @@ impl TestSway {
             .arg(&config_file)
             .env("XDG_RUNTIME_DIR", &runtime_dir)
             .env(MARK, &value)
-            .envs([("WLR_BACKENDS", "headless"), ("WLR_RENDERER", "pixman"), ("WLR_LIBINPUT_NO_DEVICES", "1")])
+            .envs([("WLR_RENDERER", "pixman"), ("WLR_LIBINPUT_NO_DEVICES", "1")])
+            .envs(backends.iter().copied())
             .stdout(log_file.try_clone().expect("duplicate a descriptor"))
             .stderr(log_file)
             .process_group(0);

@@ -92,6 +92,10 @@ impl Desktop for PrivateDesktop {
         }
     }
 
+    fn keyboard_layout(&self) -> Option<String> {
+        Some(self.keyboard.to_string())
+    }
+
     fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {
         output::check(request.mode).map_err(|e| ModeError::Refused(e).into_open_error())?;
         let mut running = match self.take_spare() {
