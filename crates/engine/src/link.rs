@@ -58,6 +58,8 @@ pub struct AccessUnitOut<'a> {
     pub strength: Strength,
     /// It is filler of a speed test.
     pub probe: bool,
+    /// From drawn until now: what the host has spent on it so far.
+    pub host_time: Duration,
 }
 
 /// Sends packets. Lives on the send thread.

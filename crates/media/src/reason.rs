@@ -70,6 +70,11 @@ reasons! {
     ENCODE_NO_CODEC = "encode.no_common_codec", "The client decodes no codec that this host encodes.", "Enable H.264 in the client.";
     ENCODE_NO_ENCODER_LEFT = "encode.no_encoder_left", "Every encoder of the negotiated codec failed.", "Reconnect: the codec is left out next time. Look at the log for each encoder's error.";
     ENCODE_PINNED_MISSING = "encode.pinned_missing", "The encoder that the operator pinned cannot serve this client.", "Choose another encoder, or --encoder auto.";
+    GAMESTREAM_AUDIO_PACKET = "gamestream.audio_packet", "A coded block of sound does not fit its FEC block.", "Reconnect, and report it with the log.";
+    GAMESTREAM_FRAME_TOO_LARGE = "gamestream.frame_too_large", "An encoded picture was larger than the protocol can protect.", "Lower the bitrate; the host sends a new keyframe by itself.";
+    GAMESTREAM_MEDIA_SOCKET = "gamestream.media_socket", "The UDP ports of video and sound cannot be used.", "Free the ports that the log names, or choose another base port for GameStream.";
+    GAMESTREAM_PACKETIZE_FAILED = "gamestream.packetize_failed", "A picture could not be cut into packets.", "Reconnect, and report it with the log.";
+    GAMESTREAM_PACKET_SIZE = "gamestream.packet_size", "The client announced a packet size that no video packet can have.", "Set the client's packet size to a multiple of 16, 1024 for one; 0 lets it choose.";
     HOST_ALREADY_RUNNING = "host.already_running", "Another host is running with the same folders.", "Stop it first, or give this one its own XDG folders.";
     HOST_CONTROL_DENIED = "host.control_denied", "A host is running, but this user may not control it.", "Run the command as the user that runs the host, or as root.";
     HOST_CONTROL_SOCKET = "host.control_socket", "The control socket could not be made.", "Look at the folder that the log names: this user must own it and be able to write there.";

@@ -74,7 +74,7 @@ impl PacketBatch {
 
     /// Makes room for `len` packets of `packet_bytes` and hands out the whole arena. Its contents are whatever an
     /// earlier frame left there: the caller writes every byte.
-    pub(crate) fn reset(&mut self, packet_bytes: usize, len: usize) -> &mut [u8] {
+    pub fn reset(&mut self, packet_bytes: usize, len: usize) -> &mut [u8] {
         self.packet_bytes = packet_bytes;
         self.len = len;
         let total = packet_bytes * len;

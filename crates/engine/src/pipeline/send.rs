@@ -127,6 +127,7 @@ impl SendLoop {
             repeat: unit.repeat,
             strength: unit.strength,
             probe: false,
+            host_time: started.saturating_duration_since(unit.drawn_at),
         };
         let index = match self.packetizer.packetize(&out, &mut self.batch) {
             Ok(index) => index,
@@ -243,6 +244,7 @@ impl SendLoop {
             repeat: false,
             strength: probe.strength,
             probe: true,
+            host_time: Duration::ZERO,
         };
         let sent = match self.packetizer.packetize(&out, &mut probe.batch) {
             Ok(_) => send_run(&self.shared, &mut *self.sink, &probe.batch, 0..probe.batch.len()),

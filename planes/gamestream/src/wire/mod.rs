@@ -1,3 +1,4 @@
 //! Layouts and rules of the wire, sans-IO: bytes in, values out, and back.
 
 pub mod control;
+pub mod video;
