@@ -1,8 +1,8 @@
 //! Sound: where it comes from, how it is coded, where a client's voice goes.
 //!
 //! ```text
-//! Stage::audio(layout) ─► AudioSource ── blocks of f32 ──► AudioEncoder ──► the plane's packets
-//! the client's packets ─► AudioDecoder ── blocks ──► Stage::microphone() ─► MicSink
+//! Stage::sound() ─┬─ source(request) ─► AudioSource ── blocks of f32 ──► AudioEncoder ──► the plane's packets
+//!                 └─ microphone() ────► MicSink ◄───── blocks ◄───────── AudioDecoder ◄── the client's packets
 //! ```
 //!
 //! All samples are interleaved `f32` at [`SAMPLE_RATE`], channels in the order of [`ChannelLayout`].
@@ -72,6 +72,24 @@ impl AudioRequest {
     pub const fn block_frames(&self) -> usize {
         frames_in(self.block)
     }
+}
+
+/// The sound of a stage: what its programs play, and what they record. Shared by the audio threads of a session; what it
+/// hands out is gone before the [`crate::Stage`] is used again.
+pub trait Sound: Send + Sync {
+    /// What the programs on the stage play. One at a time; the previous one must be gone. Blocking (a sound server may have
+    /// to start); called from the audio thread.
+    ///
+    /// # Errors
+    /// [`AudioError`]; `fatal` tells whether there will never be any.
+    fn source(&self, request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError>;
+
+    /// A microphone that the programs on the stage can record from. One at a time. Blocking; called from the microphone's
+    /// thread.
+    ///
+    /// # Errors
+    /// [`AudioError`]; `fatal` tells whether there will never be any.
+    fn microphone(&self) -> Result<Box<dyn MicSink>, AudioError>;
 }
 
 /// A source of sound. Lives on the audio thread; dropped before its [`crate::Stage`].

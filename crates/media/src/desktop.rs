@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    AppSpec, AudioError, AudioRequest, AudioSource, CaptureError, Capturer, InjectError, Injector, Journal,
-    LaunchError, MicSink, Mode, Reason, RunningApp, UndoGuard, UndoRecord, reason,
+    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Journal, LaunchError, Mode, Reason, RunningApp,
+    Sound, UndoGuard, UndoRecord, reason,
 };
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
@@ -106,21 +106,12 @@ pub trait Stage: Send {
     /// [`InjectError`] where injection is not possible; a session may go on without input.
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError>;
 
-    /// The sound of the programs on this stage. One at a time; the previous one must be gone. Blocking (a sound server may
-    /// have to start).
+    /// The sound of this stage. Cheap; what it hands out may take long, and works on its own while the stage is used for
+    /// pictures.
     ///
     /// # Errors
     /// [`AudioError`] where there is no sound to be had; a session goes on without.
-    fn audio(&mut self, _request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError> {
-        let detail = "this desktop has no sound".to_owned();
-        Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true })
-    }
-
-    /// A microphone that the programs on this stage can record from. One at a time. Blocking.
-    ///
-    /// # Errors
-    /// [`AudioError`] where there is none to be had.
-    fn microphone(&mut self) -> Result<Box<dyn MicSink>, AudioError> {
+    fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
         let detail = "this desktop has no sound".to_owned();
         Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true })
     }

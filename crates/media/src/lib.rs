@@ -18,7 +18,7 @@ pub mod reason;
 pub use app::{AppSpec, LaunchError, RunningApp};
 pub use audio::{
     AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
-    ChannelLayout, MicSink, SAMPLE_RATE,
+    ChannelLayout, MicSink, SAMPLE_RATE, Sound,
 };
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::{Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer};
+use super::audio::SyntheticSound;
+use super::{Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer, Voice};
 use crate::{
-    CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, Mode, OpenError, Stage, StageError,
-    StageRequest, UndoGuard, UndoRecord, reason,
+    AudioError, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, Mode, OpenError, Sound,
+    Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 /// How the synthetic pictures come about.
@@ -46,6 +47,12 @@ impl SyntheticDesktop {
     #[must_use]
     pub fn recording(&self) -> Recording {
         self.shared.recording.clone()
+    }
+
+    /// Everything that was played to microphones of this desktop.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        self.shared.voice.clone()
     }
 
     /// How many stages are open now.
@@ -114,6 +121,7 @@ impl Desktop for SyntheticDesktop {
 #[derive(Debug, Default)]
 struct Shared {
     recording: Recording,
+    voice: Voice,
     open: AtomicUsize,
     opened: AtomicUsize,
     deaths: AtomicU32,
@@ -216,6 +224,14 @@ impl Stage for SyntheticStage {
         }
         let recording = self.shared.recording.clone();
         Ok(Box::new(RecordingInjector::new(recording, faults.inject_fatal_after, faults.inject_panic_after)))
+    }
+
+    fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
+        if self.options.faults.no_sound {
+            let detail = "the synthetic stage was told to have none".into();
+            return Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true });
+        }
+        Ok(Arc::new(SyntheticSound::new(&self.options.faults, self.shared.voice.clone())))
     }
 
     fn is_alive(&mut self) -> bool {

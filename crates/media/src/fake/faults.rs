@@ -23,6 +23,18 @@ pub struct Faults {
     pub inject_fatal_after: Option<u64>,
     /// After this many actions the injector panics, once.
     pub inject_panic_after: Option<u64>,
+    /// The stage has no sound (`audio.unsupported`).
+    pub no_sound: bool,
+    /// Opening the source of sound fails in passing so many times.
+    pub sound_opens_late: u32,
+    /// After this many blocks the source of sound is silent.
+    pub sound_silent_after: Option<u64>,
+    /// Every n-th block is missing: the sound server was restarting.
+    pub sound_gap_every: Option<u64>,
+    /// After this many blocks the source of sound fails for good.
+    pub sound_fatal_after: Option<u64>,
+    /// After this many blocks the source of sound panics.
+    pub sound_panic_after: Option<u64>,
 }
 
 /// What a stage says to a mode change.
