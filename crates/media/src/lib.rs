@@ -13,6 +13,7 @@ pub mod fake;
 mod frame;
 mod inject;
 mod journal;
+mod pad;
 pub mod reason;
 
 pub use app::{AppSpec, LaunchError, RunningApp};
@@ -29,5 +30,9 @@ pub use encode::{
 pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Transform};
 pub use inject::{InjectError, Injector, InjectorCaps, InputAction, ScrollPhase, ScrollSource};
 pub use journal::{Journal, JournalError, UndoGuard, UndoRecord};
+pub use pad::{
+    Pad, PadBattery, PadBatteryState, PadError, PadEvents, PadFactory, PadFeedback, PadKind, PadKinds, PadMotion,
+    PadReport, PadSpec, PadTouch, RumbleLevels,
+};
 pub use punktfunk_core::{Codec, CodecSet, Mode, Timestamp};
 pub use reason::Reason;

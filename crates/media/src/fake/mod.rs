@@ -6,6 +6,8 @@
 //! SyntheticDesktop ─ open ─► SyntheticStage ─┬─► SyntheticCapturer   draws stamp (frame index) and moving background
 //!                                            ├─► RecordingInjector   remembers the last actions
 //!                                            └─► a tone per channel, and a microphone that remembers (Voice)
+//!                                            └─► RecordingInjector   remembers the last actions
+//! FakePads                 gamepads that remember; programs' wishes are played by the test
 //! FakeEncoderFactory       access units for tests, fails or panics where told
 //! TransportEncoderFactory  `PFT1` access units of bitrate/8/fps bytes
 //! ```
@@ -17,6 +19,7 @@ mod encode;
 mod faults;
 mod inject;
 mod journal;
+mod pads;
 pub mod pft1;
 pub mod stamp;
 mod transport;
@@ -28,4 +31,5 @@ pub use encode::{EncoderCall, EncoderLog, EncoderScript, FakeEncoder, FakeEncode
 pub use faults::{Faults, ModeAnswer};
 pub use inject::{Recording, RecordingInjector};
 pub use journal::MemoryJournal;
+pub use pads::{FakePads, PadCall};
 pub use transport::{TransportEncoder, TransportEncoderFactory};
