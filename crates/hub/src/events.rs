@@ -1,9 +1,12 @@
 //! What happened, for machines: a bounded broadcast with stable kinds. Whoever reads too slowly misses the oldest.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::broadcast;
+
+use crate::lock;
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -52,6 +55,15 @@ pub enum EventKind {
     /// A session gave its slot back, or lost it.
     #[serde(rename = "session.released")]
     SessionReleased { session: u64, name: String },
+    /// A session moved to another encoder; none left ends it.
+    #[serde(rename = "session.encoder_changed")]
+    SessionEncoderChanged { session: u64, from: &'static str, to: Option<&'static str> },
+    /// A session streams.
+    #[serde(rename = "session.started")]
+    SessionStarted { session: u64 },
+    /// The host's settings were changed.
+    #[serde(rename = "settings.changed")]
+    SettingsChanged { keys: Vec<String> },
     /// A display was opened, reused, kept for its client, or ended.
     #[serde(rename = "display.changed")]
     DisplayChanged { identity: String, what: &'static str },
@@ -64,28 +76,63 @@ pub enum EventKind {
 #[derive(Debug)]
 pub struct Events {
     sender: broadcast::Sender<Event>,
-    seq: AtomicU64,
+    past: Mutex<Past>,
+}
+
+/// The newest events, for readers who were away.
+#[derive(Debug, Default)]
+struct Past {
+    seq: u64,
+    events: VecDeque<Event>,
+}
+
+/// What a reader gets who comes back.
+#[derive(Debug)]
+pub struct Resumed {
+    /// What it missed, oldest first.
+    pub missed: Vec<Event>,
+    /// Whether older events are gone for good.
+    pub gap: bool,
+    /// What happens from now on.
+    pub receiver: broadcast::Receiver<Event>,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(DEPTH), seq: AtomicU64::new(0) }
+        Self { sender: broadcast::Sender::new(DEPTH), past: Mutex::default() }
     }
 }
 
 impl Events {
     /// Tells everybody who listens. Never blocks.
     pub fn send(&self, kind: EventKind) {
-        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
-        tracing::debug!(target: "punktfunk::events", seq, ?kind);
+        // Sent under the lock: the order on the channel is that of the numbers, and a reader who comes back misses none.
+        let mut past = lock(&self.past);
+        past.seq += 1;
+        let event = Event { seq: past.seq, at_ms: unix_ms(SystemTime::now()), kind };
+        tracing::debug!(target: "punktfunk::events", seq = event.seq, kind = ?event.kind);
+        if past.events.len() == DEPTH {
+            past.events.pop_front();
+        }
+        past.events.push_back(event.clone());
         // Nobody listening is fine.
-        let _ = self.sender.send(Event { seq, at_ms: unix_ms(SystemTime::now()), kind });
+        let _ = self.sender.send(event);
     }
 
     /// Listens from now on. A reader that falls more than 256 events behind gets `Lagged` with the number missed.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.sender.subscribe()
+    }
+
+    /// Listens again after the event with number `last`.
+    #[must_use]
+    pub fn resume(&self, last: u64) -> Resumed {
+        let past = lock(&self.past);
+        let missed: Vec<_> = past.events.iter().filter(|e| e.seq > last).cloned().collect();
+        // A number that was never given out is from another run of the host.
+        let gap = last > past.seq || past.events.front().is_some_and(|oldest| oldest.seq > last + 1);
+        Resumed { missed, gap, receiver: self.sender.subscribe() }
     }
 }
 
@@ -114,5 +161,21 @@ mod tests {
         }
         assert!(matches!(reader.try_recv(), Err(broadcast::error::TryRecvError::Lagged(3))));
         assert_eq!(reader.try_recv().expect("the rest").seq, 5);
+    }
+
+    #[test]
+    fn a_reader_who_comes_back_misses_nothing_that_is_still_there() {
+        let events = Events::default();
+        (0..10).for_each(|seconds| events.send(EventKind::PairingArmed { seconds }));
+        let mut resumed = events.resume(7);
+        assert_eq!(resumed.missed.iter().map(|e| e.seq).collect::<Vec<_>>(), [8, 9, 10]);
+        assert!(!resumed.gap);
+        events.send(EventKind::PairingDisarmed { why: "used" });
+        assert_eq!(resumed.receiver.try_recv().expect("sent").seq, 11);
+        assert!(events.resume(11).missed.is_empty() && !events.resume(11).gap);
+        assert!(events.resume(500).gap, "from another run");
+        (0..DEPTH as u64).for_each(|seconds| events.send(EventKind::PairingArmed { seconds }));
+        let resumed = events.resume(3);
+        assert!(resumed.gap && resumed.missed.len() == DEPTH);
     }
 }

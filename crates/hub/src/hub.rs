@@ -11,6 +11,7 @@ use crate::admission::Admission;
 use crate::displays::{DisplayConfig, Displays};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
+use crate::live::Live;
 use crate::pairing::Pairing;
 use crate::state::{StateError, make_folder, probe_folder};
 use crate::trust::{Trust, TrustState};
@@ -62,6 +63,7 @@ pub struct Hub {
     pairing: Pairing,
     admission: Admission,
     journal: Arc<FileJournal>,
+    live: Arc<Live>,
     /// Found at start, and true until the next one.
     problems: Vec<StateError>,
 }
@@ -89,7 +91,8 @@ impl Hub {
         let trust = Arc::new(trust);
         let pairing = Pairing::new(Arc::clone(&trust), Arc::clone(&events));
         let admission = Admission::new(config.max_sessions, Arc::clone(&events));
-        Ok(Arc::new(Self { config, events, trust, pairing, admission, journal, problems }))
+        let live = Live::new(Arc::clone(&events));
+        Ok(Arc::new(Self { config, events, trust, pairing, admission, journal, live, problems }))
     }
 
     /// How it was set up.
@@ -120,6 +123,12 @@ impl Hub {
     #[must_use]
     pub fn journal(&self) -> &Arc<FileJournal> {
         &self.journal
+    }
+
+    /// Who streams.
+    #[must_use]
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// What happens.

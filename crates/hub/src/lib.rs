@@ -17,6 +17,7 @@ pub mod displays;
 pub mod events;
 mod hub;
 pub mod journal;
+pub mod live;
 mod names;
 pub mod pairing;
 pub mod state;

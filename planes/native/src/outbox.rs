@@ -3,7 +3,7 @@
 //! Everything but frame timing is latest-wins: an unsent message of a kind is replaced by a newer one, so the box is
 //! bounded by its shape. Frame timing goes straight into QUIC's datagram buffer, which drops the oldest when full.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,6 +12,7 @@ use punktfunk_core::datagram::{HostDatagram, HostTiming, OurTiming, StageTiming}
 use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_engine::link::{ClientEvents, EncoderChange, SentFrame};
 use punktfunk_engine::session::Ending;
+use punktfunk_hub::live::Recorder;
 use tokio::sync::Notify;
 
 /// What waits to be sent.
@@ -41,6 +42,7 @@ pub(crate) struct Outbox {
     news: Notify,
     timing: Timing,
     connection: quinn::Connection,
+    recorder: Arc<Recorder>,
     scratch: Mutex<Scratch>,
 }
 
@@ -51,9 +53,9 @@ struct Scratch {
 }
 
 impl Outbox {
-    pub fn new(connection: quinn::Connection, timing: Timing) -> Self {
+    pub fn new(connection: quinn::Connection, timing: Timing, recorder: Arc<Recorder>) -> Self {
         let scratch = Scratch { encoded: Vec::with_capacity(TIMING_BYTES), pool: BytesMut::with_capacity(POOL_BYTES) };
-        Self { post: Mutex::default(), news: Notify::new(), timing, connection, scratch: Mutex::new(scratch) }
+        Self { post: Mutex::default(), news: Notify::new(), timing, connection, recorder, scratch: Mutex::new(scratch) }
     }
 
     /// Waits until there is something in the box, and empties it. Cancel-safe.
@@ -97,6 +99,7 @@ impl Post {
 
 impl ClientEvents for Outbox {
     fn frame_sent(&self, frame: &SentFrame) {
+        self.recorder.frame_sent(frame);
         if self.timing == Timing::Off {
             return;
         }
@@ -114,6 +117,7 @@ impl ClientEvents for Outbox {
     }
 
     fn mode_changed(&self, mode: Mode) {
+        self.recorder.mode_changed(mode);
         self.put(|post| post.mode = Some(mode));
     }
 
@@ -130,6 +134,7 @@ impl ClientEvents for Outbox {
     }
 
     fn encoder_changed(&self, change: &EncoderChange) {
+        self.recorder.encoder_changed(change);
         tracing::warn!(from = change.from, to = change.to, detail = %change.detail, "the encoder failed");
     }
 

@@ -20,6 +20,7 @@ use punktfunk_engine::link::ClientLink;
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionHandle, SessionParams, StopReason};
 use punktfunk_hub::admission::Eviction;
 use punktfunk_hub::displays::Release;
+use punktfunk_hub::live::{Recorder, Registration, SessionFacts};
 use punktfunk_media::{Stage, reason};
 use punktfunk_net::quic::Handshaken;
 use tokio::task::JoinHandle;
@@ -53,7 +54,15 @@ pub(crate) async fn run(
         true if ours => Timing::Ours,
         true => Timing::Published,
     };
-    let outbox = Arc::new(Outbox::new(connection.clone(), timing));
+    let recorder = shared.hub.live().recorder(seat.ticket.session_id());
+    let outbox = Arc::new(Outbox::new(connection.clone(), timing, Arc::clone(&recorder)));
+    let facts = SessionFacts {
+        plane: "native",
+        mode: welcome.mode,
+        codec: welcome.codec,
+        peer: client.remote,
+        shard_payload: welcome.shard_payload,
+    };
     let packetizer = WelcomePacketizer::new(&welcome).map_err(|e| (&reason::NATIVE_PACKETIZE_FAILED, e.to_string()));
     let stage = seat.take_stage().ok_or((&reason::INTERNAL_PANIC, "the display is gone".to_owned()));
     let (packetizer, stage) = match (packetizer, stage) {
@@ -107,6 +116,8 @@ pub(crate) async fn run(
         handle: None,
         returned: None,
         control: None,
+        registering: Some((seat.ticket.session_id(), facts, recorder)),
+        registration: None,
         input: None,
         launch_asked: hello.launch.is_some(),
         granted: access.grants,
@@ -191,6 +202,9 @@ struct Live {
     /// The display, where the engine did not take it.
     returned: Option<Box<dyn Stage>>,
     control: Option<SessionControl>,
+    /// What the hub's list of live sessions is told once the engine runs.
+    registering: Option<(u64, SessionFacts, Arc<Recorder>)>,
+    registration: Option<Registration>,
     input: Option<JoinHandle<()>>,
     launch_asked: bool,
     granted: Grants,
@@ -287,6 +301,9 @@ impl Live {
                     control.command(punktfunk_engine::session::SessionCommand::SetGrants(self.granted));
                 }
                 self.input = Some(tokio::spawn(read_datagrams(self.connection.clone(), control.clone())));
+                if let Some((id, facts, recorder)) = self.registering.take() {
+                    self.registration = Some(self.shared.hub.live().register(id, facts, control.clone(), recorder));
+                }
                 self.control = Some(control);
                 self.handle = Some(handle);
                 if self.launch_asked {
@@ -388,6 +405,7 @@ impl Live {
         if let Some(input) = self.input.take() {
             input.abort();
         }
+        self.registration = None;
         let cause = match stop {
             Stop::Gone if matches!(self.connection.close_reason(), Some(quinn::ConnectionError::TimedOut)) => {
                 StopReason::ClientSilent

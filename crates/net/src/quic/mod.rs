@@ -12,7 +12,7 @@ mod dial;
 mod server;
 #[cfg(test)]
 mod tests;
-mod tls;
+pub(crate) mod tls;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};

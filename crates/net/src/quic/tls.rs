@@ -18,7 +18,7 @@ use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Unix
 use super::{EndpointError, Protocol};
 use crate::Identity;
 
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
@@ -80,7 +80,7 @@ const MAX_NOTED_ALPN: usize = 8;
 
 /// Accepts any client certificate, or none.
 #[derive(Debug)]
-struct AnyClient(Arc<CryptoProvider>);
+pub(crate) struct AnyClient(pub Arc<CryptoProvider>);
 
 impl ClientCertVerifier for AnyClient {
     fn client_auth_mandatory(&self) -> bool {
@@ -107,7 +107,7 @@ impl ClientCertVerifier for AnyClient {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("QUIC has no TLS 1.2".into()))
+        Err(Error::General("TLS 1.2 is not spoken here".into()))
     }
 
     fn verify_tls13_signature(
@@ -167,7 +167,7 @@ impl ServerCertVerifier for PinnedHost {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("QUIC has no TLS 1.2".into()))
+        Err(Error::General("TLS 1.2 is not spoken here".into()))
     }
 
     fn verify_tls13_signature(

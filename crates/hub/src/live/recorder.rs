@@ -1,0 +1,149 @@
+//! The flight recorder of a session: its last frames, so that a problem can be looked at after it happened.
+
+use std::sync::{Arc, Mutex};
+
+use punktfunk_core::Mode;
+use punktfunk_engine::link::{EncoderChange, SentFrame};
+
+use super::histogram::{STAGES, StageHistograms, stages_of};
+use crate::events::{EventKind, Events};
+use crate::lock;
+
+/// One frame that was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FrameRow {
+    /// When its last packet was handed to the kernel, by the session's clock (Unix time in microseconds at its start).
+    pub sent_us: u64,
+    /// Its index on the wire.
+    pub index: u32,
+    /// Bytes of the access unit.
+    pub bytes: u32,
+    /// Packets, recovery included.
+    pub packets: u32,
+    /// How long each of [`STAGES`] took, in microseconds.
+    pub stages_us: [u32; STAGES.len()],
+    /// It is an IDR.
+    pub keyframe: bool,
+    /// It repeats the picture before.
+    pub repeat: bool,
+}
+
+/// Takes what a session's frames tell. Called from its send thread.
+#[derive(Debug)]
+pub struct Recorder {
+    ring: Mutex<Ring>,
+    mode: Mutex<Option<Mode>>,
+    stages: Arc<StageHistograms>,
+    events: Arc<Events>,
+    session: u64,
+}
+
+#[derive(Debug)]
+struct Ring {
+    rows: Vec<FrameRow>,
+    /// Frames recorded so far; row `n` lies at `n % ROWS`.
+    count: u64,
+}
+
+impl Recorder {
+    pub(super) fn new(session: u64, stages: Arc<StageHistograms>, events: Arc<Events>) -> Self {
+        // Memory that was not written yet costs nothing.
+        let ring = Ring { rows: Vec::with_capacity(ROWS), count: 0 };
+        Self { ring: Mutex::new(ring), mode: Mutex::default(), stages, events, session }
+    }
+
+    /// Records a frame. Allocates nothing; waits at most for a reader that copies [`CHUNK`] rows.
+    pub fn frame_sent(&self, frame: &SentFrame) {
+        self.stages.record(frame);
+        let clip = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let row = FrameRow {
+            sent_us: (frame.pts_ns / 1000).saturating_add(u64::from(frame.host_us)),
+            index: frame.index,
+            bytes: clip(frame.bytes),
+            packets: clip(frame.packets),
+            stages_us: stages_of(frame),
+            keyframe: frame.keyframe,
+            repeat: frame.repeat,
+        };
+        let mut ring = lock(&self.ring);
+        let at = ring.at(ring.count);
+        match ring.rows.get_mut(at) {
+            Some(old) => *old = row,
+            None => ring.rows.push(row),
+        }
+        ring.count += 1;
+    }
+
+    /// Another mode is in force.
+    pub fn mode_changed(&self, mode: Mode) {
+        *lock(&self.mode) = Some(mode);
+    }
+
+    /// The session moved to another encoder, or found none.
+    pub fn encoder_changed(&self, change: &EncoderChange) {
+        let EncoderChange { from, to, .. } = *change;
+        self.events.send(EventKind::SessionEncoderChanged { session: self.session, from, to });
+    }
+
+    /// The mode in force, once it changed.
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        *lock(&self.mode)
+    }
+
+    /// The frames from number `from` on (0 = everything that is still there), and the number to go on with.
+    #[must_use]
+    pub fn rows(&self, from: u64) -> (Vec<FrameRow>, u64) {
+        let mut out = Vec::new();
+        let mut next = from;
+        loop {
+            let ring = lock(&self.ring);
+            // What was overwritten meanwhile is lost.
+            next = next.max(ring.count.saturating_sub(ROWS as u64)).min(ring.count);
+            let end = (next + CHUNK).min(ring.count);
+            if next == end {
+                return (out, end);
+            }
+            out.extend((next..end).filter_map(|n| ring.rows.get(ring.at(n))));
+            next = end;
+        }
+    }
+}
+
+impl Ring {
+    fn at(&self, number: u64) -> usize {
+        // Below ROWS, so it fits.
+        (number % ROWS as u64) as usize
+    }
+}
+
+/// Two minutes at 240 Hz, and some; 1.8 MB once they are full.
+const ROWS: usize = 32_768;
+/// What a reader copies at a time: some microseconds.
+const CHUNK: u64 = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(index: u32) -> SentFrame {
+        SentFrame { index, pts_ns: 5_000, host_us: 7, bytes: 10, packets: 2, ..SentFrame::default() }
+    }
+
+    #[test]
+    fn the_last_frames_are_kept_in_order() {
+        let recorder = Recorder::new(1, Arc::default(), Arc::default());
+        assert_eq!(recorder.rows(0), (vec![], 0));
+        for index in 0..10 {
+            recorder.frame_sent(&frame(index));
+        }
+        let (rows, next) = recorder.rows(4);
+        assert_eq!((rows.len(), rows[0].index, rows[0].sent_us, next), (6, 4, 12, 10));
+        let more = ROWS as u32 + 5;
+        (10..more).for_each(|index| recorder.frame_sent(&frame(index)));
+        let (rows, next) = recorder.rows(0);
+        assert_eq!((rows.len(), rows[0].index, next), (ROWS, 5, u64::from(more)));
+        assert!(rows.windows(2).all(|w| w[1].index == w[0].index + 1));
+        assert_eq!(recorder.rows(next + 100), (vec![], next), "a reader from the future waits");
+    }
+}
