@@ -1,4 +1,5 @@
 //! Layouts and rules of the wire, sans-IO: bytes in, values out, and back.
 
+pub mod audio;
 pub mod control;
 pub mod video;

@@ -2,6 +2,7 @@
 //! what is missing and insists on every rule on the way.
 #![allow(dead_code, reason = "each test file uses its share")]
 
+pub mod audio;
 pub mod video;
 
 use serde_json::Value;
