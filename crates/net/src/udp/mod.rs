@@ -3,6 +3,8 @@
 //! ```text
 //! host    DataSocket::bind ─► wait_for_punch ─► connect ─► send(run of equal packets) …
 //! client  DataSocket::bind ─► connect ─► punch … recv(&mut RecvBatch) ─► for each packet
+//! host of many clients at one port
+//!         SharedSocket::bind ─► recv ─► Path { peer, local } ─► send_to(path, run of equal packets) …
 //! ```
 //!
 //! Sending hands the kernel runs of equal packets: UDP segmentation offload takes up to 64 at once (13–35 times cheaper
@@ -11,6 +13,7 @@
 mod ports;
 mod punch;
 mod recv;
+mod shared;
 mod socket;
 #[allow(unsafe_code)]
 mod sys;
@@ -20,4 +23,5 @@ mod tests;
 pub use ports::{PortRange, PortRangeError};
 pub use punch::{PUNCH, is_punch};
 pub use recv::{Packet, RecvBatch};
+pub use shared::{Arrival, Flow, Mark, Path, SharedSocket};
 pub use socket::{DataSocket, SendReport};

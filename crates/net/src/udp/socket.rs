@@ -116,36 +116,7 @@ impl DataSocket {
     /// # Errors
     /// Only for errors that no later send can survive (the socket is not connected or of no use).
     pub fn send(&self, run: &[u8], stride: usize) -> io::Result<SendReport> {
-        if stride == 0 {
-            return Ok(SendReport::default());
-        }
-        let mut report = SendReport::default();
-        let mut rest = &run[..run.len() - run.len() % stride];
-        let mut patience = SEND_PATIENCE;
-        let mut refusals = 0;
-        while !rest.is_empty() {
-            match self.send_some(rest, stride) {
-                Ok(packets) => {
-                    report.sent += packets;
-                    rest = &rest[packets * stride..];
-                }
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock) || e.raw_os_error() == Some(libc::ENOBUFS) => {
-                    let before = Instant::now();
-                    if patience.is_zero() || !self.wait_writable(patience, e.kind())? {
-                        break;
-                    }
-                    patience = patience.saturating_sub(before.elapsed());
-                }
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                // An ICMP error of an earlier packet, told once: the peer's port may open yet (a client that is about
-                // to bind, a restarted router).
-                Err(e) if e.kind() == ErrorKind::ConnectionRefused && refusals < 2 => refusals += 1,
-                Err(e) if is_path_trouble(&e) => break,
-                Err(e) => return Err(e),
-            }
-        }
-        report.dropped = rest.len() / stride;
-        Ok(report)
+        deliver(&self.socket, run, stride, |rest| self.send_some(rest, stride))
     }
 
     /// Sends one datagram of any size to the connected peer (punches, mostly). Never blocks.
@@ -240,20 +211,6 @@ impl DataSocket {
         sys::send(fd, &rest[..packets * stride]).map(|_| packets)
     }
 
-    /// False when `patience` is over. A full device queue (`ENOBUFS`) does not show in poll, so that is slept on.
-    fn wait_writable(&self, patience: Duration, why: ErrorKind) -> io::Result<bool> {
-        if why != ErrorKind::WouldBlock {
-            std::thread::sleep(patience.min(DEVICE_QUEUE_WAIT));
-            return Ok(true);
-        }
-        let timeout = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
-        match poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
-            Err(rustix::io::Errno::INTR) => Ok(true),
-            Err(e) => Err(e.into()),
-        }
-    }
-
     fn set_recv_timeout(&self, timeout: Duration) -> io::Result<()> {
         // Zero would mean "for ever".
         let timeout = timeout.max(Duration::from_micros(1));
@@ -266,21 +223,79 @@ impl DataSocket {
     }
 }
 
+/// Sends `run` piece by piece: `send_some` takes what is left and returns how many packets went. Waits at most
+/// [`SEND_PATIENCE`] in all for room in the kernel's buffer and drops the rest then.
+pub(super) fn deliver(
+    socket: &UdpSocket,
+    run: &[u8],
+    stride: usize,
+    mut send_some: impl FnMut(&[u8]) -> io::Result<usize>,
+) -> io::Result<SendReport> {
+    if stride == 0 {
+        return Ok(SendReport::default());
+    }
+    let mut report = SendReport::default();
+    let mut rest = &run[..run.len() - run.len() % stride];
+    let mut patience = SEND_PATIENCE;
+    let mut refusals = 0;
+    while !rest.is_empty() {
+        match send_some(rest) {
+            Ok(packets) => {
+                report.sent += packets;
+                rest = &rest[packets * stride..];
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock) || e.raw_os_error() == Some(libc::ENOBUFS) => {
+                let before = Instant::now();
+                if patience.is_zero() || !wait_writable(socket, patience, e.kind())? {
+                    break;
+                }
+                patience = patience.saturating_sub(before.elapsed());
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            // An ICMP error of an earlier packet, told once: the peer's port may open yet (a client that is about
+            // to bind, a restarted router).
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused && refusals < 2 => refusals += 1,
+            Err(e) if is_path_trouble(&e) => break,
+            Err(e) => return Err(e),
+        }
+    }
+    report.dropped = rest.len() / stride;
+    Ok(report)
+}
+
+/// False when `patience` is over. A full device queue (`ENOBUFS`) does not show in poll, so that is slept on.
+fn wait_writable(socket: &UdpSocket, patience: Duration, why: ErrorKind) -> io::Result<bool> {
+    if why != ErrorKind::WouldBlock {
+        std::thread::sleep(patience.min(DEVICE_QUEUE_WAIT));
+        return Ok(true);
+    }
+    let timeout = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+    match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&timeout)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(true),
+        Err(e) => Err(e.into()),
+    }
+}
+
 fn bind_socket(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.bind(&address.into())?;
-    // Best effort: the system caps what we ask for, and older kernels lack the offloads.
-    if sys::force_buffers(socket.as_fd(), BUFFER_REQUEST).is_err() {
-        let _ = socket.set_send_buffer_size(BUFFER_REQUEST as usize);
-        let _ = socket.set_recv_buffer_size(BUFFER_REQUEST as usize);
-    }
-    let _ = sys::allow_fragmentation(socket.as_fd(), address.is_ipv6());
+    widen(&socket, address.is_ipv6());
     let _ = sys::set_udp_gro(socket.as_fd(), true);
     Ok(socket.into())
 }
 
+/// Large buffers, fragmentation allowed. Best effort: the system caps what we ask for, and older kernels lack some.
+pub(super) fn widen(socket: &Socket, ipv6: bool) {
+    if sys::force_buffers(socket.as_fd(), BUFFER_REQUEST).is_err() {
+        let _ = socket.set_send_buffer_size(BUFFER_REQUEST as usize);
+        let _ = socket.set_recv_buffer_size(BUFFER_REQUEST as usize);
+    }
+    let _ = sys::allow_fragmentation(socket.as_fd(), ipv6);
+}
+
 /// Private in the sense of §5.10: no public router sees the mark.
-fn is_private(ip: IpAddr) -> bool {
+pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
@@ -288,7 +303,7 @@ fn is_private(ip: IpAddr) -> bool {
 }
 
 /// A receive that found nothing: timed out, interrupted, or told of an ICMP error for something we sent.
-fn is_nothing_yet(error: &io::Error) -> bool {
+pub(super) fn is_nothing_yet(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted | ErrorKind::ConnectionRefused
@@ -296,7 +311,7 @@ fn is_nothing_yet(error: &io::Error) -> bool {
 }
 
 /// The network is in the way right now; later packets may pass.
-fn is_path_trouble(error: &io::Error) -> bool {
+pub(super) fn is_path_trouble(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
@@ -313,19 +328,19 @@ fn is_path_trouble(error: &io::Error) -> bool {
 
 /// Errors of a segmented send that a plain one may survive: no such option, no checksum offload on the device (`EIO`),
 /// or segments above the path's MTU.
-fn offload_refused(error: &io::Error) -> bool {
+pub(super) fn offload_refused(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(libc::EIO | libc::EINVAL | libc::ENOPROTOOPT | libc::EOPNOTSUPP | libc::EMSGSIZE)
     )
 }
 
-/// How long [`DataSocket::send`] waits for a full kernel buffer: longer than any pacing group, shorter than a frame
+/// How long a send waits for a full kernel buffer: longer than any pacing group, shorter than a frame
 /// interval at 60 Hz. A picture that late is better repaired than waited for.
 const SEND_PATIENCE: Duration = Duration::from_millis(10);
 
 /// §5.10. Also what a browser of the network expects of interactive video (RFC 4594 broadcast video).
-const TOS_CS5: u32 = 0xa0;
+pub(super) const TOS_CS5: u32 = 0xa0;
 /// §5.10: asked for; the system grants up to its own limit (`net.core.rmem_max`, `wmem_max`).
 const BUFFER_REQUEST: i32 = 32 << 20;
 /// The kernel's limit of segments in one send (`UDP_MAX_SEGMENTS` before 6.9; newer ones take 128).
