@@ -10,5 +10,6 @@
 pub mod control;
 pub mod door;
 pub mod http;
+pub mod media_ports;
 pub mod rtsp;
 pub mod wire;

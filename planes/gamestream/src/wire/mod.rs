@@ -2,4 +2,5 @@
 
 pub mod audio;
 pub mod control;
+pub mod ping;
 pub mod video;
