@@ -103,6 +103,15 @@ pub trait AudioSink: Send {
     fn send(&mut self, packet: &[u8], captured_ns: u64, silent: bool) -> Result<(), LinkError>;
 }
 
+/// Why there is no sound any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoundEnd {
+    /// Stable reason.
+    pub reason: &'static Reason,
+    /// What happened, for the log.
+    pub detail: String,
+}
+
 /// Why something could not be sent.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}: {detail}")]
@@ -135,6 +144,9 @@ pub trait ClientEvents: Send + Sync {
 
     /// The session moved to another encoder, or tried in vain.
     fn encoder_changed(&self, _change: &EncoderChange) {}
+
+    /// There is no sound from here on; the session goes on. At most once, from the audio thread.
+    fn sound_ended(&self, _end: &SoundEnd) {}
 
     /// The session's fate is decided; its threads are stopping. Exactly once. `SessionHandle::join` then returns soon.
     fn ended(&self, ending: &Ending);

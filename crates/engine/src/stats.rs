@@ -90,6 +90,12 @@ counters! {
     input_failed,
     /// Held keys, buttons and contacts that were released at the end or when a grant was taken away.
     input_released,
+    /// Blocks of sound captured.
+    audio_blocks,
+    /// Of those, silent: nothing plays.
+    audio_silent,
+    /// Blocks that were not captured, coded or sent because of a failure in passing.
+    audio_errors,
 }
 
 /// One counter, written by one or more threads.
@@ -139,6 +145,8 @@ pub struct SessionStats {
     pub pace: Percentiles,
     /// From an input event's arrival until it was injected.
     pub input: Percentiles,
+    /// From the last sample of a block heard until its packet was handed over.
+    pub audio: Percentiles,
 }
 
 /// Percentiles of a duration, in microseconds.
@@ -161,6 +169,7 @@ pub(crate) struct Stats {
     gauges: Mutex<Gauges>,
     stages: Mutex<Stages>,
     input: Mutex<Stage>,
+    audio: Mutex<Stage>,
 }
 
 #[derive(Debug, Default)]
@@ -198,6 +207,7 @@ impl Stats {
                 pace: stage(),
             }),
             input: Mutex::new(stage()),
+            audio: Mutex::new(stage()),
         }
     }
 
@@ -216,6 +226,11 @@ impl Stats {
     /// Records how long an input event took.
     pub fn record_input(&self, us: u64) {
         self.input.lock().unwrap_or_else(PoisonError::into_inner).record(us);
+    }
+
+    /// Records how long a block of sound took.
+    pub fn record_audio(&self, us: u64) {
+        self.audio.lock().unwrap_or_else(PoisonError::into_inner).record(us);
     }
 
     pub fn set_rate(&self, wire_kbps: u32, video_bps: u64) {
@@ -248,6 +263,7 @@ impl Stats {
             packetize: stages.packetize.percentiles(),
             pace: stages.pace.percentiles(),
             input: self.input.lock().unwrap_or_else(PoisonError::into_inner).percentiles(),
+            audio: self.audio.lock().unwrap_or_else(PoisonError::into_inner).percentiles(),
         }
     }
 }

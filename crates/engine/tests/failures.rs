@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{LinkFaults, Setup, code, encoder};
+use common::{LinkFaults, Setup, SoundSetup, code, encoder};
 use punktfunk_engine::session::{SessionCommand, SessionEnd, StopReason, ThreadRole};
 use punktfunk_media::fake::{EncoderScript, Faults, SyntheticDesktop, SyntheticOptions};
 
@@ -138,9 +138,9 @@ fn a_panic_in_any_thread_ends_this_session_only() {
     assert_panicked(&end, "send-0");
     assert!(end.stage.is_some());
 
-    for role in [ThreadRole::Capture, ThreadRole::Encode, ThreadRole::Send, ThreadRole::Inject] {
+    for role in [ThreadRole::Capture, ThreadRole::Encode, ThreadRole::Send, ThreadRole::Inject, ThreadRole::Audio] {
         let hook = Arc::new(move |r: ThreadRole| assert_ne!(r, role, "told to panic"));
-        let running = Setup { hook: Some(hook), ..Setup::default() }.start();
+        let running = Setup { hook: Some(hook), sound: Some(SoundSetup::default()), ..Setup::default() }.start();
         running.client.wait_ending();
         assert_panicked(&running.join(), &format!("{}-0", role.name()));
     }

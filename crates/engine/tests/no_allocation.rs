@@ -15,10 +15,10 @@ use punktfunk_core::input::InputEvent;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_engine::clock::SessionClock;
-use punktfunk_engine::link::{ClientEvents, ClientLink, DatagramSink, LinkError, SentFrame};
+use punktfunk_engine::link::{AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, LinkError, SentFrame};
 use punktfunk_engine::session::{Ending, Session, SessionCommand, SessionParams, StopReason};
-use punktfunk_media::fake::{SyntheticDesktop, TransportEncoderFactory};
-use punktfunk_media::{EncoderFactory, Mode};
+use punktfunk_media::fake::{PcmCodec, SyntheticDesktop, TransportEncoderFactory};
+use punktfunk_media::{AudioCodecConfig, AudioRequest, ChannelLayout, EncoderFactory, Mode};
 
 /// Counts allocations while told to.
 struct Counting;
@@ -75,6 +75,12 @@ impl ClientEvents for Quiet {
 
 struct Void;
 
+impl AudioSink for Void {
+    fn send(&mut self, _: &[u8], _: u64, _: bool) -> Result<(), LinkError> {
+        Ok(())
+    }
+}
+
 impl DatagramSink for Void {
     fn send(&mut self, _: &PacketBatch, range: Range<usize>) -> Result<usize, LinkError> {
         Ok(range.len())
@@ -92,12 +98,20 @@ fn a_warm_session_does_not_allocate() {
         shard_payload: SHARD,
         audio_bps: 0,
     };
+    let (layout, block) = (ChannelLayout::Surround71, Duration::from_millis(5));
+    let audio = AudioLink {
+        request: AudioRequest { layout, block, also_on_host: false },
+        codec: Arc::new(PcmCodec),
+        config: AudioCodecConfig::coupled(layout, block, 768_000),
+        sink: Box::new(Void),
+    };
     let params = SessionParams {
         id: 0,
         plan: plan_for(&encoders, MODE, 50_000),
         stage: desktop.stage(MODE),
         encoders,
         link,
+        audio: Some(audio),
         clock: SessionClock::start(),
         frames: 0,
         grants: Grants::ALL,
@@ -133,6 +147,7 @@ fn a_warm_session_does_not_allocate() {
 
     control.stop(StopReason::ClientLeft);
     let end = session.join();
+    assert!(end.stats.counters.audio_blocks > 20);
     assert!(frames >= 200 && end.stats.counters.captured > 200);
     assert_eq!(allocations, 0, "in {frames} frames with input, loss reports and keyframe requests");
 }

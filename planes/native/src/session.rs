@@ -92,6 +92,7 @@ pub(crate) async fn run(
                 shard_payload: welcome.shard_payload,
                 audio_bps: 0,
             },
+            audio: None,
             clock,
             frames: welcome.frames,
             grants: access.grants,

@@ -5,6 +5,7 @@
 //!    ▲──────── ReturnedSlot ◄── Bounded(8) ─────┘  ▲──────── Unit ◄── Bounded(4) ──┘      (buffers go back)
 //! ```
 
+mod audio;
 mod cadence;
 mod capture;
 mod encode;
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use punktfunk_core::fec::Strength;
 use punktfunk_media::{CapturedFrame, EncodedFrame, Slot};
 
+pub(crate) use audio::AudioLoop;
 pub(crate) use capture::CaptureLoop;
 pub(crate) use encode::EncodeLoop;
 pub(crate) use inject::InjectLoop;

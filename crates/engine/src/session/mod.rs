@@ -4,8 +4,8 @@
 //! Session::start ─► held ──(all threads there)──► running ──(stop | failure | panic: the first one counts)──► stopping ─► join
 //! ```
 //!
-//! Four threads: `capture-N` (which owns the stage), `encode-N`, `send-N` and `inject-N`. They start held: only when all
-//! exist does any of them run. Whatever ends the session, every thread leaves its loop, held input is released, and
+//! Four threads: `capture-N` (which owns the stage), `encode-N`, `send-N` and `inject-N`; a fifth, `audio-N`, where the
+//! client wants sound. They start held: only when all exist does any of them run. Whatever ends the session, every thread leaves its loop, held input is released, and
 //! [`SessionHandle::join`] hands the stage back if it still lives.
 
 mod control;
@@ -25,8 +25,8 @@ pub(crate) use ending::{Shared, panic_text};
 use guard::{Gate, StageSlot, spawn};
 
 use crate::clock::SessionClock;
-use crate::link::ClientLink;
-use crate::pipeline::{CaptureLoop, EncodeLoop, InjectLoop, Pipes, SendLoop};
+use crate::link::{AudioLink, ClientLink};
+use crate::pipeline::{AudioLoop, CaptureLoop, EncodeLoop, InjectLoop, Pipes, SendLoop};
 use crate::plan::SessionPlan;
 use crate::stats::SessionStats;
 
@@ -42,6 +42,8 @@ pub struct SessionParams {
     pub encoders: Vec<Arc<dyn EncoderFactory>>,
     /// The way to the client.
     pub link: ClientLink,
+    /// The way of sound to the client; `None`: it wants none.
+    pub audio: Option<AudioLink>,
     /// Stamps everything.
     pub clock: SessionClock,
     /// End after so many frames were sent; 0 = never.
@@ -66,6 +68,8 @@ pub enum ThreadRole {
     Send,
     /// Plays input back.
     Inject,
+    /// Captures, codes and sends sound.
+    Audio,
 }
 
 impl ThreadRole {
@@ -77,6 +81,7 @@ impl ThreadRole {
             Self::Encode => "encode",
             Self::Send => "send",
             Self::Inject => "inject",
+            Self::Audio => "audio",
         }
     }
 }
@@ -113,7 +118,8 @@ impl Session {
     /// # Errors
     /// [`StartError`] with the stage, if the system gives no more threads.
     pub fn start(params: SessionParams) -> Result<SessionHandle, StartError> {
-        let SessionParams { id, plan, stage, encoders, link, clock, frames, grants, on_thread_start } = params;
+        let SessionParams { id, plan, mut stage, encoders, link, audio, clock, frames, grants, on_thread_start } =
+            params;
         let ladder: Vec<_> = plan
             .encoders
             .iter()
@@ -128,13 +134,14 @@ impl Session {
 
         let encode =
             EncodeLoop::new(&shared, &mail, &pipes, &plan, stage.mode(), ladder, frames, shard_payload, audio_bps);
+        let audio = audio.map(|link| AudioLoop::new(&shared, stage.sound(), link));
         let stage_slot = Arc::new(StageSlot::new(stage));
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
         let capture = CaptureLoop::new(&shared, &mail, &pipes);
         let inject = InjectLoop::new(&shared, &mail, grants);
 
         let start = |role, body| spawn(role, &shared, &gate, on_thread_start.clone(), body);
-        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(4);
+        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(5);
         // In the order in which they are joined: what takes from others first.
         let bodies: [(ThreadRole, Box<dyn FnOnce() + Send>); 4] = [
             (ThreadRole::Inject, Box::new(move || inject.run())),
@@ -145,7 +152,9 @@ impl Session {
                 Box::new(move || slot.lend(|stage| capture.run(stage)))
             }),
         ];
-        for (role, body) in bodies {
+        let audio =
+            audio.map(|audio| -> (_, Box<dyn FnOnce() + Send>) { (ThreadRole::Audio, Box::new(|| audio.run())) });
+        for (role, body) in audio.into_iter().chain(bodies) {
             match start(role, body) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {

@@ -16,12 +16,15 @@ use punktfunk_core::seal::{Direction, Opener, Sealer};
 use punktfunk_core::{Grants, Timestamp};
 use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{
-    AccessUnitOut, ClientEvents, ClientLink, DatagramSink, EncoderChange, LinkError, Packetize, SentFrame,
+    AccessUnitOut, AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, EncoderChange, LinkError, Packetize,
+    SentFrame, SoundEnd,
 };
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionEnd, SessionHandle, SessionParams};
-use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, SyntheticDesktop, SyntheticOptions};
-use punktfunk_media::{Codec, CodecSet, EncoderFactory, Mode, Reason, reason};
+use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, PcmCodec, SyntheticDesktop, SyntheticOptions};
+use punktfunk_media::{
+    AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, EncoderFactory, Mode, Reason, reason,
+};
 
 pub const MODE: Mode = Mode { width: 320, height: 240, refresh_hz: 240 };
 
@@ -58,6 +61,8 @@ pub struct Seen {
     pub bitrates: Vec<u32>,
     pub probes: Vec<ProbeOutcome>,
     pub encoder_changes: Vec<EncoderChange>,
+    pub heard: Vec<Heard>,
+    pub sound_ends: Vec<SoundEnd>,
     pub endings: Vec<Ending>,
 }
 
@@ -134,8 +139,70 @@ impl ClientEvents for Client {
         self.note(|s| s.encoder_changes.push(change.clone()));
     }
 
+    fn sound_ended(&self, end: &SoundEnd) {
+        self.note(|s| s.sound_ends.push(end.clone()));
+    }
+
     fn ended(&self, ending: &Ending) {
         self.note(|s| s.endings.push(ending.clone()));
+    }
+}
+
+/// One block of sound as a client got it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub packet: Vec<u8>,
+    pub captured_ns: u64,
+    pub silent: bool,
+}
+
+/// The sound that a test client wants, and where its link goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct SoundSetup {
+    pub layout: ChannelLayout,
+    pub block: Duration,
+    pub bitrate_bps: u32,
+    /// The sink breaks for good at this packet.
+    pub breaks_at: Option<u64>,
+    /// The sink loses the packet with this number.
+    pub drops_at: Option<u64>,
+}
+
+impl Default for SoundSetup {
+    fn default() -> Self {
+        let (layout, block) = (ChannelLayout::Stereo, Duration::from_millis(5));
+        Self { layout, block, bitrate_bps: 96_000, breaks_at: None, drops_at: None }
+    }
+}
+
+impl SoundSetup {
+    fn link(self, client: &Arc<Client>) -> AudioLink {
+        AudioLink {
+            request: AudioRequest { layout: self.layout, block: self.block, also_on_host: false },
+            codec: Arc::new(PcmCodec),
+            config: AudioCodecConfig::coupled(self.layout, self.block, self.bitrate_bps),
+            sink: Box::new(TestAudioSink { client: Arc::clone(client), setup: self, packets: 0 }),
+        }
+    }
+}
+
+struct TestAudioSink {
+    client: Arc<Client>,
+    setup: SoundSetup,
+    packets: u64,
+}
+
+impl AudioSink for TestAudioSink {
+    fn send(&mut self, packet: &[u8], captured_ns: u64, silent: bool) -> Result<(), LinkError> {
+        let number = self.packets;
+        self.packets += 1;
+        let fatal = self.setup.breaks_at.is_some_and(|at| number >= at);
+        if fatal || self.setup.drops_at == Some(number) {
+            let detail = format!("told to fail at packet {number}");
+            return Err(LinkError { reason: &reason::NATIVE_DATA_SOCKET, detail, fatal });
+        }
+        self.client.note(|s| s.heard.push(Heard { packet: packet.to_vec(), captured_ns, silent }));
+        Ok(())
     }
 }
 
@@ -279,6 +346,7 @@ pub struct Setup {
     pub frames: u32,
     pub grants: Grants,
     pub faults: LinkFaults,
+    pub sound: Option<SoundSetup>,
     pub hook: Option<punktfunk_engine::session::ThreadHook>,
 }
 
@@ -292,6 +360,7 @@ impl Default for Setup {
             frames: 0,
             grants: Grants::ALL,
             faults: LinkFaults::default(),
+            sound: None,
             hook: None,
         }
     }
@@ -330,6 +399,7 @@ impl Setup {
             stage: self.desktop.stage(self.mode),
             encoders: self.encoders,
             link: link(&client, clock, self.faults),
+            audio: self.sound.map(|sound| sound.link(&client)),
             clock,
             frames: self.frames,
             grants: self.grants,
