@@ -15,7 +15,7 @@ mod inject;
 mod journal;
 pub mod reason;
 
-pub use app::{AppSpec, LaunchError, RunningApp};
+pub use app::{AppSpec, LaunchError, RunningApp, StageEnvironment};
 pub use audio::{
     AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
     ChannelLayout, MicSink, SAMPLE_RATE,

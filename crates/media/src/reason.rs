@@ -45,6 +45,8 @@ reasons! {
     API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
     API_TOO_LARGE = "api.too_large", "The request is larger than this API takes.", "Send less in one request.";
     APP_FAILED = "app.failed", "The program could not be started.", "Look at the log for the program's error; correct its command in the configuration.";
+    APP_PREPARE_FAILED = "app.prepare_failed", "A command that prepares for the program failed or took too long; what was done so far was undone.", "Run the command by hand in a terminal on the desktop; correct it or its timeout in the configuration.";
+    APP_UNKNOWN = "app.unknown", "There is no such program in this host's library.", "Choose one of those that `punktfunk-host library` prints, or add it to the configuration.";
     APP_UNSUPPORTED = "app.unsupported", "Programs cannot be started on this desktop.", "Use a private desktop (--desktop private), or start the program on the desktop itself.";
     AUDIO_CODEC = "audio.codec", "Sound could not be coded or decoded.", "Choose stereo in the client; report it with the log.";
     AUDIO_LOST = "audio.lost", "The sound server ended.", "The host comes back to it by itself; look at the sound server's log if it does not.";

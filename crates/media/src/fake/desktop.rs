@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::{Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer};
+use super::{FakeApps, Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer};
 use crate::{
-    CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, Mode, OpenError, Stage, StageError,
-    StageRequest, UndoGuard, UndoRecord, reason,
+    AppSpec, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, LaunchError, Mode,
+    OpenError, RunningApp, Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 /// How the synthetic pictures come about.
@@ -46,6 +46,12 @@ impl SyntheticDesktop {
     #[must_use]
     pub fn recording(&self) -> Recording {
         self.shared.recording.clone()
+    }
+
+    /// The programs that were started on stages of this desktop.
+    #[must_use]
+    pub fn apps(&self) -> FakeApps {
+        self.shared.apps.clone()
     }
 
     /// How many stages are open now.
@@ -108,12 +114,17 @@ impl Desktop for SyntheticDesktop {
         let guard = Arc::clone(journal).record(record).map_err(|e| refuse(e.to_string()))?;
         Ok(Box::new(SyntheticStage::new(self, request.mode, Some(guard))))
     }
+
+    fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {
+        self.shared.apps.find(token)
+    }
 }
 
 /// What all stages of one desktop share.
 #[derive(Debug, Default)]
 struct Shared {
     recording: Recording,
+    apps: FakeApps,
     open: AtomicUsize,
     opened: AtomicUsize,
     deaths: AtomicU32,
@@ -129,12 +140,13 @@ pub(super) struct Output {
 }
 
 /// An output of a [`SyntheticDesktop`].
-#[derive(Debug)]
 pub struct SyntheticStage {
     options: SyntheticOptions,
     output: Arc<Output>,
     shared: Arc<Shared>,
     born: u32,
+    /// Programs that end with it.
+    apps: Vec<Box<dyn RunningApp>>,
     _undo: Option<UndoGuard>,
 }
 
@@ -152,6 +164,7 @@ impl SyntheticStage {
             output,
             born: desktop.shared.deaths.load(Ordering::Relaxed),
             shared: Arc::clone(&desktop.shared),
+            apps: Vec::new(),
             _undo: undo,
         }
     }
@@ -159,6 +172,7 @@ impl SyntheticStage {
 
 impl Drop for SyntheticStage {
     fn drop(&mut self) {
+        self.apps.iter().for_each(|app| app.end());
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -216,6 +230,12 @@ impl Stage for SyntheticStage {
         }
         let recording = self.shared.recording.clone();
         Ok(Box::new(RecordingInjector::new(recording, faults.inject_fatal_after, faults.inject_panic_after)))
+    }
+
+    fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        let running = self.shared.apps.launch(app)?;
+        self.apps.extend(self.shared.apps.find(&running.token()));
+        Ok(running)
     }
 
     fn is_alive(&mut self) -> bool {

@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! SyntheticDesktop ─ open ─► SyntheticStage ─┬─► SyntheticCapturer   draws stamp (frame index) and moving background
-//!                                            └─► RecordingInjector   remembers the last actions
+//!                                            ├─► RecordingInjector   remembers the last actions
+//!                                            └─► FakeApps            run until they are told to exit
 //! FakeEncoderFactory       access units for tests, fails or panics where told
 //! TransportEncoderFactory  `PFT1` access units of bitrate/8/fps bytes
 //! ```
 
+mod app;
 mod capture;
 mod desktop;
 mod encode;
@@ -19,6 +21,7 @@ pub mod pft1;
 pub mod stamp;
 mod transport;
 
+pub use app::FakeApps;
 pub use capture::SyntheticCapturer;
 pub use desktop::{SyntheticDesktop, SyntheticOptions, SyntheticStage};
 pub use encode::{EncoderCall, EncoderLog, EncoderScript, FakeEncoder, FakeEncoderFactory, read_fake_unit};
