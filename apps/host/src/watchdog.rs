@@ -91,7 +91,11 @@ pub fn run(journal: &Path, socket: Option<&Path>) -> Result<(), Failure> {
 #[must_use]
 pub fn undo_map() -> UndoMap {
     let desktop = |record: &UndoRecord| punktfunk_desktop::undo(record).map_err(|e| e.to_string());
-    UndoMap::new().with(punktfunk_desktop::BACKEND_PRIVATE, desktop).with(punktfunk_desktop::BACKEND_WLROOTS, desktop)
+    UndoMap::new()
+        .with(punktfunk_desktop::BACKEND_PRIVATE, desktop)
+        .with(punktfunk_desktop::BACKEND_WLROOTS, desktop)
+        .with(punktfunk_desktop::BACKEND_APP, desktop)
+        .with(punktfunk_hub::apps::BACKEND, punktfunk_hub::apps::undo)
 }
 
 const READY: &[u8; 9] = b"watching\n";

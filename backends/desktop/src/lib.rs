@@ -9,6 +9,7 @@
 //! Everything is done through the compositor's own sockets (sway IPC and Wayland); no helper program is run but the
 //! private desktop's own.
 
+mod app;
 mod detect;
 mod ipc;
 mod keyboard;
@@ -16,8 +17,10 @@ mod output;
 mod private;
 mod probe;
 mod process;
+mod random;
 mod record;
 pub mod scene;
+mod shell;
 mod stage;
 mod wlroots;
 
@@ -25,7 +28,7 @@ pub use detect::{Candidate, DesktopChoice, DetectConfig, Environment, detect};
 pub use private::{PrivateConfig, PrivateContent, PrivateDesktop};
 pub use probe::{ProbeReport, probe};
 pub use punktfunk_inject::KeyboardLayout;
-pub use record::{BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
+pub use record::{BACKEND_APP, BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
 pub use wlroots::{SessionSockets, WlrootsDesktop};
 
 /// `DesktopInfo::wire_id` of everything wlroots.

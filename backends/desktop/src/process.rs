@@ -36,14 +36,30 @@ impl ProcessId {
     }
 }
 
+/// How long processes have to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// After they were asked to.
+    polite: Duration,
+    /// After they were killed.
+    killed: Duration,
+}
+
+impl Patience {
+    /// Sway and terminals end within tens of milliseconds; the watchdog must be through within 2 s.
+    pub const DESKTOP: Self = Self { polite: Duration::from_millis(600), killed: Duration::from_millis(800) };
+    /// Games save first. Together with killing the 3 s of [`punktfunk_media::RunningApp::end`].
+    pub const PROGRAM: Self = Self { polite: Duration::from_millis(2200), killed: Duration::from_millis(800) };
+}
+
 /// Ends every process that carries `mark` (`NAME=value`) in its environment, and the group of `leader`: first politely,
 /// then for good. Returns when none is left, or `Err` with those that remain.
-pub fn end_family(leader: Option<ProcessId>, mark: &str) -> Result<(), Vec<i32>> {
+pub fn end_family(leader: Option<ProcessId>, mark: &str, patience: Patience) -> Result<(), Vec<i32>> {
     signal_family(leader, mark, Signal::TERM);
-    if wait_gone(mark, POLITE_FOR) {
+    if wait_gone(mark, patience.polite) {
         return Ok(());
     }
-    let give_up = Instant::now() + KILL_FOR;
+    let give_up = Instant::now() + patience.killed;
     loop {
         // Repeated, since a process may have forked between the look and the signal.
         signal_family(leader, mark, Signal::KILL);
@@ -96,10 +112,6 @@ fn wait_gone(mark: &str, within: Duration) -> bool {
     }
 }
 
-/// Sway and terminals end within tens of milliseconds; the watchdog must be through within 2 s.
-const POLITE_FOR: Duration = Duration::from_millis(600);
-const KILL_FOR: Duration = Duration::from_millis(800);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,7 +127,7 @@ mod tests {
         while family(&mark).len() < 2 {
             std::thread::sleep(Duration::from_millis(2));
         }
-        assert_eq!(end_family(Some(id), &mark), Ok(()));
+        assert_eq!(end_family(Some(id), &mark, Patience::DESKTOP), Ok(()));
         stubborn.wait().unwrap();
         assert!(!id.is_alive());
         assert!(family(&mark).is_empty());

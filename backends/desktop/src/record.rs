@@ -6,12 +6,15 @@ use std::time::Duration;
 use punktfunk_media::{JournalError, OpenError, UndoRecord};
 use serde::{Deserialize, Serialize};
 
-use crate::process::{ProcessId, end_family};
+use crate::app::AppRecord;
+use crate::process::{Patience, ProcessId, end_family};
 
 /// `UndoRecord::backend` of the private desktop.
 pub const BACKEND_PRIVATE: &str = "private-sway";
 /// `UndoRecord::backend` of outputs in a running session.
 pub const BACKEND_WLROOTS: &str = "wlroots";
+/// `UndoRecord::backend` of programs that were started in a running session.
+pub const BACKEND_APP: &str = "wlroots-app";
 
 /// A private desktop.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,13 +85,19 @@ pub fn undo(record: &UndoRecord) -> Result<(), UndoError> {
             let output: OutputRecord = serde_json::from_str(&record.change).map_err(|e| error(e.to_string()))?;
             crate::wlroots::undo_output(&output).map_err(error)
         }
+        BACKEND_APP => {
+            let app: AppRecord = serde_json::from_str(&record.change).map_err(|e| error(e.to_string()))?;
+            // No time for manners: the watchdog must be through.
+            end_family(None, &app.mark, Patience::DESKTOP)
+                .map_err(|left| error(format!("processes {left:?} did not end")))
+        }
         _ => Err(error("no such backend".to_owned())),
     }
 }
 
 /// Ends a private desktop.
 pub fn undo_private(private: &PrivateRecord) -> Result<(), String> {
-    let ended = end_family(private.leader, &private.mark);
+    let ended = end_family(private.leader, &private.mark, Patience::DESKTOP);
     match std::fs::remove_dir_all(&private.runtime_dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(format!("{}: {e}", private.runtime_dir.display()));

@@ -1,7 +1,12 @@
 //! The stage on a sway output, whoever made the output.
 
-use punktfunk_media::{CaptureError, Capturer, InjectError, Injector, Keep, Mode, Stage, StageError};
+use punktfunk_media::{
+    AppSpec, CaptureError, Capturer, InjectError, Injector, JournalError, Keep, LaunchError, Mode, RunningApp, Stage,
+    StageEnvironment, StageError,
+};
 
+use crate::app;
+use crate::ipc::SwayIpc;
 use crate::keyboard::FoundLayout;
 use crate::output;
 use crate::wlroots::SessionSockets;
@@ -10,6 +15,19 @@ use crate::wlroots::SessionSockets;
 pub trait Backing: Send {
     /// Whether the compositor still runs. Cheap.
     fn is_alive(&mut self) -> bool;
+
+    /// What leads to its session bus and marks its members; the sockets are the stage's to name.
+    fn environment(&self) -> StageEnvironment {
+        StageEnvironment::default()
+    }
+
+    /// A program with this mark is about to be started: it must end with what this stands on.
+    ///
+    /// # Errors
+    /// The journal cannot be written; then nothing is started.
+    fn about_to_start(&mut self, _mark: &str) -> Result<(), JournalError> {
+        Ok(())
+    }
 
     /// Writes down how long it is kept, if it can live on without this host; see [`Stage::keep`].
     fn keep(&mut self, _keep: Keep) -> bool {
@@ -85,6 +103,25 @@ impl Stage for SwayStage {
         // A fresh one, since nobody reads what the compositor tells the keeper, and its buffers are finite.
         self.keeper = open().ok();
         Ok(injector)
+    }
+
+    fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        let mark = app::new_mark()?;
+        self.backing.about_to_start(&mark).map_err(|e| LaunchError { reason: e.reason(), detail: e.to_string() })?;
+        // In somebody's session their own output may have the focus, and windows open where that is.
+        let focus = format!("focus output {}", self.output);
+        if let Err(e) = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(&focus)) {
+            tracing::warn!("the program may show on another output: {e}");
+        }
+        Ok(Box::new(app::launch(&self.sockets.ipc, spec, &mark)?))
+    }
+
+    fn environment(&self) -> StageEnvironment {
+        let mut environment = self.backing.environment();
+        let sockets = [("WAYLAND_DISPLAY", &self.sockets.display), ("SWAYSOCK", &self.sockets.ipc)];
+        let sockets = sockets.map(|(name, path)| (name.to_owned(), path.display().to_string()));
+        environment.display.extend(sockets);
+        environment
     }
 
     fn is_alive(&mut self) -> bool {

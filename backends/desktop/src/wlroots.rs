@@ -19,15 +19,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Desktop, DesktopInfo, Journal, Mode, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason,
+    Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard,
+    UndoRecord, reason,
 };
 
+use crate::app::{AppRecord, MarkedApp, end_app};
 use crate::detect::Environment;
 use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
 use crate::keyboard::{self, FoundLayout};
 use crate::output::{self, ModeError};
-use crate::process::ProcessId;
-use crate::record::{BACKEND_WLROOTS, OutputRecord, no_journal};
+use crate::process::{ProcessId, family};
+use crate::record::{BACKEND_APP, BACKEND_WLROOTS, OutputRecord, no_journal};
 use crate::stage::{Backing, SwayStage};
 
 /// Where a running sway listens.
@@ -203,6 +205,8 @@ impl Desktop for WlrootsDesktop {
         let backing = OutputBacking {
             record: self.output_record(&before, Some(name.clone())),
             in_use: Arc::clone(&self.in_use),
+            journal: Arc::clone(journal),
+            apps: Vec::new(),
             guard: Some(guard),
         };
         let upright = "enable scale 1 transform normal";
@@ -211,16 +215,30 @@ impl Desktop for WlrootsDesktop {
         let layout = self.layout(&mut ipc).map_err(open_failed)?;
         Ok(Box::new(SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing))))
     }
+
+    fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {
+        MarkedApp::find(token)
+    }
 }
 
 /// An output that we made in somebody's session.
 struct OutputBacking {
     record: OutputRecord,
     in_use: Arc<Mutex<Vec<String>>>,
+    journal: Arc<dyn Journal>,
+    /// Programs that were started on it, by their marks.
+    apps: Vec<(String, UndoGuard)>,
     guard: Option<UndoGuard>,
 }
 
 impl Backing for OutputBacking {
+    fn about_to_start(&mut self, mark: &str) -> Result<(), JournalError> {
+        self.apps.retain(|(mark, _)| !family(mark).is_empty());
+        let record = crate::record::undo_record(BACKEND_APP, &AppRecord { mark: mark.to_owned() });
+        self.apps.push((mark.to_owned(), Arc::clone(&self.journal).record(record)?));
+        Ok(())
+    }
+
     fn is_alive(&mut self) -> bool {
         let sway = self.record.sway.is_some_and(ProcessId::is_alive);
         sway && SwayIpc::connect(&self.record.ipc).and_then(|mut ipc| ipc.outputs()).is_ok_and(|all| {
@@ -231,6 +249,12 @@ impl Backing for OutputBacking {
 
 impl Drop for OutputBacking {
     fn drop(&mut self) {
+        for (mark, guard) in self.apps.drain(..) {
+            if let Err(left) = end_app(&mark) {
+                tracing::warn!("processes {left:?} of a program did not end; the journal keeps them");
+                guard.leave();
+            }
+        }
         match undo_output(&self.record) {
             Ok(()) => drop(self.guard.take()),
             Err(why) => {

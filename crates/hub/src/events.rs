@@ -67,6 +67,10 @@ pub enum EventKind {
     /// A display was opened, reused, kept for its client, or ended.
     #[serde(rename = "display.changed")]
     DisplayChanged { identity: String, what: &'static str },
+    /// A program of the library was `started`, went on for its client (`resumed`), was found again after a restart
+    /// (`adopted`), `exited` by itself, or was `ended`.
+    #[serde(rename = "app.changed")]
+    AppChanged { identity: String, app: String, what: &'static str },
     /// A state file could not be read or written.
     #[serde(rename = "state.problem")]
     StateProblem { reason: &'static str, detail: String },

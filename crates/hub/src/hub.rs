@@ -8,6 +8,8 @@ use punktfunk_core::Fingerprint;
 use punktfunk_media::{Desktop, reason};
 
 use crate::admission::Admission;
+use crate::apps::Apps;
+use crate::catalogue::Catalogue;
 use crate::displays::{DisplayConfig, Displays};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
@@ -150,6 +152,12 @@ impl Hub {
         };
         let events = Arc::clone(&self.events);
         Displays::start(desktop, &self.journal, self.config.displays, events, Box::new(may_keep))
+    }
+
+    /// Starts watching the library's programs on these displays; takes over what an earlier host left.
+    #[must_use]
+    pub fn open_apps(&self, catalogue: Catalogue, displays: &Arc<Displays>) -> Arc<Apps> {
+        Apps::start(catalogue, Arc::clone(displays), &self.journal, Arc::clone(&self.events))
     }
 
     /// What is wrong with the state folder: what was found at start, and whether it can be written now. Quick, but asks

@@ -6,6 +6,7 @@
 //!   └─ Displays::start(…)      adopts what is left of the leases, keeps stages from now on
 //! a plane, per client          trust().state → pairing().begin / knock → admission().admit → displays.acquire
 //!                              … session …    displays.release → drop(Ticket)
+//! Apps::launch(…)              a program of the library, on the stage that was acquired
 //! Displays::shutdown(…)        SIGINT: everything is undone; SIGTERM: leases stay for the watchdog
 //! ```
 //!
@@ -13,6 +14,8 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod apps;
+pub mod catalogue;
 pub mod displays;
 pub mod events;
 mod hub;

@@ -17,8 +17,21 @@ pub struct AppSpec {
     pub env: Vec<(String, String)>,
 }
 
+/// What a command needs to act on a stage's display from outside of it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct StageEnvironment {
+    /// Variables that lead to the display, its session bus and its compositor.
+    pub display: Vec<(String, String)>,
+    /// A variable that makes its carrier one of the stage's own: what carries it ends with the stage. `None` where the
+    /// stage is part of somebody's session.
+    pub member: Option<(String, String)>,
+}
+
 /// A program that was started. Dropping it leaves the program running.
 pub trait RunningApp: Send + Sync {
+    /// What finds it again with [`crate::Desktop::app`], also in a later host.
+    fn token(&self) -> String;
+
     /// Whether it, or a program that it left behind, still runs. Cheap.
     fn is_running(&self) -> bool;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Journal, LaunchError, Mode, Reason, RunningApp,
-    Sound, UndoGuard, UndoRecord, reason,
+    Sound, StageEnvironment, UndoGuard, UndoRecord, reason,
 };
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
@@ -36,6 +36,12 @@ pub trait Desktop: Send + Sync {
     /// loading). `None`: not a record of this desktop (its backend has another name), or what it names is gone.
     /// Asked only for records in force (lease not run out); on `None` what such a record names is undone already.
     fn adopt(&self, _record: &UndoRecord, _guard: UndoGuard) -> Option<Adopted> {
+        None
+    }
+
+    /// A program that a stage of this desktop started, maybe in an earlier host, by its [`RunningApp::token`]. `None` if it
+    /// runs no more.
+    fn app(&self, _token: &str) -> Option<Box<dyn RunningApp>> {
         None
     }
 }
@@ -124,6 +130,11 @@ pub trait Stage: Send {
     fn launch(&mut self, _app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
         let detail = "this desktop starts no programs".to_owned();
         Err(LaunchError { reason: &reason::APP_UNSUPPORTED, detail })
+    }
+
+    /// How commands that prepare for a program, or tidy up after it, find this stage.
+    fn environment(&self) -> StageEnvironment {
+        StageEnvironment::default()
     }
 
     /// Whether the compositor behind it still lives. Cheap; asked before a kept stage is handed out again.

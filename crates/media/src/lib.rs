@@ -16,7 +16,7 @@ mod journal;
 mod pad;
 pub mod reason;
 
-pub use app::{AppSpec, LaunchError, RunningApp};
+pub use app::{AppSpec, LaunchError, RunningApp, StageEnvironment};
 pub use audio::{
     AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
     ChannelLayout, MicSink, SAMPLE_RATE, Sound,

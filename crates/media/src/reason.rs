@@ -45,6 +45,8 @@ reasons! {
     API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
     API_TOO_LARGE = "api.too_large", "The request is larger than this API takes.", "Send less in one request.";
     APP_FAILED = "app.failed", "The program could not be started.", "Look at the log for the program's error; correct its command in the configuration.";
+    APP_PREPARE_FAILED = "app.prepare_failed", "A command that prepares for the program failed or took too long; what was done so far was undone.", "Run the command by hand in a terminal on the desktop; correct it or its timeout in the configuration.";
+    APP_UNKNOWN = "app.unknown", "There is no such program in this host's library.", "Choose one of those that `punktfunk-host library` prints, or add it to the configuration.";
     APP_UNSUPPORTED = "app.unsupported", "Programs cannot be started on this desktop.", "Use a private desktop (--desktop private), or start the program on the desktop itself.";
     AUDIO_CODEC = "audio.codec", "Sound could not be coded or decoded.", "Choose stereo in the client; report it with the log.";
     AUDIO_LOST = "audio.lost", "The sound server ended.", "The host comes back to it by itself; look at the sound server's log if it does not.";
@@ -73,8 +75,8 @@ reasons! {
     GAMESTREAM_AUDIO_PACKET = "gamestream.audio_packet", "A coded block of sound does not fit its FEC block.", "Reconnect, and report it with the log.";
     GAMESTREAM_FRAME_TOO_LARGE = "gamestream.frame_too_large", "An encoded picture was larger than the protocol can protect.", "Lower the bitrate; the host sends a new keyframe by itself.";
     GAMESTREAM_MEDIA_SOCKET = "gamestream.media_socket", "The UDP ports of video and sound cannot be used.", "Free the ports that the log names, or choose another base port for GameStream.";
-    GAMESTREAM_PACKETIZE_FAILED = "gamestream.packetize_failed", "A picture could not be cut into packets.", "Reconnect, and report it with the log.";
     GAMESTREAM_PACKET_SIZE = "gamestream.packet_size", "The client announced a packet size that no video packet can have.", "Set the client's packet size to a multiple of 16, 1024 for one; 0 lets it choose.";
+    GAMESTREAM_PACKETIZE_FAILED = "gamestream.packetize_failed", "A picture could not be cut into packets.", "Reconnect, and report it with the log.";
     HOST_ALREADY_RUNNING = "host.already_running", "Another host is running with the same folders.", "Stop it first, or give this one its own XDG folders.";
     HOST_CONTROL_DENIED = "host.control_denied", "A host is running, but this user may not control it.", "Run the command as the user that runs the host, or as root.";
     HOST_CONTROL_SOCKET = "host.control_socket", "The control socket could not be made.", "Look at the folder that the log names: this user must own it and be able to write there.";

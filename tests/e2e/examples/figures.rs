@@ -10,7 +10,8 @@
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-use punktfunk_e2e::{Host, Probe, ProbeOutcome, census};
+use punktfunk_e2e::census::{self, ThreadTime, cpu_seconds};
+use punktfunk_e2e::{Host, Probe, ProbeOutcome};
 
 fn main() {
     let what = std::env::args().nth(1).unwrap_or_else(|| "all".to_owned());
@@ -45,17 +46,6 @@ impl Names for [(&str, fn())] {
     fn map_names(&self) -> String {
         self.iter().map(|(n, _)| *n).collect::<Vec<_>>().join(", ")
     }
-}
-
-/// CPU seconds a process has used so far.
-fn cpu_seconds(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // Fields after the parenthesised name: state is the first, utime and stime are the 12th and 13th (proc(5)).
-    let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<&str> = after.split_whitespace().collect();
-    let ticks: f64 = [11, 12].iter().filter_map(|i| fields.get(*i)?.parse::<f64>().ok()).sum();
-    // The kernel reports in USER_HZ, which is 100 on every Linux that Rust runs on.
-    ticks / 100.0
 }
 
 fn stream(host: &Host, args: &[&str]) -> ProbeOutcome {
@@ -235,11 +225,9 @@ fn desktop() {
                     .spawn()
                     .expect("the probe starts");
                 std::thread::sleep(Duration::from_secs(3));
-                let compositor = host.processes().into_iter().find(|(_, c)| c.contains("sway "));
-                let sway = compositor.map_or(0, |(pid, _)| pid.cast_unsigned());
-                let (host_before, sway_before) = (cpu_seconds(host.pid()), cpu_seconds(sway));
+                let before = Sample::take(&host);
                 std::thread::sleep(Duration::from_secs(8));
-                let (host_cpu, sway_cpu) = (cpu_seconds(host.pid()) - host_before, cpu_seconds(sway) - sway_before);
+                let after = Sample::take(&host);
                 let _ = running.wait_with_output();
                 let report = std::fs::read_to_string(probe.dir().join("report.json")).unwrap_or_default();
                 let o = ProbeOutcome {
@@ -248,10 +236,75 @@ fn desktop() {
                     stderr: String::new(),
                     report: serde_json::from_str(&report).ok(),
                 };
-                row(&format!("{name} {mode} {encoder}"), &o, 8.0, host_cpu);
-                println!("    compositor {:.1} % of a core", 100.0 * sway_cpu / 8.0);
+                row(&format!("{name} {mode} {encoder}"), &o, 8.0, after.host - before.host);
                 stages(&o);
+                split(&before, &after, &o, 8.0);
             }
         }
     }
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    println!("load averages at the end: {}", load.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+}
+
+/// CPU used so far by everything that a desktop's stream costs on the host's side.
+struct Sample {
+    host: f64,
+    threads: Vec<ThreadTime>,
+    /// Sways, the warm spare's included.
+    compositors: f64,
+    /// What else runs on the desktops: terminals, the bus, the scene.
+    programs: f64,
+}
+
+impl Sample {
+    fn take(host: &Host) -> Self {
+        let (mut compositors, mut programs) = (0.0, 0.0);
+        for (pid, command) in host.processes() {
+            let pid = pid.cast_unsigned();
+            match () {
+                () if command.contains("sway ") => compositors += cpu_seconds(pid),
+                // The host and its watchdog are no programs of a desktop.
+                () if command.contains("punktfunk-host ") || pid == host.pid() => {}
+                () => programs += cpu_seconds(pid),
+            }
+        }
+        Self { host: cpu_seconds(host.pid()), threads: census::thread_times(host.pid()), compositors, programs }
+    }
+}
+
+/// Who used the CPU between two samples. Conversion and encoding share a thread: its time is divided as the times of the
+/// two stages are. Threads of an encoder's own have the name of the thread that started them.
+fn split(before: &Sample, after: &Sample, o: &ProbeOutcome, seconds: f64) {
+    let (mut capture, mut encode_thread, mut encoder_threads) = (0.0, None, 0.0);
+    for thread in &after.threads {
+        let earlier = before.threads.iter().find(|t| t.tid == thread.tid).map_or(0.0, |t| t.seconds);
+        let used = thread.seconds - earlier;
+        match thread.name.split_once('-').map(|(role, _)| role) {
+            Some("capture") => capture += used,
+            Some("encode") if encode_thread.is_none() => encode_thread = Some(used),
+            Some("encode") => encoder_threads += used,
+            _ => {}
+        }
+    }
+    let p50 = |stage: &str| {
+        let report = o.report.as_ref();
+        report.and_then(|r| r.pointer(&format!("/stages_us/{stage}/p50"))?.as_f64()).unwrap_or(0.0)
+    };
+    let encode_thread = encode_thread.unwrap_or(0.0);
+    let share = match p50("convert") + p50("encode") {
+        both if both > 0.0 => p50("convert") / both,
+        _ => 0.0,
+    };
+    let capture_and_convert = capture + share * encode_thread;
+    let encoder = (1.0 - share) * encode_thread + encoder_threads;
+    let rest = (after.host - before.host - capture - encode_thread - encoder_threads).max(0.0);
+    let percent = |used: f64| 100.0 * used / seconds;
+    println!(
+        "    cpu: compositor {:.1} %, capture+convert {:.1} %, encoder {:.1} %, rest of the host {:.1} %, desktop's programs {:.1} %",
+        percent(after.compositors - before.compositors),
+        percent(capture_and_convert),
+        percent(encoder),
+        percent(rest),
+        percent(after.programs - before.programs),
+    );
 }

@@ -52,3 +52,71 @@ pub fn resident_kib(pid: u32) -> u64 {
         .and_then(|l| l.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }
+
+/// A thread of a process and the CPU time it has used.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ThreadTime {
+    /// Thread id.
+    pub tid: u32,
+    /// Its name; threads that a library starts have the name of the thread that started them.
+    pub name: String,
+    /// User and system time so far, in seconds, in steps of the kernel's clock tick.
+    pub seconds: f64,
+}
+
+/// Every thread of a process, by thread id: the order in which they were started.
+#[must_use]
+pub fn thread_times(pid: u32) -> Vec<ThreadTime> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut times: Vec<ThreadTime> = tasks
+        .filter_map(|entry| {
+            let tid = entry.file_name().to_str()?.parse().ok()?;
+            let (name, seconds) = parse_stat(&std::fs::read_to_string(entry.path().join("stat")).ok()?)?;
+            Some(ThreadTime { tid, name, seconds })
+        })
+        .collect();
+    times.sort_unstable_by_key(|t| t.tid);
+    times
+}
+
+/// CPU seconds that a process has used so far, threads that ended included; 0 for one that is gone.
+#[must_use]
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    parse_stat(&stat).map_or(0.0, |(_, seconds)| seconds)
+}
+
+/// Name and CPU seconds of a `stat` file: after the parenthesised name the state is the first field, utime and stime are
+/// the 12th and 13th (proc(5)).
+fn parse_stat(stat: &str) -> Option<(String, f64)> {
+    let (before, after) = stat.rsplit_once(')')?;
+    let name = before.split_once('(')?.1.to_owned();
+    let mut fields = after.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    // The kernel reports in USER_HZ, which is 100 on every Linux that Rust runs on.
+    Some((name, (ticks()? + ticks()?) / 100.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_charged_for_what_it_did() {
+        let (found, wanted) = std::sync::mpsc::channel();
+        let worker = std::thread::Builder::new().name("a (busy) one".to_owned());
+        let worker = worker.spawn(move || {
+            let me = std::process::id();
+            let own = |t: &ThreadTime| t.name == "a (busy) one";
+            // Until the clock has ticked for it twice: work, not time, ends this.
+            while thread_times(me).into_iter().find(own).is_none_or(|t| t.seconds < 0.02) {
+                std::hint::black_box((0..10_000u64).sum::<u64>());
+            }
+            let _ = found.send(thread_times(me).into_iter().find(own));
+        });
+        let time = wanted.recv().expect("the worker answers").expect("it finds itself");
+        worker.expect("a thread").join().expect("no panic");
+        assert!(time.seconds <= cpu_seconds(std::process::id()) + 0.02, "{time:?}");
+        assert!(parse_stat("1 (x").is_none() && parse_stat("").is_none());
+    }
+}

@@ -1,5 +1,6 @@
 //! A host under test.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub struct HostOptions {
     pub env: Vec<(String, String)>,
     /// Work in these folders (of an earlier host) instead of new ones.
     pub dirs: Option<PathBuf>,
+    /// Goes in front of the host's command, changes to the tests' user, and ends in an `exec`: how to start it in a root
+    /// folder of another suite. Empty: here.
+    pub prefix: Vec<OsString>,
 }
 
 /// A running host. Dropping it kills it and everything that runs in its folders.
@@ -108,7 +112,7 @@ impl Host {
     /// When the binary cannot be started.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> std::process::Output {
-        let mut command = base_command(self.identity, &self.root);
+        let mut command = base_command(self.identity, &self.root, &[]);
         command.args(args).stdin(Stdio::null()).output().expect("the host binary starts")
     }
 
@@ -216,9 +220,20 @@ impl Drop for Host {
     }
 }
 
-fn base_command(identity: Identity, root: &Path) -> Command {
-    let mut command = Command::new(binaries().join("punktfunk-host"));
-    identity.apply(&mut command);
+fn base_command(identity: Identity, root: &Path, prefix: &[OsString]) -> Command {
+    let binary = binaries().join("punktfunk-host");
+    let mut command = match prefix {
+        [] => {
+            let mut command = Command::new(binary);
+            identity.apply(&mut command);
+            command
+        }
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(binary);
+            command
+        }
+    };
     command.env_clear().current_dir(root);
     for (name, dir) in [
         ("HOME", "home"),
@@ -238,7 +253,7 @@ fn base_command(identity: Identity, root: &Path) -> Command {
 }
 
 fn host_command(identity: Identity, root: &Path, options: &HostOptions) -> Command {
-    let mut command = base_command(identity, root);
+    let mut command = base_command(identity, root, &options.prefix);
     command.args(&options.args);
     let has = |flag: &str| options.args.iter().any(|a| a == flag);
     if !has("--port") {

@@ -1,12 +1,12 @@
 //! The files of a private desktop, and the programs on it.
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use punktfunk_media::Mode;
 
 use super::config::PrivateContent;
 use crate::detect::Environment;
+use crate::shell::{quote, quote_all};
 
 /// The script that becomes sway.
 pub const START_SCRIPT: &str = "start.sh";
@@ -73,15 +73,6 @@ fn terminal(environment: &Environment, name: &str) -> String {
     format!("exec foot --config=\"$XDG_RUNTIME_DIR/foot.ini\" sh -c {}\n", quote(&greeting))
 }
 
-fn quote_all(words: &[OsString]) -> String {
-    words.iter().map(|w| quote(&w.to_string_lossy())).collect::<Vec<_>>().join(" ")
-}
-
-/// One word for sh(1), whatever is in it.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 /// The bus comes up in the background: programs start later than sway, and wait for its socket.
 const START: &str = "# Made by punktfunk for one private desktop; gone with it.
 if command -v dbus-daemon >/dev/null 2>&1; then
@@ -104,14 +95,6 @@ alpha=0.94
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_cannot_break_out_of_the_terminal_command() {
-        let name = "x'; rm -rf \"$HOME\" ; echo \\";
-        let sh = quote(name);
-        let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {sh}")]).output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), name);
-    }
 
     #[test]
     fn the_config_has_the_exact_mode() {

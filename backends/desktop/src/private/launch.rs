@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -12,13 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Journal, Keep, Mode, OpenError, UndoGuard, UndoRecord};
+use punktfunk_media::{Journal, Keep, Mode, OpenError, StageEnvironment, UndoGuard, UndoRecord};
 
 use super::config::PrivateConfig;
 use super::{content, open_failed};
 use crate::detect::Environment;
 use crate::ipc::SwayIpc;
 use crate::process::ProcessId;
+use crate::random::random_id;
 use crate::record::{BACKEND_PRIVATE, PrivateRecord, no_journal, undo_private, undo_record};
 use crate::stage::Backing;
 use crate::wlroots::SessionSockets;
@@ -121,6 +121,16 @@ impl Backing for Running {
     fn is_alive(&mut self) -> bool {
         // A killed process closes its sockets a moment before it counts as ended.
         self.family.is_alive() && UnixStream::connect(&self.sockets.ipc).is_ok()
+    }
+
+    fn environment(&self) -> StageEnvironment {
+        let dir = &self.family.record.runtime_dir;
+        let display = [("XDG_RUNTIME_DIR", dir.display().to_string()), ("DBUS_SESSION_BUS_ADDRESS", bus_address(dir))];
+        let member = self.family.record.mark.split_once('=');
+        StageEnvironment {
+            display: display.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            member: member.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        }
     }
 
     fn keep(&mut self, keep: Keep) -> bool {
@@ -258,7 +268,7 @@ fn command(
     }
     command.env("PATH", path(environment));
     command.env("XDG_RUNTIME_DIR", dir);
-    command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", dir.display()));
+    command.env("DBUS_SESSION_BUS_ADDRESS", bus_address(dir));
     command.env("SWAYSOCK", dir.join(IPC_SOCKET));
     command.env("XDG_SESSION_TYPE", "wayland").env("XDG_CURRENT_DESKTOP", "sway");
     command.env("WLR_BACKENDS", "headless").env("WLR_RENDERER", "pixman").env("WLR_LIBINPUT_NO_DEVICES", "1");
@@ -290,14 +300,12 @@ fn prefixed(config: &PrivateConfig, program: &str) -> std::io::Result<Command> {
     Ok(command)
 }
 
-fn path(environment: &Environment) -> &str {
-    environment.get("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin")
+fn bus_address(dir: &Path) -> String {
+    format!("unix:path={}/bus", dir.display())
 }
 
-fn random_id() -> std::io::Result<String> {
-    let mut bytes = [0u8; 6];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+fn path(environment: &Environment) -> &str {
+    environment.get("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin")
 }
 
 /// What holds until the hub told its policy: a private desktop ends with its host.

@@ -17,9 +17,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use config::{PrivateConfig, PrivateContent};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, Stage, StageRequest, UndoGuard, UndoRecord, reason,
+    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard, UndoRecord,
+    reason,
 };
 
+use crate::app::MarkedApp;
 use crate::detect::Environment;
 use crate::ipc::SwayIpc;
 use crate::keyboard::{self, FoundLayout};
@@ -134,6 +136,10 @@ impl Desktop for PrivateDesktop {
         let outputs = ipc.outputs().ok()?;
         let mode = outputs.iter().find(|o| o.name == running.output).and_then(output::mode_of)?;
         Some(Adopted { identity: identity?, stage: Box::new(self.stage(running, mode)) })
+    }
+
+    fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {
+        MarkedApp::find(token)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Weak;
 
-use punktfunk_media::{CaptureError, Capturer, InjectError, Injector, Keep, Mode, Stage, StageError};
+use punktfunk_media::{
+    AppSpec, AudioError, AudioRequest, AudioSource, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError,
+    MicSink, Mode, RunningApp, Stage, StageEnvironment, StageError,
+};
 
 use super::Shared;
 use crate::lock;
@@ -65,6 +68,22 @@ impl Stage for Held {
 
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
         self.stage.injector()
+    }
+
+    fn audio(&mut self, request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError> {
+        self.stage.audio(request)
+    }
+
+    fn microphone(&mut self) -> Result<Box<dyn MicSink>, AudioError> {
+        self.stage.microphone()
+    }
+
+    fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        self.stage.launch(app)
+    }
+
+    fn environment(&self) -> StageEnvironment {
+        self.stage.environment()
     }
 
     fn is_alive(&mut self) -> bool {

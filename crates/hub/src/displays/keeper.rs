@@ -98,6 +98,11 @@ impl<T> Keeper<T> {
         self.kept.remove(identity).map(|k| k.stage)
     }
 
+    /// Whether this identity has a stage, in use or kept.
+    pub fn holds(&self, identity: &str) -> bool {
+        self.in_use.contains_key(identity) || self.kept.contains_key(identity)
+    }
+
     /// For whom something is kept, and until when.
     pub fn kept(&self) -> impl Iterator<Item = (&str, Option<Instant>)> {
         self.kept.iter().map(|(i, k)| (i.as_str(), k.until))

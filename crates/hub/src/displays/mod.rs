@@ -253,6 +253,22 @@ impl Displays {
         }
     }
 
+    /// Whether this identity has a display, in use or kept.
+    #[must_use]
+    pub fn holds(&self, identity: &str) -> bool {
+        lock(&self.shared.state).keeper.holds(identity)
+    }
+
+    /// The desktop behind them.
+    pub(crate) fn desktop(&self) -> &Arc<dyn Desktop> {
+        &self.shared.desktop
+    }
+
+    /// How long what belongs to a display may outlive its use and this host: nothing does in somebody's own session.
+    pub(crate) fn keep_for(&self) -> Duration {
+        if self.shared.desktop.info().private { self.shared.keep_of(None).keep_for } else { Duration::ZERO }
+    }
+
     /// For whom a display is kept, and for how much longer (`None`: for ever).
     #[must_use]
     pub fn kept(&self) -> Vec<(String, Option<Duration>)> {

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::audio::SyntheticSound;
-use super::{Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer, Voice};
+use super::{FakeApps, Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer, Voice};
 use crate::{
-    AudioError, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, Mode, OpenError, Sound,
-    Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, LaunchError, Mode,
+    OpenError, RunningApp, Sound, Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 /// How the synthetic pictures come about.
@@ -53,6 +53,12 @@ impl SyntheticDesktop {
     #[must_use]
     pub fn voice(&self) -> Voice {
         self.shared.voice.clone()
+    }
+
+    /// The programs that were started on stages of this desktop.
+    #[must_use]
+    pub fn apps(&self) -> FakeApps {
+        self.shared.apps.clone()
     }
 
     /// How many stages are open now.
@@ -115,6 +121,10 @@ impl Desktop for SyntheticDesktop {
         let guard = Arc::clone(journal).record(record).map_err(|e| refuse(e.to_string()))?;
         Ok(Box::new(SyntheticStage::new(self, request.mode, Some(guard))))
     }
+
+    fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {
+        self.shared.apps.find(token)
+    }
 }
 
 /// What all stages of one desktop share.
@@ -122,6 +132,7 @@ impl Desktop for SyntheticDesktop {
 struct Shared {
     recording: Recording,
     voice: Voice,
+    apps: FakeApps,
     open: AtomicUsize,
     opened: AtomicUsize,
     deaths: AtomicU32,
@@ -137,12 +148,13 @@ pub(super) struct Output {
 }
 
 /// An output of a [`SyntheticDesktop`].
-#[derive(Debug)]
 pub struct SyntheticStage {
     options: SyntheticOptions,
     output: Arc<Output>,
     shared: Arc<Shared>,
     born: u32,
+    /// Programs that end with it.
+    apps: Vec<Box<dyn RunningApp>>,
     _undo: Option<UndoGuard>,
 }
 
@@ -160,6 +172,7 @@ impl SyntheticStage {
             output,
             born: desktop.shared.deaths.load(Ordering::Relaxed),
             shared: Arc::clone(&desktop.shared),
+            apps: Vec::new(),
             _undo: undo,
         }
     }
@@ -167,6 +180,7 @@ impl SyntheticStage {
 
 impl Drop for SyntheticStage {
     fn drop(&mut self) {
+        self.apps.iter().for_each(|app| app.end());
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -232,6 +246,12 @@ impl Stage for SyntheticStage {
             return Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true });
         }
         Ok(Arc::new(SyntheticSound::new(&self.options.faults, self.shared.voice.clone())))
+    }
+
+    fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        let running = self.shared.apps.launch(app)?;
+        self.apps.extend(self.shared.apps.find(&running.token()));
+        Ok(running)
     }
 
     fn is_alive(&mut self) -> bool {

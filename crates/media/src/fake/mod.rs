@@ -8,11 +8,13 @@
 //!                                            └─► a tone per channel, and a microphone that remembers (Voice)
 //!                                            └─► RecordingInjector   remembers the last actions
 //! FakePads                 gamepads that remember; programs' wishes are played by the test
+//!                                            └─► FakeApps            run until they are told to exit
 //! FakeEncoderFactory       access units for tests, fails or panics where told
 //! TransportEncoderFactory  `PFT1` access units of bitrate/8/fps bytes
 //! ```
 
 mod audio;
+mod app;
 mod capture;
 mod desktop;
 mod encode;
@@ -25,6 +27,7 @@ pub mod stamp;
 mod transport;
 
 pub use audio::{PcmCodec, TONES_HZ, Voice};
+pub use app::FakeApps;
 pub use capture::SyntheticCapturer;
 pub use desktop::{SyntheticDesktop, SyntheticOptions, SyntheticStage};
 pub use encode::{EncoderCall, EncoderLog, EncoderScript, FakeEncoder, FakeEncoderFactory, read_fake_unit};
