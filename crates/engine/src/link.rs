@@ -7,7 +7,7 @@ use std::time::Duration;
 use punktfunk_core::fec::Strength;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
-use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Mode, Reason};
+use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Mode, PadFeedback, Reason};
 
 use crate::session::Ending;
 
@@ -133,6 +133,13 @@ pub trait ClientEvents: Send + Sync {
 
     /// The session moved to another encoder, or tried in vain.
     fn encoder_changed(&self, _change: &EncoderChange) {}
+
+    /// Programs want this of the client's pad `pad` from now on. Rumble lasts until it is told to stop.
+    fn pad_feedback(&self, _pad: u8, _feedback: &PadFeedback) {}
+
+    /// The same as before, told again: rumble every [`crate::pads::RUMBLE_RENEWAL`] while it lasts, a stop two more times,
+    /// everything else once. For planes whose way to the client loses messages, or whose rumble expires.
+    fn pad_feedback_again(&self, _pad: u8, _feedback: &PadFeedback) {}
 
     /// The session's fate is decided; its threads are stopping. Exactly once. `SessionHandle::join` then returns soon.
     fn ended(&self, ending: &Ending);

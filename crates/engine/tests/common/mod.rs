@@ -18,10 +18,11 @@ use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{
     AccessUnitOut, ClientEvents, ClientLink, DatagramSink, EncoderChange, LinkError, Packetize, SentFrame,
 };
+use punktfunk_engine::pads::PadsSetup;
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionEnd, SessionHandle, SessionParams};
 use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, SyntheticDesktop, SyntheticOptions};
-use punktfunk_media::{Codec, CodecSet, EncoderFactory, Mode, Reason, reason};
+use punktfunk_media::{Codec, CodecSet, EncoderFactory, Mode, PadFeedback, Reason, reason};
 
 pub const MODE: Mode = Mode { width: 320, height: 240, refresh_hz: 240 };
 
@@ -59,6 +60,8 @@ pub struct Seen {
     pub probes: Vec<ProbeOutcome>,
     pub encoder_changes: Vec<EncoderChange>,
     pub endings: Vec<Ending>,
+    pub pads: Vec<(u8, PadFeedback)>,
+    pub pads_again: Vec<(u8, PadFeedback)>,
 }
 
 /// The client's side and the plane's ear.
@@ -132,6 +135,14 @@ impl ClientEvents for Client {
 
     fn encoder_changed(&self, change: &EncoderChange) {
         self.note(|s| s.encoder_changes.push(change.clone()));
+    }
+
+    fn pad_feedback(&self, pad: u8, feedback: &PadFeedback) {
+        self.note(|s| s.pads.push((pad, *feedback)));
+    }
+
+    fn pad_feedback_again(&self, pad: u8, feedback: &PadFeedback) {
+        self.note(|s| s.pads_again.push((pad, *feedback)));
     }
 
     fn ended(&self, ending: &Ending) {
@@ -279,6 +290,7 @@ pub struct Setup {
     pub frames: u32,
     pub grants: Grants,
     pub faults: LinkFaults,
+    pub pads: Option<PadsSetup>,
     pub hook: Option<punktfunk_engine::session::ThreadHook>,
 }
 
@@ -292,6 +304,7 @@ impl Default for Setup {
             frames: 0,
             grants: Grants::ALL,
             faults: LinkFaults::default(),
+            pads: None,
             hook: None,
         }
     }
@@ -333,6 +346,7 @@ impl Setup {
             clock,
             frames: self.frames,
             grants: self.grants,
+            pads: self.pads,
             on_thread_start: self.hook,
         };
         let handle = Session::start(params).expect("threads");
