@@ -8,11 +8,13 @@
 //! ```text
 //! capture-N ─ Latest ─► encode-N ─ Bounded(2) ─► send-N ─► DatagramSink          SessionControl ─► mailboxes
 //!     ▲ slots, Stage       ▲ commands                ▲ probes                     input ─ Bounded(256) ─► inject-N
+//!                                                                                input ─ Bounded(1024) ─► pads-N ─► Pad
 //! ```
 #![forbid(unsafe_code)]
 
 pub mod clock;
 pub mod link;
+pub mod pads;
 mod pipeline;
 pub mod plan;
 pub mod queue;

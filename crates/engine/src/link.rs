@@ -7,7 +7,7 @@ use std::time::Duration;
 use punktfunk_core::fec::Strength;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
-use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Mode, Reason};
+use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Mode, PadFeedback, Reason};
 
 use crate::session::Ending;
 
@@ -147,6 +147,13 @@ pub trait ClientEvents: Send + Sync {
 
     /// There is no sound from here on; the session goes on. At most once, from the audio thread.
     fn sound_ended(&self, _end: &SoundEnd) {}
+
+    /// Programs want this of the client's pad `pad` from now on. Rumble lasts until it is told to stop.
+    fn pad_feedback(&self, _pad: u8, _feedback: &PadFeedback) {}
+
+    /// The same as before, told again: rumble every [`crate::pads::RUMBLE_RENEWAL`] while it lasts, a stop two more times,
+    /// everything else once. For planes whose way to the client loses messages, or whose rumble expires.
+    fn pad_feedback_again(&self, _pad: u8, _feedback: &PadFeedback) {}
 
     /// The session's fate is decided; its threads are stopping. Exactly once. `SessionHandle::join` then returns soon.
     fn ended(&self, ending: &Ending);

@@ -115,6 +115,7 @@ fn a_warm_session_does_not_allocate() {
         clock: SessionClock::start(),
         frames: 0,
         grants: Grants::ALL,
+        pads: None,
         on_thread_start: None,
     };
     let session = Session::start(params).expect("threads");

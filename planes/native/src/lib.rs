@@ -19,6 +19,7 @@ mod link;
 mod mdns;
 mod negotiate;
 mod outbox;
+mod pads;
 mod pairing;
 mod plane;
 mod refusal;
@@ -27,4 +28,5 @@ mod setup;
 mod stream;
 
 pub use mdns::MdnsConfig;
+pub use pads::NativePads;
 pub use plane::{NativeConfig, NativePlane, StartError};

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use punktfunk_core::handshake::{
-    Cipher, ClientCaps, CompositorKind, Hello, HostCaps, HostCaps2, VideoCaps, WIRE_VERSION, Welcome,
+    Cipher, ClientCaps, CompositorKind, GamepadKind, Hello, HostCaps, HostCaps2, VideoCaps, WIRE_VERSION, Welcome,
 };
 use punktfunk_core::{CloseCode, Codec, CodecSet, Grants, Mode};
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
@@ -86,6 +86,8 @@ pub(crate) struct Terms {
     pub grants: Grants,
     pub expires_in_secs: u32,
     pub injector: Option<InjectorCaps>,
+    /// What the client's first pad becomes; `None` = there are no pads.
+    pub gamepad: Option<GamepadKind>,
 }
 
 /// The answer.
@@ -103,7 +105,11 @@ pub(crate) fn welcome(hello: &Hello, plan: &SessionPlan, terms: &Terms, secrets:
     welcome.grants = terms.grants;
     welcome.expires_in_secs = terms.expires_in_secs;
     let injector = terms.injector.unwrap_or_default();
-    welcome.host_caps = if injector.text { HostCaps::TEXT_INPUT } else { HostCaps::NONE };
+    welcome.gamepad = terms.gamepad.unwrap_or_default();
+    welcome.host_caps = [(injector.text, HostCaps::TEXT_INPUT), (terms.gamepad.is_some(), HostCaps::GAMEPAD_STATE)]
+        .into_iter()
+        .filter(|(can, _)| *can)
+        .fold(HostCaps::NONE, |caps, (_, cap)| caps | cap);
     welcome.host_caps2 = [
         (true, HostCaps2::REPEAT_MARK),
         (true, HostCaps2::EXT),
@@ -199,20 +205,23 @@ mod tests {
             grants: Grants::ALL,
             expires_in_secs: 0,
             injector: Some(InjectorCaps { text: true, touch: false, precise_scroll: true }),
+            gamepad: Some(GamepadKind::DualSense),
         };
         let ipv4 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!((ipv4.shard_payload, ipv4.frames, ipv4.udp_port), (1408, 7, 50_000));
         assert_eq!(ipv4.cipher, Cipher::Aes128Gcm);
-        assert!(ipv4.host_caps.contains(HostCaps::TEXT_INPUT));
+        assert!(ipv4.host_caps.contains(HostCaps::TEXT_INPUT | HostCaps::GAMEPAD_STATE));
+        assert_eq!(ipv4.gamepad, GamepadKind::DualSense);
         assert!(ipv4.host_caps2.contains(HostCaps2::SCROLL) && !ipv4.host_caps2.contains(HostCaps2::TOUCH));
         assert_eq!((ipv4.salt, ipv4.aes_key[15]), ([48, 49, 50, 51], 15));
         terms.client = "fe80::1".parse().unwrap();
-        terms.injector = None;
+        (terms.injector, terms.gamepad) = (None, None);
         wish.video_caps = VideoCaps::CHACHA20;
         let ipv6 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!(ipv6.shard_payload, 1388);
         let Cipher::ChaCha20Poly1305(key) = ipv6.cipher else { panic!("the client prefers ChaCha20") };
         assert_eq!((key[0], key[31]), (16, 47));
-        assert!(!ipv6.host_caps.contains(HostCaps::TEXT_INPUT) && !ipv6.host_caps2.contains(HostCaps2::SCROLL));
+        assert_eq!((ipv6.host_caps, ipv6.gamepad), (HostCaps::NONE, GamepadKind::Auto));
+        assert!(!ipv6.host_caps2.contains(HostCaps2::SCROLL));
     }
 }

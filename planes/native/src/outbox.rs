@@ -1,7 +1,8 @@
 //! What the session tells its client. The session's threads post here without waiting; the connection's task sends it.
 //!
 //! Everything but frame timing is latest-wins: an unsent message of a kind is replaced by a newer one, so the box is
-//! bounded by its shape. Frame timing goes straight into QUIC's datagram buffer, which drops the oldest when full.
+//! bounded by its shape. Frame timing and what pads shall do go straight into QUIC's datagram buffer, which drops the
+//! oldest when full.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,10 @@ use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_engine::link::{ClientEvents, EncoderChange, SentFrame};
 use punktfunk_engine::session::Ending;
 use punktfunk_hub::live::Recorder;
+use punktfunk_media::PadFeedback;
 use tokio::sync::Notify;
+
+use crate::pads::PadVoice;
 
 /// What waits to be sent.
 #[derive(Debug, Default)]
@@ -46,15 +50,20 @@ pub(crate) struct Outbox {
     scratch: Mutex<Scratch>,
 }
 
-/// Memory for timing datagrams, used again once QUIC has let go of it.
+/// Memory for datagrams, used again once QUIC has let go of it.
 struct Scratch {
+    pads: PadVoice,
     encoded: Vec<u8>,
     pool: BytesMut,
 }
 
 impl Outbox {
     pub fn new(connection: quinn::Connection, timing: Timing, recorder: Arc<Recorder>) -> Self {
-        let scratch = Scratch { encoded: Vec::with_capacity(TIMING_BYTES), pool: BytesMut::with_capacity(POOL_BYTES) };
+        let scratch = Scratch {
+            pads: PadVoice::default(),
+            encoded: Vec::with_capacity(DATAGRAM_BYTES),
+            pool: BytesMut::with_capacity(POOL_BYTES),
+        };
         Self { post: Mutex::default(), news: Notify::new(), timing, connection, recorder, scratch: Mutex::new(scratch) }
     }
 
@@ -75,18 +84,19 @@ impl Outbox {
         self.news.notify_one();
     }
 
-    fn send_timing(&self, timing: HostTiming) {
+    fn send(&self, datagram: impl FnOnce(&mut PadVoice) -> Option<HostDatagram<'static>>) {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scratch { encoded, pool } = &mut *scratch;
+        let Scratch { pads, encoded, pool } = &mut *scratch;
+        let Some(datagram) = datagram(pads) else { return };
         encoded.clear();
-        HostDatagram::HostTiming(timing).encode(encoded);
+        datagram.encode(encoded);
         if pool.capacity() < encoded.len() {
             // Takes the old memory back where QUIC has sent all of it.
             pool.reserve(POOL_BYTES);
         }
         pool.extend_from_slice(encoded);
         let datagram = pool.split().freeze();
-        // Too large for the path, or the connection is closing: timing is advisory either way.
+        // Too large for the path, or the connection is closing: timing is advisory, and rumble is told again.
         let _ = self.connection.send_datagram(datagram);
     }
 }
@@ -103,7 +113,7 @@ impl ClientEvents for Outbox {
         if self.timing == Timing::Off {
             return;
         }
-        self.send_timing(HostTiming {
+        let timing = HostTiming {
             pts_ns: frame.pts_ns,
             host_us: frame.host_us,
             stages: Some(StageTiming { queue_us: frame.queue_us, encode_us: frame.encode_us, pace_us: frame.pace_us }),
@@ -113,7 +123,16 @@ impl ClientEvents for Outbox {
                 convert_us: frame.convert_us,
                 packetize_us: frame.packetize_us,
             }),
-        });
+        };
+        self.send(|_| Some(HostDatagram::HostTiming(timing)));
+    }
+
+    fn pad_feedback(&self, pad: u8, feedback: &PadFeedback) {
+        self.send(|pads| pads.say(pad, feedback));
+    }
+
+    fn pad_feedback_again(&self, pad: u8, feedback: &PadFeedback) {
+        self.pad_feedback(pad, feedback);
     }
 
     fn mode_changed(&self, mode: Mode) {
@@ -143,7 +162,7 @@ impl ClientEvents for Outbox {
     }
 }
 
-/// The longest 0xCF.
-const TIMING_BYTES: usize = 64;
+/// The longest 0xCF, 0xCA and 0xCD.
+const DATAGRAM_BYTES: usize = 64;
 /// About 100 timing datagrams: QUIC's own buffer holds as many.
 const POOL_BYTES: usize = 4096;

@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::conn;
 use crate::limits::{Doorman, Judgement, Limits};
 use crate::mdns::{self, Advert, MdnsConfig};
+use crate::pads::NativePads;
 
 /// How the plane listens and what it offers.
 #[derive(Clone)]
@@ -40,6 +41,8 @@ pub struct NativeConfig {
     pub mgmt_port: u16,
     /// The advert; `None` = none.
     pub mdns: Option<MdnsConfig>,
+    /// Gamepads; `None` = this host has none.
+    pub pads: Option<NativePads>,
     /// Called first on every session thread.
     pub on_thread_start: Option<ThreadHook>,
 }
@@ -56,6 +59,7 @@ impl NativeConfig {
             frames: 0,
             mgmt_port: 0,
             mdns: None,
+            pads: None,
             on_thread_start: None,
         }
     }

@@ -96,6 +96,7 @@ pub(crate) async fn run(
             clock,
             frames: welcome.frames,
             grants: access.grants,
+            pads: shared.config.pads.as_ref().map(|pads| pads.setup(hello.gamepad)),
             on_thread_start: shared.config.on_thread_start.clone(),
         },
     };
@@ -449,13 +450,14 @@ async fn join_started(starting: &mut Option<JoinHandle<Started>>) -> Result<Star
     }
 }
 
-/// Hands input to the session until the connection ends. Other planes (pads' sensors, pen, microphone) have no backend
-/// here yet; `Welcome` does not offer them, and what comes all the same is dropped.
+/// Hands input to the session until the connection ends. A microphone has no backend here yet; `Welcome` does not offer
+/// it, and what comes all the same is dropped.
 async fn read_datagrams(connection: quinn::Connection, control: SessionControl) {
     while let Ok(datagram) = connection.read_datagram().await {
         match ClientDatagram::decode(&datagram) {
             Ok(ClientDatagram::Input(event)) => control.input(event),
-            Ok(ClientDatagram::Rich(_) | ClientDatagram::Mic { .. }) => {}
+            Ok(ClientDatagram::Rich(rich)) => control.rich(rich),
+            Ok(ClientDatagram::Mic { .. }) => {}
             Err(error) => tracing::trace!(%error, "ignoring a datagram"),
         }
     }

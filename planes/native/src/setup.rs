@@ -230,6 +230,7 @@ async fn open_and_welcome(
         grants: access.grants,
         expires_in_secs: access.expires_in_secs(),
         injector,
+        gamepad: shared.config.pads.as_ref().and_then(|pads| pads.default_kind(hello.gamepad)),
     };
     let welcome = negotiate::welcome(hello, plan, &terms, &Secrets::from_random(&random));
     let exchange = async {

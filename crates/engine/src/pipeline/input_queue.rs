@@ -88,9 +88,7 @@ const fn is_motion(event: &InputEvent) -> bool {
         InputEvent::MouseMove { .. }
         | InputEvent::MouseMoveAbs { .. }
         | InputEvent::MouseScroll { .. }
-        | InputEvent::TouchMove(_)
-        | InputEvent::GamepadAxis { .. }
-        | InputEvent::GamepadState(_) => true,
+        | InputEvent::TouchMove(_) => true,
         InputEvent::Scroll(scroll) => matches!(scroll.phase, ScrollPhase::Update | ScrollPhase::Momentum),
         _ => false,
     }
@@ -115,7 +113,6 @@ fn merge(first: InputEvent, second: InputEvent) -> Option<InputEvent> {
             E::Scroll(Scroll { delta_q8: a.delta_q8.saturating_add(b.delta_q8), ..b })
         }
         (E::TouchMove(a), E::TouchMove(b)) if a.id == b.id => second,
-        (E::GamepadState(a), E::GamepadState(b)) if a.pad == b.pad && a.buttons == b.buttons => second,
         _ => return None,
     })
 }

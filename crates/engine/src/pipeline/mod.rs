@@ -13,6 +13,7 @@ mod held;
 mod inject;
 mod input_queue;
 mod ladder;
+pub(crate) mod pads;
 mod rate;
 mod send;
 mod translate;
@@ -28,6 +29,7 @@ pub(crate) use capture::CaptureLoop;
 pub(crate) use encode::EncodeLoop;
 pub(crate) use inject::InjectLoop;
 pub(crate) use input_queue::InputQueue;
+pub(crate) use pads::PadsLoop;
 pub(crate) use send::SendLoop;
 
 use crate::queue::{Bounded, Latest};

@@ -4,7 +4,7 @@ use punktfunk_core::input::{Contact, InputEvent, MouseButton, ScrollAxis, Scroll
 use punktfunk_core::keys::vk_to_evdev;
 use punktfunk_media::{InputAction, ScrollPhase as Phase, ScrollSource as Source};
 
-/// The action for an event; `None` if a desktop without gamepads has none.
+/// The action for an event; `None` if a desktop has none: an unknown key, or a gamepad (module `pads`).
 pub(super) fn translate(event: &InputEvent) -> Option<InputAction> {
     Some(match *event {
         InputEvent::Key { vk, down } => InputAction::Key { code: vk_to_evdev(vk)?, down },

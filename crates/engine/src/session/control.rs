@@ -4,11 +4,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_core::Grants;
+use punktfunk_core::datagram::RichInput;
 use punktfunk_core::input::InputEvent;
-use punktfunk_media::{Injector, Mode};
+use punktfunk_media::{Injector, Mode, PadBattery};
 
 use super::{Ending, Shared, StopReason};
 use crate::pipeline::InputQueue;
+use crate::pipeline::pads::{Mailbox, PadInput, PadQueue};
 use crate::queue::Signal;
 use crate::stats::SessionStats;
 
@@ -75,14 +77,42 @@ impl SessionControl {
             SessionCommand::Probe { target_kbps, duration_ms } => {
                 mail.send(|orders| orders.probe = Some((target_kbps, duration_ms)));
             }
-            SessionCommand::SetGrants(grants) => mail.inject(|orders| orders.grants = Some(grants)),
+            SessionCommand::SetGrants(grants) => {
+                mail.inject(|orders| orders.grants = Some(grants));
+                mail.pads(grants);
+            }
         }
     }
 
-    /// Hands over an input event. Motion that waits is merged; keys and buttons are never dropped.
+    /// Hands over an input event. Motion that waits is merged; keys and buttons are never dropped. A plane whose wire has
+    /// no sequence numbers for pads counts [`InputEvent::GamepadState`] and [`InputEvent::GamepadRemove`] itself.
     pub fn input(&self, event: InputEvent) {
+        let pad = PadInput::Event(event);
+        if pad.slot().is_some() {
+            return self.pad(pad);
+        }
         self.mail.input.push(event, &self.shared.stats.counters);
         self.mail.inject_signal.raise();
+    }
+
+    /// Hands over touchpads and motion of pads, or a pen.
+    pub fn rich(&self, input: RichInput) {
+        self.pad(PadInput::Rich(input));
+    }
+
+    /// The battery of a client's pad.
+    pub fn battery(&self, pad: u8, battery: PadBattery) {
+        self.pad(PadInput::Battery(pad, battery));
+    }
+
+    fn pad(&self, input: PadInput) {
+        let counters = &self.shared.stats.counters;
+        if !self.mail.has_pads || input.slot().is_none() {
+            counters.input_events.one();
+            return counters.input_unsupported.one();
+        }
+        self.mail.pads.push(input, counters);
+        self.mail.pads_signal.raise();
     }
 
     /// Asks the session to end. The first reason counts; later calls change nothing.
@@ -120,11 +150,18 @@ pub(crate) struct Mailboxes {
     pub encode_signal: Arc<Signal>,
     pub send_signal: Arc<Signal>,
     pub inject_signal: Arc<Signal>,
+    pub pads_signal: Arc<Signal>,
     stage: Mutex<StageOrders>,
     encode: Mutex<EncodeOrders>,
     send: Mutex<SendOrders>,
     inject: Mutex<InjectOrders>,
     pub input: InputQueue,
+    /// New grants for the pads thread.
+    pads_grants: Mutex<Option<Grants>>,
+    pub pads: PadQueue,
+    pub pad_wishes: Mailbox,
+    /// Somebody serves [`Self::pads`].
+    has_pads: bool,
 }
 
 /// For the thread that owns the stage.
@@ -175,23 +212,30 @@ pub(crate) struct InjectOrders {
 }
 
 impl Mailboxes {
-    pub fn new() -> Self {
+    pub fn new(has_pads: bool) -> Self {
         let signal = Arc::<Signal>::default;
         Self {
             capture_signal: signal(),
             encode_signal: signal(),
             send_signal: signal(),
             inject_signal: signal(),
+            pads_signal: signal(),
             stage: Mutex::default(),
             encode: Mutex::default(),
             send: Mutex::default(),
             inject: Mutex::default(),
             input: InputQueue::new(),
+            pads_grants: Mutex::default(),
+            pads: PadQueue::new(),
+            pad_wishes: Mailbox::default(),
+            has_pads,
         }
     }
 
-    pub fn signals(&self) -> [Arc<Signal>; 4] {
-        [&self.capture_signal, &self.encode_signal, &self.send_signal, &self.inject_signal].map(Arc::clone)
+    pub fn signals(&self) -> [Arc<Signal>; 5] {
+        let all =
+            [&self.capture_signal, &self.encode_signal, &self.send_signal, &self.inject_signal, &self.pads_signal];
+        all.map(Arc::clone)
     }
 
     pub fn stage(&self, file: impl FnOnce(&mut StageOrders)) {
@@ -212,6 +256,15 @@ impl Mailboxes {
     pub fn inject(&self, file: impl FnOnce(&mut InjectOrders)) {
         file(&mut self.inject.lock().unwrap_or_else(PoisonError::into_inner));
         self.inject_signal.raise();
+    }
+
+    fn pads(&self, grants: Grants) {
+        *self.pads_grants.lock().unwrap_or_else(PoisonError::into_inner) = Some(grants);
+        self.pads_signal.raise();
+    }
+
+    pub fn take_pads(&self) -> Option<Grants> {
+        self.pads_grants.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub fn take_stage(&self) -> StageOrders {

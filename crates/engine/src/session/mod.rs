@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Four threads: `capture-N` (which owns the stage), `encode-N`, `send-N` and `inject-N`; a fifth, `audio-N`, where the
-//! client wants sound. They start held: only when all exist does any of them run. Whatever ends the session, every thread leaves its loop, held input is released, and
+//! client wants sound, and `pads-N` where the host has gamepads to offer. They start held: only when all exist does any of
+//! them run. Whatever ends the session, every thread leaves its loop, held input is released, and
 //! [`SessionHandle::join`] hands the stage back if it still lives.
 
 mod control;
@@ -26,7 +27,8 @@ use guard::{Gate, StageSlot, spawn};
 
 use crate::clock::SessionClock;
 use crate::link::{AudioLink, ClientLink};
-use crate::pipeline::{AudioLoop, CaptureLoop, EncodeLoop, InjectLoop, Pipes, SendLoop};
+use crate::pads::PadsSetup;
+use crate::pipeline::{AudioLoop, CaptureLoop, EncodeLoop, InjectLoop, PadsLoop, Pipes, SendLoop};
 use crate::plan::SessionPlan;
 use crate::stats::SessionStats;
 
@@ -50,6 +52,8 @@ pub struct SessionParams {
     pub frames: u32,
     /// What the client may do.
     pub grants: Grants,
+    /// How it makes gamepads; `None` = it has none.
+    pub pads: Option<PadsSetup>,
     /// Called first on every thread: name and role, for scheduling class and timer slack.
     pub on_thread_start: Option<ThreadHook>,
 }
@@ -70,6 +74,8 @@ pub enum ThreadRole {
     Inject,
     /// Captures, codes and sends sound.
     Audio,
+    /// Serves gamepads.
+    Pads,
 }
 
 impl ThreadRole {
@@ -82,6 +88,7 @@ impl ThreadRole {
             Self::Send => "send",
             Self::Inject => "inject",
             Self::Audio => "audio",
+            Self::Pads => "pads",
         }
     }
 }
@@ -118,7 +125,7 @@ impl Session {
     /// # Errors
     /// [`StartError`] with the stage, if the system gives no more threads.
     pub fn start(params: SessionParams) -> Result<SessionHandle, StartError> {
-        let SessionParams { id, plan, mut stage, encoders, link, audio, clock, frames, grants, on_thread_start } =
+        let SessionParams { id, plan, mut stage, encoders, link, audio, clock, frames, grants, pads, on_thread_start } =
             params;
         let ladder: Vec<_> = plan
             .encoders
@@ -127,7 +134,7 @@ impl Session {
             .map(Arc::clone)
             .collect();
         let ClientLink { packetizer, sink, events, shard_payload, audio_bps } = link;
-        let mail = Arc::new(Mailboxes::new());
+        let mail = Arc::new(Mailboxes::new(pads.is_some()));
         let shared = Arc::new(Shared::new(id, clock, events, mail.signals()));
         let pipes = Arc::new(Pipes::new(&mail));
         let gate = Arc::new(Gate::default());
@@ -139,11 +146,12 @@ impl Session {
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
         let capture = CaptureLoop::new(&shared, &mail, &pipes);
         let inject = InjectLoop::new(&shared, &mail, grants);
+        let pads = pads.map(|setup| PadsLoop::new(&shared, &mail, setup, grants));
 
         let start = |role, body| spawn(role, &shared, &gate, on_thread_start.clone(), body);
-        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(5);
+        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(6);
         // In the order in which they are joined: what takes from others first.
-        let bodies: [(ThreadRole, Box<dyn FnOnce() + Send>); 4] = [
+        let mut bodies: Vec<(ThreadRole, Box<dyn FnOnce() + Send>)> = vec![
             (ThreadRole::Inject, Box::new(move || inject.run())),
             (ThreadRole::Send, Box::new(move || send.run())),
             (ThreadRole::Encode, Box::new(move || encode.run())),
@@ -152,9 +160,13 @@ impl Session {
                 Box::new(move || slot.lend(|stage| capture.run(stage)))
             }),
         ];
-        let audio =
-            audio.map(|audio| -> (_, Box<dyn FnOnce() + Send>) { (ThreadRole::Audio, Box::new(|| audio.run())) });
-        for (role, body) in audio.into_iter().chain(bodies) {
+        if let Some(pads) = pads {
+            bodies.insert(0, (ThreadRole::Pads, Box::new(move || pads.run())));
+        }
+        if let Some(audio) = audio {
+            bodies.insert(0, (ThreadRole::Audio, Box::new(move || audio.run())));
+        }
+        for (role, body) in bodies {
             match start(role, body) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {

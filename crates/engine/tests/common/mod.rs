@@ -19,11 +19,12 @@ use punktfunk_engine::link::{
     AccessUnitOut, AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, EncoderChange, LinkError, Packetize,
     SentFrame, SoundEnd,
 };
+use punktfunk_engine::pads::PadsSetup;
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionEnd, SessionHandle, SessionParams};
 use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, PcmCodec, SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{
-    AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, EncoderFactory, Mode, Reason, reason,
+    AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, EncoderFactory, Mode, PadFeedback, Reason, reason,
 };
 
 pub const MODE: Mode = Mode { width: 320, height: 240, refresh_hz: 240 };
@@ -64,6 +65,8 @@ pub struct Seen {
     pub heard: Vec<Heard>,
     pub sound_ends: Vec<SoundEnd>,
     pub endings: Vec<Ending>,
+    pub pads: Vec<(u8, PadFeedback)>,
+    pub pads_again: Vec<(u8, PadFeedback)>,
 }
 
 /// The client's side and the plane's ear.
@@ -141,6 +144,14 @@ impl ClientEvents for Client {
 
     fn sound_ended(&self, end: &SoundEnd) {
         self.note(|s| s.sound_ends.push(end.clone()));
+    }
+
+    fn pad_feedback(&self, pad: u8, feedback: &PadFeedback) {
+        self.note(|s| s.pads.push((pad, *feedback)));
+    }
+
+    fn pad_feedback_again(&self, pad: u8, feedback: &PadFeedback) {
+        self.note(|s| s.pads_again.push((pad, *feedback)));
     }
 
     fn ended(&self, ending: &Ending) {
@@ -347,6 +358,7 @@ pub struct Setup {
     pub grants: Grants,
     pub faults: LinkFaults,
     pub sound: Option<SoundSetup>,
+    pub pads: Option<PadsSetup>,
     pub hook: Option<punktfunk_engine::session::ThreadHook>,
 }
 
@@ -361,6 +373,7 @@ impl Default for Setup {
             grants: Grants::ALL,
             faults: LinkFaults::default(),
             sound: None,
+            pads: None,
             hook: None,
         }
     }
@@ -403,6 +416,7 @@ impl Setup {
             clock,
             frames: self.frames,
             grants: self.grants,
+            pads: self.pads,
             on_thread_start: self.hook,
         };
         let handle = Session::start(params).expect("threads");

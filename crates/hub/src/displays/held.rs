@@ -1,10 +1,10 @@
 //! A stage that the hub gave out or keeps: counts itself, so that no path can forget to.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 use punktfunk_media::{
-    AppSpec, AudioError, AudioRequest, AudioSource, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError,
-    MicSink, Mode, RunningApp, Stage, StageEnvironment, StageError,
+    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError, Mode, RunningApp, Sound,
+    Stage, StageEnvironment, StageError,
 };
 
 use super::Shared;
@@ -70,12 +70,8 @@ impl Stage for Held {
         self.stage.injector()
     }
 
-    fn audio(&mut self, request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError> {
-        self.stage.audio(request)
-    }
-
-    fn microphone(&mut self) -> Result<Box<dyn MicSink>, AudioError> {
-        self.stage.microphone()
+    fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
+        self.stage.sound()
     }
 
     fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::audio::SyntheticSound;
 use super::{FakeApps, Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer, Voice};
 use crate::{
-    AppSpec, AudioError, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, LaunchError, Mode,
-    OpenError, RunningApp, Sound, Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, LaunchError,
+    Mode, OpenError, RunningApp, Sound, Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 /// How the synthetic pictures come about.

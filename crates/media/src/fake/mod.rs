@@ -13,8 +13,8 @@
 //! TransportEncoderFactory  `PFT1` access units of bitrate/8/fps bytes
 //! ```
 
-mod audio;
 mod app;
+mod audio;
 mod capture;
 mod desktop;
 mod encode;
@@ -26,8 +26,8 @@ pub mod pft1;
 pub mod stamp;
 mod transport;
 
-pub use audio::{PcmCodec, TONES_HZ, Voice};
 pub use app::FakeApps;
+pub use audio::{PcmCodec, TONES_HZ, Voice};
 pub use capture::SyntheticCapturer;
 pub use desktop::{SyntheticDesktop, SyntheticOptions, SyntheticStage};
 pub use encode::{EncoderCall, EncoderLog, EncoderScript, FakeEncoder, FakeEncoderFactory, read_fake_unit};
