@@ -6,12 +6,16 @@
 //! ```
 //!
 //! [`identity`] keeps the self-signed certificate that is a peer's whole identity, [`quic`] makes every QUIC endpoint in
-//! one function, [`udp`] moves video packets in batches (UDP segmentation offload, `sendmmsg`, `recvmmsg` with GRO).
+//! one function, [`tls`] says which certificates count, [`tcp`] listens, [`mdns`] advertises, [`udp`] moves video packets
+//! in batches (UDP segmentation offload, `sendmmsg`, `recvmmsg` with GRO).
 //! `unsafe` lives in one module, `udp::sys`.
 #![deny(unsafe_code)]
 
 pub mod identity;
+pub mod mdns;
 pub mod quic;
+pub mod tcp;
+pub mod tls;
 pub mod udp;
 
 pub use identity::Identity;
