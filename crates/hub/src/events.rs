@@ -40,6 +40,12 @@ pub enum EventKind {
     /// A knock was answered: `approved`, `denied`, `timed_out` or `superseded`.
     #[serde(rename = "pairing.knock_answered")]
     PairingKnockAnswered { client: String, answer: &'static str },
+    /// A device shows a PIN that the operator shall type.
+    #[serde(rename = "pairing.pin_wanted")]
+    PairingPinWanted { client: String, name: String },
+    /// It waits no more: `pin` (one was typed), `denied`, `timed_out` or `gave_up`.
+    #[serde(rename = "pairing.pin_answered")]
+    PairingPinAnswered { client: String, answer: &'static str },
     /// A client was paired, renamed, or its access changed.
     #[serde(rename = "client.changed")]
     ClientChanged { client: String, name: String },

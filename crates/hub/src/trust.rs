@@ -37,13 +37,34 @@ pub struct ClientRecord {
     pub expires_at: Option<u64>,
     /// Unix time in seconds at which it was paired.
     pub paired_at: u64,
+    /// Which protocol it paired through.
+    pub kind: ClientKind,
+}
+
+/// Which protocol a client speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientKind {
+    /// `punktfunk/1`.
+    #[default]
+    Native,
+    /// GameStream: Moonlight and its relatives.
+    Gamestream,
+}
+
+impl ClientKind {
+    // For serde, which hands out references.
+    fn is_native(&self) -> bool {
+        *self == Self::Native
+    }
 }
 
 impl ClientRecord {
-    /// A client paired now, without an end.
+    /// A native client paired now, without an end.
     #[must_use]
     pub fn new(fingerprint: Fingerprint, name: String, grants: Grants) -> Self {
-        Self { fingerprint, name, grants, expires_at: None, paired_at: unix_s(SystemTime::now()) }
+        let (paired_at, kind) = (unix_s(SystemTime::now()), ClientKind::Native);
+        Self { fingerprint, name, grants, expires_at: None, paired_at, kind }
     }
 
     /// The id used by command line and API: the first 12 hexadecimal digits of the fingerprint.
@@ -138,6 +159,12 @@ impl Trust {
         }
     }
 
+    /// The record of one client.
+    #[must_use]
+    pub fn get(&self, fingerprint: &Fingerprint) -> Option<ClientRecord> {
+        lock(&self.stored).get().clients.iter().find(|c| c.fingerprint.0 == *fingerprint).map(Client::record)
+    }
+
     /// Every client, oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<ClientRecord> {
@@ -160,6 +187,7 @@ impl Trust {
             grants: record.grants.0,
             paired_at: record.paired_at,
             expires_at: record.expires_at,
+            kind: record.kind,
             extra,
         });
         stored.set(next)?;
@@ -275,6 +303,9 @@ struct Client {
     paired_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<u64>,
+    // Files of releases that knew native clients only have none.
+    #[serde(default, skip_serializing_if = "ClientKind::is_native")]
+    kind: ClientKind,
     #[serde(flatten)]
     extra: serde_json::Map<String, serde_json::Value>,
 }
@@ -287,6 +318,7 @@ impl Client {
             grants: Grants(self.grants),
             expires_at: self.expires_at,
             paired_at: self.paired_at,
+            kind: self.kind,
         }
     }
 }
@@ -348,6 +380,22 @@ mod tests {
         assert_eq!(open(dir.path()).list().len(), 1);
         assert!(matches!(trust.revoke("0101"), Err(TrustError::NotFound)));
         assert!(matches!(trust.revoke("0"), Err(TrustError::NotFound)), "too short to be meant");
+    }
+
+    #[test]
+    fn clients_of_both_protocols_stand_in_one_list() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let moonlight = ClientRecord::new(fp(2), "tv".into(), Grants::ALL);
+        let moonlight = ClientRecord { kind: ClientKind::Gamestream, ..moonlight };
+        let trust = open(dir.path());
+        trust.add(ClientRecord::new(fp(1), "x".into(), Grants::ALL)).expect("saved");
+        trust.add(moonlight.clone()).expect("saved");
+        let trust = open(dir.path());
+        assert_eq!(trust.get(&fp(2)), Some(moonlight));
+        assert_eq!(trust.list()[0].kind, ClientKind::Native);
+        let text = std::fs::read_to_string(dir.path().join("clients.json")).expect("it is there");
+        assert_eq!(text.matches("\"kind\": \"gamestream\"").count(), 1, "native ones look as before: {text}");
+        assert!(!text.contains("\"native\""));
     }
 
     #[test]

@@ -6,12 +6,15 @@
 //! ```
 //!
 //! [`identity`] keeps the self-signed certificate that is a peer's whole identity, [`quic`] makes every QUIC endpoint in
-//! one function, [`tls`] the acceptors of the HTTPS doors, [`udp`] moves video packets in batches (UDP segmentation offload, `sendmmsg`, `recvmmsg` with GRO).
+//! one function, [`tls`] says which certificates count and accepts for HTTPS, [`tcp`] listens, [`mdns`] advertises, [`udp`] moves video packets
+//! in batches (UDP segmentation offload, `sendmmsg`, `recvmmsg` with GRO).
 //! `unsafe` lives in one module, `udp::sys`.
 #![deny(unsafe_code)]
 
 pub mod identity;
+pub mod mdns;
 pub mod quic;
+pub mod tcp;
 pub mod tls;
 pub mod udp;
 

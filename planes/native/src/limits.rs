@@ -5,8 +5,10 @@
 //! address (QUIC Retry), so that forged sources cost the forger a round trip and us nothing.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use punktfunk_hub::pairing::source_of;
 
 /// What to do with a new arrival.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub(crate) struct Doorman {
     limits: Limits,
-    pending: Arc<Mutex<HashMap<Source, usize>>>,
+    pending: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Doorman {
@@ -52,7 +54,7 @@ impl Doorman {
 
     /// Judges an arrival from `ip`, whose address is proven or not.
     pub fn judge(&self, ip: IpAddr, proven: bool) -> Judgement {
-        let source = Source::of(ip);
+        let source = source_of(ip);
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = pending.values().sum();
         if !proven && total >= self.limits.retry_from {
@@ -70,8 +72,8 @@ impl Doorman {
 /// Holds the place of one pending connection.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    source: Source,
-    pending: Arc<Mutex<HashMap<Source, usize>>>,
+    source: IpAddr,
+    pending: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Drop for Pending {
@@ -83,19 +85,6 @@ impl Drop for Pending {
                 pending.remove(&self.source);
             }
         }
-    }
-}
-
-/// What counts as one source: an IPv4 address, or the /64 that one IPv6 host can choose addresses from.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Source(IpAddr);
-
-impl Source {
-    fn of(ip: IpAddr) -> Self {
-        Self(match ip.to_canonical() {
-            IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-            v4 => v4,
-        })
     }
 }
 
@@ -130,12 +119,5 @@ mod tests {
         let sixth = doorman.judge(ip("10.0.1.1"), true);
         assert!(matches!(sixth, Judgement::Admit(_)));
         assert!(matches!(doorman.judge(ip("10.0.1.2"), true), Judgement::Refuse));
-    }
-
-    #[test]
-    fn addresses_of_one_ipv6_network_are_one_source_and_mapped_ones_are_ipv4() {
-        assert_eq!(Source::of(ip("2001:db8::1")), Source::of(ip("2001:db8::ffff:1")));
-        assert_ne!(Source::of(ip("2001:db8::1")), Source::of(ip("2001:db8:0:1::1")));
-        assert_eq!(Source::of(ip("::ffff:10.0.0.1")), Source::of(ip("10.0.0.1")));
     }
 }

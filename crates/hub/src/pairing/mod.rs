@@ -3,9 +3,13 @@
 //! A plane calls, for `PairRequest`: [`Pairing::begin`] → SPAKE2 with [`Attempt::pin`] → [`Attempt::consume`] **after**
 //! the client's message proved well-formed and **before** the challenge is written → the proof → `Trust::add` →
 //! [`Pairing::finished`]. For the `Hello` of an unpaired device: [`Pairing::knock`] → [`Knock::decided`]; approval has
-//! then already written the trust store.
+//! then already written the trust store. For a GameStream client, which shows a PIN of its own: [`Pairing::want_pin`] →
+//! [`PinPrompt::answered`] → the phases with that PIN → `Trust::add` → [`PinDone::tell`].
 
 mod knocks;
+mod pin;
+mod prompts;
+mod sources;
 mod window;
 
 use std::net::IpAddr;
@@ -17,11 +21,15 @@ use punktfunk_media::{Reason, reason};
 use tokio::sync::oneshot;
 
 use self::knocks::Knocks;
+use self::prompts::Prompts;
 use self::window::Gate;
 use crate::events::{EventKind, Events};
 use crate::lock;
 use crate::state::StateError;
 use crate::trust::{ClientRecord, Trust, short_id};
+
+pub use self::pin::{PendingPin, PinAnswer, PinDone, PinError, PinOutcome, PinPrompt};
+pub use self::sources::source_of;
 
 /// PIN windows and knocks. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -33,6 +41,7 @@ pub struct Pairing {
 struct Inner {
     gate: Mutex<Gate>,
     knocks: Mutex<Knocks>,
+    prompts: Mutex<Prompts>,
     trust: Arc<Trust>,
     events: Arc<Events>,
 }
@@ -132,6 +141,12 @@ pub enum AnswerError {
     /// No device with this id waits.
     #[error("{}", reason::PAIRING_KNOCK_NOT_FOUND)]
     NotFound,
+    /// The device waits for its PIN, not for approval.
+    #[error("{}", reason::PAIRING_PIN_NEEDED)]
+    PinNeeded,
+    /// Several devices that wait for their PIN match this id.
+    #[error("{}", reason::PAIRING_AMBIGUOUS)]
+    Ambiguous,
     /// The approval could not be saved; the device goes on waiting.
     #[error(transparent)]
     State(#[from] StateError),
@@ -143,6 +158,8 @@ impl AnswerError {
     pub fn reason(&self) -> &'static Reason {
         match self {
             Self::NotFound => &reason::PAIRING_KNOCK_NOT_FOUND,
+            Self::PinNeeded => &reason::PAIRING_PIN_NEEDED,
+            Self::Ambiguous => &reason::PAIRING_AMBIGUOUS,
             Self::State(e) => e.reason,
         }
     }
@@ -175,8 +192,8 @@ impl Pairing {
     /// No window, no knocks.
     #[must_use]
     pub fn new(trust: Arc<Trust>, events: Arc<Events>) -> Self {
-        let (gate, knocks) = (Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { gate, knocks, trust, events }) }
+        let (gate, knocks, prompts) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { gate, knocks, prompts, trust, events }) }
     }
 
     /// Opens a window for one attempt within `seconds` (15..=600), for anybody or only for `bound`. An open window is
@@ -271,7 +288,10 @@ impl Pairing {
     pub fn approve(&self, id: &str, grants: Grants, expires_at: Option<u64>) -> Result<ClientRecord, AnswerError> {
         let (knock, record) = {
             let knocks = lock(&self.inner.knocks);
-            let entry = knocks.find(id).ok_or(AnswerError::NotFound)?;
+            let entry = knocks.find(id).ok_or_else(|| match self.wants_pin(id) {
+                true => AnswerError::PinNeeded,
+                false => AnswerError::NotFound,
+            })?;
             let record = ClientRecord::new(entry.fingerprint, entry.name.clone(), grants);
             (entry.id, ClientRecord { expires_at, ..record })
         };
@@ -289,16 +309,17 @@ impl Pairing {
         Ok(record)
     }
 
-    /// Turns a waiting device away.
+    /// Turns a waiting device away, whether it waits for approval or for its PIN.
     ///
     /// # Errors
-    /// [`AnswerError::NotFound`].
+    /// [`AnswerError::NotFound`], [`AnswerError::Ambiguous`].
     pub fn deny(&self, id: &str) -> Result<(), AnswerError> {
         let entry = {
             let mut knocks = lock(&self.inner.knocks);
-            let knock = knocks.find(id).map(|e| e.id).ok_or(AnswerError::NotFound)?;
-            knocks.take(knock).ok_or(AnswerError::NotFound)?
+            let knock = knocks.find(id).map(|e| e.id);
+            knock.and_then(|knock| knocks.take(knock))
         };
+        let Some(entry) = entry else { return self.deny_pin(id) };
         let client = short_id(&entry.fingerprint);
         entry.answer(Decision::Denied);
         self.inner.events.send(EventKind::PairingKnockAnswered { client, answer: "denied" });

@@ -9,13 +9,13 @@
 //! An admitted attempt is charged to everybody (the 2 s); every other attempt is charged to its own source only, so that
 //! a neighbour who knocks at a closed door blocks nobody but himself (punktfunk1.md §2.5, §10.4 row 2).
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use punktfunk_core::Fingerprint;
 
 use super::PairRefusal;
+use super::sources::Sources;
 
 /// The window and what it remembers of attempts.
 #[derive(Debug, Default)]
@@ -95,70 +95,14 @@ impl Gate {
     }
 }
 
-/// What each source may still do: a small allowance that refills.
-#[derive(Debug, Default)]
-struct Sources(BTreeMap<IpAddr, Spent>);
-
-#[derive(Debug)]
-struct Spent {
-    /// Attempts not yet paid back, as of `at`.
-    attempts: u32,
-    at: Instant,
-}
-
-impl Sources {
-    fn may_try(&self, source: IpAddr, now: Instant) -> bool {
-        self.0.get(&group(source)).is_none_or(|s| s.left(now) < ALLOWANCE)
-    }
-
-    fn charge(&mut self, source: IpAddr, now: Instant) {
-        let source = group(source);
-        if self.0.len() >= MAX_SOURCES && !self.0.contains_key(&source) {
-            self.0.retain(|_, s| s.left(now) > 0);
-            if self.0.len() >= MAX_SOURCES
-                && let Some(oldest) = self.0.iter().min_by_key(|(_, s)| s.at).map(|(a, _)| *a)
-            {
-                self.0.remove(&oldest);
-            }
-        }
-        let spent = self.0.entry(source).or_insert(Spent { attempts: 0, at: now });
-        spent.attempts = (spent.left(now) + 1).min(ALLOWANCE);
-        spent.at = now;
-    }
-}
-
-impl Spent {
-    fn left(&self, now: Instant) -> u32 {
-        let refilled = now.saturating_duration_since(self.at).as_secs() / REFILL.as_secs();
-        self.attempts.saturating_sub(u32::try_from(refilled).unwrap_or(u32::MAX))
-    }
-}
-
-/// What counts as one source: an IPv4 address, or the /64 that one IPv6 subscriber has to himself.
-fn group(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(v6) => {
-            let prefix = u128::from(v6) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(prefix))
-        }
-        v4 => v4,
-    }
-}
-
 /// punktfunk1.md §2.5.
 pub(super) const COOLDOWN: Duration = Duration::from_secs(2);
-/// Attempts a source may make at a closed door before it has to wait even at an open one: a person who retries twice a
-/// second for some seconds stays below it.
-const ALLOWANCE: u32 = 10;
-/// One attempt is forgiven per this time: as fast as the cooldown lets anybody try.
-const REFILL: Duration = COOLDOWN;
-/// Bounds the memory; a flood from more addresses than this makes the oldest be forgotten first.
-const MAX_SOURCES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::sources::{MAX_SOURCES, REFILL};
     use super::*;
 
     const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));

@@ -3,6 +3,9 @@
 //! Neither end ever checks names, dates or chains: the SHA-256 of the certificate *is* the identity. Losing the file
 //! unpairs every peer, so it is written atomically, readable by its owner only, and **never** regenerated because it
 //! could not be read: a file that does not parse stays where it is and is an error until a person decides.
+//!
+//! GameStream clients pin a certificate of their own kind (gamestream.md §4.7). It has a file of its own beside the
+//! first, with the same uuid, because the file of the native identity is never written a second time.
 
 mod store;
 
@@ -12,7 +15,7 @@ use punktfunk_core::Fingerprint;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
 use sha2::{Digest, Sha256};
 
-pub use store::{FILE_NAME, IdentityError, load_or_create};
+pub use store::{FILE_NAME, IdentityError, RSA_FILE_NAME, load_or_create, load_or_create_rsa};
 
 /// A certificate with its private key, and the uuid that names this installation in discovery.
 pub struct Identity {
@@ -40,6 +43,28 @@ impl Identity {
         random_bytes(&mut uuid)?;
         Self::from_pem(&format_uuid_v4(uuid), &cert.pem(), &key.serialize_pem())
             .map_err(|reason| GenerateError(reason.to_string()))
+    }
+
+    /// Makes a fresh RSA-2048 identity for GameStream under this uuid: X.509 v3, `sha256WithRSAEncryption`, one positive
+    /// serial number of 16 bytes, no extensions. Takes up to some seconds.
+    ///
+    /// # Errors
+    /// As [`Self::generate`].
+    pub fn generate_rsa(uuid: &str) -> Result<Self, GenerateError> {
+        let key = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)?;
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "punktfunk GameStream host");
+        // Both ends fit UTCTime, which is what every client's parser has seen; no client checks them.
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2049, 12, 31);
+        let mut serial = [0; 16];
+        random_bytes(&mut serial)?;
+        // Neither negative nor with a leading zero byte.
+        serial[0] = serial[0] & 0x7f | 0x40;
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+        let cert = params.self_signed(&key)?;
+        Self::from_pem(uuid, &cert.pem(), &key.serialize_pem()).map_err(|reason| GenerateError(reason.to_string()))
     }
 
     /// Reads an identity from its stored parts.
@@ -178,6 +203,21 @@ mod tests {
         *changed.last_mut().unwrap() ^= 1;
         assert_ne!(fingerprint(&changed), identity.fingerprint());
         assert_eq!(identity.uuid().len(), 36);
+    }
+
+    #[test]
+    fn the_gamestream_certificate_is_what_its_clients_take() {
+        let identity = Identity::generate_rsa("a-uuid").unwrap();
+        let (_, cert) = x509_parser::parse_x509_certificate(identity.cert_der()).unwrap();
+        assert_eq!(cert.version(), x509_parser::x509::X509Version::V3);
+        // sha256WithRSAEncryption and rsaEncryption (RFC 8017 appendix C).
+        assert_eq!(cert.signature_algorithm.algorithm.to_id_string(), "1.2.840.113549.1.1.11");
+        assert_eq!(cert.tbs_certificate.subject_pki.algorithm.algorithm.to_id_string(), "1.2.840.113549.1.1.1");
+        assert_eq!(cert.signature_value.data.len(), 256, "some clients cut exactly 256 bytes");
+        assert!(cert.raw_serial().len() <= 20 && cert.raw_serial()[0] < 0x80 && cert.raw_serial()[0] != 0);
+        assert_eq!(cert.subject(), cert.issuer());
+        assert!(identity.cert_pem().starts_with("-----BEGIN CERTIFICATE-----\n"));
+        assert_eq!(identity.uuid(), "a-uuid");
     }
 
     #[test]

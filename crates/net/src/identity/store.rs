@@ -1,5 +1,5 @@
-//! The identity file: `identity.json`, version 1, mode 0600, written through a temporary file, `fsync`, a link that
-//! cannot replace an existing file, and an `fsync` of the folder.
+//! The identity files, `identity.json` and `identity-gamestream.json`: version 1, mode 0600, written through a temporary
+//! file, `fsync`, a link that cannot replace an existing file, and an `fsync` of the folder.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{GenerateError, Identity};
 
-/// Name of the file inside the state folder.
+/// Name of the native identity's file inside the state folder.
 pub const FILE_NAME: &str = "identity.json";
+/// Name of the GameStream identity's file inside the state folder.
+pub const RSA_FILE_NAME: &str = "identity-gamestream.json";
 
 /// Loads the identity kept in `dir`, or makes one if the file does not exist. `names` go into a new certificate and
 /// are otherwise ignored. Two processes that start at once agree on one identity.
@@ -20,11 +22,28 @@ pub const FILE_NAME: &str = "identity.json";
 /// [`IdentityError::Unreadable`] if the file exists but is not an identity: it is left as it is, untouched.
 /// [`IdentityError::Io`] if the folder or the file cannot be read or written.
 pub fn load_or_create(dir: &Path, names: &[String]) -> Result<Identity, IdentityError> {
-    let path = dir.join(FILE_NAME);
+    load_or(dir, FILE_NAME, || Identity::generate(names))
+}
+
+/// The same for the RSA-2048 identity that GameStream clients pin. `uuid` is the native identity's and goes into a new
+/// file; one that exists keeps its own, because clients know the host by it. Making one takes up to some seconds.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub fn load_or_create_rsa(dir: &Path, uuid: &str) -> Result<Identity, IdentityError> {
+    load_or(dir, RSA_FILE_NAME, || Identity::generate_rsa(uuid))
+}
+
+fn load_or(
+    dir: &Path,
+    name: &str,
+    generate: impl FnOnce() -> Result<Identity, GenerateError>,
+) -> Result<Identity, IdentityError> {
+    let path = dir.join(name);
     if let Some(identity) = load(&path)? {
         return Ok(identity);
     }
-    let identity = Identity::generate(names)?;
+    let identity = generate()?;
     let io_error = |source| IdentityError::Io { path: path.clone(), source };
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
     if create(dir, &path, &identity).map_err(io_error)? {
@@ -101,7 +120,9 @@ fn create(dir: &Path, path: &Path, identity: &Identity) -> io::Result<bool> {
         certificate: identity.cert_pem().to_owned(),
         private_key: identity.key_pem().to_owned(),
     };
-    let temporary = dir.join(format!(".{FILE_NAME}.{}.{}", std::process::id(), identity.uuid()));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // The fingerprint tells apart what two threads of one process make at once.
+    let temporary = dir.join(format!(".{name}.{}.{}", std::process::id(), identity.fingerprint()));
     let outcome = write_and_link(&temporary, path, &stored);
     fs::remove_file(&temporary).or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
     if outcome? {
@@ -164,6 +185,23 @@ mod tests {
             assert!(matches!(load_or_create(dir.path(), &[]), Err(IdentityError::Unreadable { .. })));
             assert_eq!(fs::read(&path).unwrap(), broken);
         }
+    }
+
+    #[test]
+    fn the_gamestream_identity_stands_beside_the_native_one_and_keeps_its_uuid() {
+        let dir = tempfile::tempdir().unwrap();
+        let native = load_or_create(dir.path(), &[]).unwrap();
+        let written = fs::read(dir.path().join(FILE_NAME)).unwrap();
+        let rsa = load_or_create_rsa(dir.path(), native.uuid()).unwrap();
+        assert_eq!(rsa.uuid(), native.uuid());
+        assert_eq!(fs::read(dir.path().join(FILE_NAME)).unwrap(), written, "the native identity is never rewritten");
+        let again = load_or_create_rsa(dir.path(), "another").unwrap();
+        assert_eq!((again.fingerprint(), again.uuid()), (rsa.fingerprint(), native.uuid()));
+        let path = dir.path().join(RSA_FILE_NAME);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "{").unwrap();
+        assert!(matches!(load_or_create_rsa(dir.path(), "x"), Err(IdentityError::Unreadable { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"{", "never silently made anew");
     }
 
     #[test]

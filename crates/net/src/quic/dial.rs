@@ -7,9 +7,10 @@ use punktfunk_core::Fingerprint;
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::{ConnectError, ConnectionError, TransportErrorCode};
 
-use super::tls::{PinnedHost, provider};
+use super::tls::PinnedHost;
 use super::{EndpointOptions, Protocol, transport};
 use crate::Identity;
+use crate::tls::provider;
 
 /// How to dial.
 #[derive(Debug)]

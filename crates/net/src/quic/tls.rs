@@ -1,26 +1,18 @@
-//! TLS rules of §2.3: any well-formed certificate is accepted, its signature over the handshake is always checked, and
-//! what it means is decided afterwards by fingerprint.
-//!
-//! Signatures are verified with the raw public key of the certificate, so that certificates which a web PKI would
-//! refuse (X.509 v1, odd extensions, wrong dates) still identify their owner.
+//! TLS as the native protocol has it (punktfunk1.md §2.3): version 1.3, the ALPN table, no resumption.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_core::Fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{EndpointError, Protocol};
 use crate::Identity;
-
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
-}
+use crate::tls::{AnyClient, provider, public_key, verify_tls13};
 
 /// What the host's side of TLS needs, shared by all handshakes.
 pub(super) struct ServerTls {
@@ -35,7 +27,7 @@ impl ServerTls {
         let tls = |e: Error| EndpointError::Tls(e.to_string());
         let signer = provider.key_provider.load_private_key(identity.key()).map_err(tls)?;
         let key = Arc::new(CertifiedKey::new(vec![identity.cert_der().clone()], signer));
-        Ok(Self { verifier: Arc::new(AnyClient(provider.clone())), provider, key })
+        Ok(Self { verifier: Arc::new(AnyClient::new(provider.clone())), provider, key })
     }
 
     /// A configuration for one handshake, and where the client's ALPN offer will be found.
@@ -77,52 +69,6 @@ impl ResolvesServerCert for SeenAlpn {
 
 /// More than any real client offers.
 const MAX_NOTED_ALPN: usize = 8;
-
-/// Accepts any client certificate, or none.
-#[derive(Debug)]
-pub(crate) struct AnyClient(pub Arc<CryptoProvider>);
-
-impl ClientCertVerifier for AnyClient {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        public_key(end_entity)?;
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken here".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify(&self.0, message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
 
 /// Checks the host's certificate against a pin where there is one, and tells what it saw.
 #[derive(Debug)]
@@ -167,7 +113,7 @@ impl ServerCertVerifier for PinnedHost {
         _cert: &CertificateDer<'_>,
         _dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("TLS 1.2 is not spoken here".into()))
+        Err(Error::General("QUIC has no TLS 1.2".into()))
     }
 
     fn verify_tls13_signature(
@@ -176,28 +122,10 @@ impl ServerCertVerifier for PinnedHost {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify(&self.provider, message, cert, dss)
+        verify_tls13(&self.provider, message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-fn verify(
-    provider: &CryptoProvider,
-    message: &[u8],
-    cert: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-) -> Result<HandshakeSignatureValid, Error> {
-    let key = public_key(cert)?;
-    verify_tls13_signature_with_raw_key(message, &key, dss, &provider.signature_verification_algorithms)
-}
-
-/// The certificate's public key; an error if it is not a certificate at all.
-fn public_key<'a>(cert: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
-    match x509_parser::parse_x509_certificate(cert) {
-        Ok(([], parsed)) => Ok(SubjectPublicKeyInfoDer::from(parsed.tbs_certificate.subject_pki.raw)),
-        _ => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
     }
 }

@@ -2,5 +2,9 @@
 
 pub mod audio;
 pub mod control;
+pub mod launch;
+pub mod pairing;
 pub mod ping;
+pub mod query;
 pub mod video;
+pub mod xml;
