@@ -1,6 +1,8 @@
 //! Layouts and rules of the wire, sans-IO: bytes in, values out, and back.
 
 pub mod audio;
+pub mod bitrate;
 pub mod control;
+pub mod loss;
 pub mod ping;
 pub mod video;
