@@ -1,9 +1,11 @@
 //! Layouts and rules of the wire, sans-IO: bytes in, values out, and back.
 
 pub mod audio;
+pub mod bitrate;
 pub mod control;
 pub mod launch;
 pub mod pairing;
+pub mod loss;
 pub mod ping;
 pub mod query;
 pub mod video;
