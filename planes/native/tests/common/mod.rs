@@ -41,6 +41,7 @@ pub struct Options {
     pub encoders: Vec<Arc<dyn EncoderFactory>>,
     pub displays: DisplayConfig,
     pub library: Vec<App>,
+    pub approval_wait: Duration,
     pub config: fn(&mut NativeConfig),
 }
 
@@ -54,6 +55,7 @@ impl Default for Options {
             encoders: vec![Arc::new(TransportEncoderFactory)],
             displays: DisplayConfig { warm: false, ..DisplayConfig::default() },
             library: Vec::new(),
+            approval_wait: PATIENCE * 2,
             config: |_| {},
         }
     }
@@ -87,6 +89,7 @@ impl TestHost {
         hub_config.max_sessions = options.max_sessions;
         hub_config.pairing_policy = options.policy;
         hub_config.displays = options.displays;
+        hub_config.approval_wait = options.approval_wait;
         let hub = Hub::open(hub_config).expect("a fresh folder");
         let desktop = Arc::new(SyntheticDesktop::new(options.desktop));
         let displays = hub.open_displays(desktop.clone());
