@@ -36,6 +36,11 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
+    /// Print what clients may start, as JSON: a list of `{id, number, title, cover}`.
+    Library {
+        #[command(flatten)]
+        common: CommonArgs,
+    },
     /// Make an output on the desktop that `serve` would use, print what was found, remove it again. Exit 0 if it worked.
     ProbeCompositor {
         /// The mode to try, WxH@HZ.

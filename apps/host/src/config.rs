@@ -8,11 +8,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
+use punktfunk_hub::catalogue::Catalogue;
 use punktfunk_media::reason;
 use serde::Deserialize;
 
 use crate::cli::{CommonArgs, DesktopChoice, EncoderName, ListenArgs, PairingChoice};
 use crate::exit::{Failure, USAGE};
+use crate::library::{self, FileApp};
 use crate::paths::Paths;
 use crate::privileges::DEFAULT_USER;
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub encoder: EncoderName,
     /// Keyboard layout, when nothing else tells.
     pub keyboard_layout: Option<String>,
+    /// What clients may start.
+    pub library: Catalogue,
 }
 
 /// How long a display and its programs are kept after its client left.
@@ -78,6 +82,7 @@ struct FileConfig {
     desktop: FileDesktop,
     video: FileVideo,
     host: FileHost,
+    apps: Vec<FileApp>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -121,6 +126,15 @@ struct FileHost {
 
 /// Every key of the file, as `table.key`. `docs/config.md` explains them; a test holds both lists equal.
 pub const KEYS: &[&str] = &[
+    "apps.command",
+    "apps.cover",
+    "apps.env",
+    "apps.id",
+    "apps.name",
+    "apps.prepare.run",
+    "apps.prepare.timeout",
+    "apps.prepare.undo",
+    "apps.working_dir",
     "desktop.choice",
     "desktop.keyboard_layout",
     "desktop.linger",
@@ -182,16 +196,26 @@ fn read_file(path: &Path, must_exist: bool) -> Result<FileConfig, Failure> {
 fn parse(text: &str, path: &Path) -> Result<FileConfig, Failure> {
     let fail = |reason, detail: String| Failure::new(reason, format!("{}: {detail}", path.display())).with_code(USAGE);
     let table: toml::Table = text.parse().map_err(|e| fail(&reason::CONFIG_UNREADABLE, format!("{e}")))?;
-    for (area, value) in &table {
-        let keys = match value {
-            toml::Value::Table(t) => t.keys().map(|k| format!("{area}.{k}")).collect(),
-            _ => vec![area.clone()],
-        };
-        if let Some(unknown) = keys.into_iter().find(|k| !KEYS.contains(&k.as_str())) {
-            return Err(fail(&reason::CONFIG_UNKNOWN_KEY, format!("`{unknown}`{}", did_you_mean(&unknown, KEYS))));
-        }
+    if let Some(unknown) = table.iter().find_map(|(area, value)| unknown_key(area, value)) {
+        return Err(fail(&reason::CONFIG_UNKNOWN_KEY, format!("`{unknown}`{}", did_you_mean(&unknown, KEYS))));
     }
     toml::from_str(text).map_err(|e| fail(&reason::CONFIG_INVALID, format!("{e}")))
+}
+
+/// The first key at or below `path` that does not exist. What is below a key that exists is the value's own business.
+fn unknown_key(path: &str, value: &toml::Value) -> Option<String> {
+    if KEYS.contains(&path) {
+        return None;
+    }
+    let prefix = format!("{path}.");
+    match value {
+        _ if !KEYS.iter().any(|k| k.starts_with(&prefix)) => Some(path.to_owned()),
+        toml::Value::Table(table) => {
+            table.iter().find_map(|(key, value)| unknown_key(&format!("{prefix}{key}"), value))
+        }
+        toml::Value::Array(rows) => rows.iter().find_map(|row| unknown_key(path, row)),
+        _ => Some(path.to_owned()),
+    }
 }
 
 fn did_you_mean(word: &str, known: &[&str]) -> String {
@@ -259,6 +283,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
+        library: library::resolve(file.apps).map_err(invalid)?,
     })
 }
 
@@ -316,8 +341,16 @@ mod tests {
         let e = load("[network]\nprot = 9777\n", &ListenArgs::default()).unwrap_err();
         assert_eq!((e.reason.code, e.code), ("config.unknown_key", 2));
         assert!(e.detail.contains("`network.prot` (did you mean `network.port`?)"), "{}", e.detail);
-        let e = load("prot = 9777\n", &ListenArgs::default()).unwrap_err();
-        assert_eq!(e.reason.code, "config.unknown_key");
+        for (text, key) in [
+            ("prot = 9777\n", "`prot`"),
+            ("network = 9777\n", "`network`"),
+            ("[[apps]]\nname = 'X'\ncommand = 'x'\ncomand = 'y'\n", "`apps.comand` (did you mean `apps.command`?)"),
+            ("[[apps]]\nname = 'X'\ncommand = 'x'\n[[apps.prepare]]\nundone = 'y'\n", "`apps.prepare.undone`"),
+        ] {
+            let e = load(text, &ListenArgs::default()).unwrap_err();
+            assert_eq!(e.reason.code, "config.unknown_key");
+            assert!(e.detail.contains(key), "{}", e.detail);
+        }
     }
 
     #[test]
@@ -329,6 +362,8 @@ mod tests {
             ("network.data_port = \"9-3\"", "config.invalid"),
             ("video.max_bitrate_kbps = 1", "config.invalid"),
             ("host.max_sessions = 0", "config.invalid"),
+            ("[[apps]]\nname = 'X'\n", "config.invalid"),
+            ("[[apps]]\nname = 7\ncommand = 'x'\n", "config.invalid"),
         ] {
             let e = load(text, &ListenArgs::default()).unwrap_err();
             assert_eq!((e.reason.code, e.code), (code, 2), "{text}: {}", e.detail);

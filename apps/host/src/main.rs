@@ -6,6 +6,7 @@ mod desktops;
 mod doctor;
 mod encoders;
 mod exit;
+mod library;
 mod logging;
 mod management;
 mod pair;
@@ -40,6 +41,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Punktfunk1Host(args) => host(&args.listen, &args.common, &paths, args.into(), &log),
         Command::Pair(args) => pair::run(args, &paths),
         Command::Doctor { json, common } => doctor::run(&local_config(common, &paths)?, &paths, *json),
+        Command::Library { common } => library::print(&local_config(common, &paths)?.library),
         Command::ProbeCompositor { mode, common } => {
             let config = as_user(&ListenArgs::default(), common, &paths, &log)?;
             try_out::compositor(&config, &paths, mode)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! folders ─► hub (locks the journal) ─► watchdog ─► replay of what an earlier host left ─► desktop, displays (adopt
-//! leases) ─► control socket ─► planes ─► "listening" ─► signal ─► planes down ─► displays down ─► watchdog released
+//! leases), programs ─► control socket ─► planes ─► "listening" ─► signal ─► planes down ─► displays, programs down ─► watchdog released
 //! ```
 
 use std::io::Write as _;
@@ -108,6 +108,7 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
         .build()
         .map_err(|e| Failure::new(&reason::INTERNAL_THREADS, e.to_string()))?;
     let displays = hub.open_displays(desktop);
+    let apps = hub.open_apps(config.library.clone(), &displays);
 
     let end = runtime.block_on(async {
         // Before anything that takes time: a signal must never find the host without a handler.
@@ -119,6 +120,7 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
             offer: offer(config, measurement),
             frames: measurement.frames,
             mdns: config.mdns.then(|| MdnsConfig::new(config.name.clone())),
+            apps: Some(Arc::clone(&apps)),
             ..NativeConfig::new(bind)
         };
         let plane = NativePlane::start(native, Arc::clone(&identity), Arc::clone(hub), encoders, Arc::clone(&displays))
@@ -137,6 +139,7 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
         Ok(End::Interrupt | End::TimeIsUp) | Err(_) => AtEnd::EndLeases,
     };
     displays.shutdown(at_end);
+    apps.shutdown(at_end);
     runtime.shutdown_timeout(Duration::from_secs(1));
     end.map(|_| ())
 }

@@ -88,6 +88,9 @@ pub struct StreamArgs {
     /// Play this input script: one JSON object a line (docs/probe.md).
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// Ask for this program of the host's library (`punktfunk-host library`).
+    #[arg(long, value_name = "ID")]
+    pub launch: Option<String>,
     /// After the stream, connect N times more and report each first frame's time.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub reconnect: u32,

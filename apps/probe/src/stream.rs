@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punktfunk_client::{
-    ClientClock, Dialer, End, EndedBy, Happening, Lose, SessionConfig, Stream, StreamError, StreamOptions, Summary,
+    ClientClock, Dialer, End, EndedBy, Event, Happening, Lose, SessionConfig, Stream, StreamError, StreamOptions,
+    Summary,
 };
 use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
@@ -131,6 +132,7 @@ async fn one(
         tokio::select! {
             next = stream.next() => match next {
                 Happening::Ended(end) => break Some(end),
+                Happening::Event(Event::Launch { kind, message }) => eprintln!("launch: {kind:?} ({message})"),
                 Happening::Event(event) => tracing::info!(?event, "session"),
             },
             () = tokio::time::sleep_until(until) => break None,
@@ -185,6 +187,7 @@ fn options(args: &StreamArgs, eyes: &Eyes) -> StreamOptions {
     let mut session = SessionConfig::new(args.mode.0, CodecSet::only(codec), Some(codec));
     session.hello.bitrate_kbps = args.bitrate;
     session.hello.name = Some(device_name(args.name.clone()));
+    session.hello.launch = args.launch.clone();
     session.label = Some(concat!("punktfunk-probe ", env!("CARGO_PKG_VERSION")).to_owned());
     session.probe_in_automatic = args.auto_probe;
     session.decoder_bridges_gaps = eyes.bridges_gaps();

@@ -15,7 +15,9 @@ use punktfunk_core::input::InputEvent;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_engine::clock::SessionClock;
-use punktfunk_engine::link::{AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, LinkError, REPEAT_EVERY, SentFrame};
+use punktfunk_engine::link::{
+    AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, LinkError, REPEAT_EVERY, SentFrame,
+};
 use punktfunk_engine::session::{Ending, Session, SessionCommand, SessionParams, StopReason};
 use punktfunk_media::fake::{PcmCodec, SyntheticDesktop, TransportEncoderFactory};
 use punktfunk_media::{AudioCodecConfig, AudioRequest, ChannelLayout, EncoderFactory, Mode};

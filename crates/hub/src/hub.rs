@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use punktfunk_core::Fingerprint;
 use punktfunk_media::{Desktop, reason};
@@ -14,7 +14,7 @@ use crate::displays::{DisplayConfig, Displays};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
 use crate::live::Live;
-use crate::pairing::Pairing;
+use crate::pairing::{APPROVAL_WAIT, Pairing};
 use crate::state::{StateError, make_folder, probe_folder};
 use crate::trust::{Trust, TrustState};
 
@@ -29,6 +29,8 @@ pub struct HubConfig {
     pub max_sessions: usize,
     /// Whether unpaired clients get in.
     pub pairing_policy: PairingPolicy,
+    /// How long an unpaired client waits for the operator.
+    pub approval_wait: Duration,
     /// How displays are kept.
     pub displays: DisplayConfig,
 }
@@ -42,6 +44,7 @@ impl HubConfig {
             fallback_dir: None,
             max_sessions: 4,
             pairing_policy: PairingPolicy::Required,
+            approval_wait: APPROVAL_WAIT,
             displays: DisplayConfig::default(),
         }
     }
@@ -91,7 +94,7 @@ impl Hub {
             events.send(EventKind::StateProblem { reason, detail });
         }
         let trust = Arc::new(trust);
-        let pairing = Pairing::new(Arc::clone(&trust), Arc::clone(&events));
+        let pairing = Pairing::new(Arc::clone(&trust), Arc::clone(&events), config.approval_wait);
         let admission = Admission::new(config.max_sessions, Arc::clone(&events));
         let live = Live::new(Arc::clone(&events));
         Ok(Arc::new(Self { config, events, trust, pairing, admission, journal, live, problems }))
@@ -196,8 +199,6 @@ pub const JOURNAL: &str = "journal";
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use punktfunk_core::{Fingerprint, Grants};
     use punktfunk_media::{Journal, UndoRecord};
 

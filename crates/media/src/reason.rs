@@ -44,6 +44,7 @@ reasons! {
     API_NOT_FOUND = "api.not_found", "There is nothing at this address.", "Compare the request with the API description at /api/v1/openapi.json.";
     API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
     API_TOO_LARGE = "api.too_large", "The request is larger than this API takes.", "Send less in one request.";
+    APP_EXITED = "app.exited", "The program that was streamed has ended.", "Start it again, or stream the desktop.";
     APP_FAILED = "app.failed", "The program could not be started.", "Look at the log for the program's error; correct its command in the configuration.";
     APP_PREPARE_FAILED = "app.prepare_failed", "A command that prepares for the program failed or took too long; what was done so far was undone.", "Run the command by hand in a terminal on the desktop; correct it or its timeout in the configuration.";
     APP_UNKNOWN = "app.unknown", "There is no such program in this host's library.", "Choose one of those that `punktfunk-host library` prints, or add it to the configuration.";

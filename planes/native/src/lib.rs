@@ -14,6 +14,7 @@ mod conn;
 mod control;
 mod gate;
 mod holder;
+mod launch;
 mod limits;
 mod link;
 mod mdns;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use punktfunk_core::{Codec, CodecSet, Fingerprint};
 use punktfunk_engine::plan::{EncoderOffer, HostOffer};
 use punktfunk_engine::session::ThreadHook;
+use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Displays;
 use punktfunk_hub::{Hub, PairingPolicy};
 use punktfunk_media::{EncoderFactory, EncoderList, InjectorCaps, Reason, Stage, reason};
@@ -43,6 +44,8 @@ pub struct NativeConfig {
     pub mdns: Option<MdnsConfig>,
     /// Gamepads; `None` = this host has none.
     pub pads: Option<NativePads>,
+    /// The library that `Hello.launch` names entries of, on the same displays; `None` = there is none.
+    pub apps: Option<Arc<Apps>>,
     /// Called first on every session thread.
     pub on_thread_start: Option<ThreadHook>,
 }
@@ -60,6 +63,7 @@ impl NativeConfig {
             mgmt_port: 0,
             mdns: None,
             pads: None,
+            apps: None,
             on_thread_start: None,
         }
     }

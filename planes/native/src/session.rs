@@ -19,6 +19,7 @@ use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{ClientLink, REPEAT_EVERY};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionHandle, SessionParams, StopReason};
 use punktfunk_hub::admission::Eviction;
+use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Release;
 use punktfunk_hub::live::{Recorder, Registration, SessionFacts};
 use punktfunk_media::{Stage, reason};
@@ -28,6 +29,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::control::ControlState;
 use crate::gate::{self, Access};
+use crate::launch::{self, Launch};
 use crate::link::{SocketSink, WelcomePacketizer};
 use crate::outbox::{Outbox, Post, Timing};
 use crate::plane::{Shared, blocking};
@@ -78,7 +80,13 @@ pub(crate) async fn run(
         }
     };
     let state = ControlState::new(&hello, &start, &plan, welcome.mode, shared.offer(seat.identity()), now);
+    let asked = hello.launch.clone().map(|key| Asked {
+        apps: shared.config.apps.clone(),
+        identity: seat.identity().to_owned(),
+        key,
+    });
     let engine = EngineStart {
+        asked,
         punch: Punch { socket: Arc::clone(&socket), client: client.remote.ip(), fallback },
         params: SessionParams {
             id: seat.ticket.session_id(),
@@ -122,7 +130,8 @@ pub(crate) async fn run(
         registering: Some((seat.ticket.session_id(), facts, recorder)),
         registration: None,
         input: None,
-        launch_asked: hello.launch.is_some(),
+        identity: seat.identity().to_owned(),
+        watched: None,
         granted: access.grants,
         warned: AccessWarnings::default(),
         held_back: Vec::new(),
@@ -147,8 +156,16 @@ pub(crate) async fn run(
 
 /// What must happen on a blocking thread before there is a session.
 struct EngineStart {
+    asked: Option<Asked>,
     punch: Punch,
     params: SessionParams,
+}
+
+/// The client asked for a program.
+struct Asked {
+    apps: Option<Arc<Apps>>,
+    identity: String,
+    key: String,
 }
 
 struct Punch {
@@ -157,13 +174,15 @@ struct Punch {
     fallback: std::net::SocketAddr,
 }
 
-/// The engine took over, or why not, with the display.
-type Started = Result<SessionHandle, (Refusal, Option<Box<dyn Stage>>)>;
+/// The engine took over, and what became of the program that was asked for; or why not, with the display.
+type Started = Result<(SessionHandle, Option<Launch>), (Refusal, Option<Box<dyn Stage>>)>;
 
 impl EngineStart {
-    /// Waits for the client's punch, connects, starts the threads.
+    /// Starts the program, waits for the client's punch, connects, starts the threads.
     fn go(self, cancelled: &AtomicBool) -> Started {
-        let Self { punch: Punch { socket, client, fallback }, params } = self;
+        let Self { asked, punch: Punch { socket, client, fallback }, mut params } = self;
+        let launch = asked
+            .map(|Asked { apps, identity, key }| launch::launch(apps.as_deref(), &identity, &key, &mut *params.stage));
         let deadline = Instant::now() + PUNCH_WAIT;
         let peer = loop {
             if cancelled.load(Ordering::Relaxed) {
@@ -188,7 +207,10 @@ impl EngineStart {
             return Err((Refusal::setup(&reason::NATIVE_DATA_SOCKET, detail), Some(params.stage)));
         }
         tracing::info!(%peer, "sending video");
-        Session::start(params).map_err(|error| (Refusal::setup(error.reason, error.detail), error.stage.0))
+        match Session::start(params) {
+            Ok(handle) => Ok((handle, launch)),
+            Err(error) => Err((Refusal::setup(error.reason, error.detail), error.stage.0)),
+        }
     }
 }
 
@@ -209,7 +231,9 @@ struct Live {
     registering: Option<(u64, SessionFacts, Arc<Recorder>)>,
     registration: Option<Registration>,
     input: Option<JoinHandle<()>>,
-    launch_asked: bool,
+    identity: String,
+    /// The program whose exit ends the session.
+    watched: Option<u32>,
     granted: Grants,
     warned: AccessWarnings,
     /// Unasked messages that wait for the clock rounds.
@@ -230,6 +254,7 @@ impl Live {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let outbox = Arc::clone(&self.outbox);
+        let mut apps = self.shared.config.apps.as_ref().map(|apps| apps.watch());
         // What changed between the gate and the line above was not told to `trust`.
         if let Err(stop) = self.check_access(writer).await {
             return stop;
@@ -244,8 +269,9 @@ impl Live {
                     Err(stop) => Err(stop),
                 },
                 post = outbox.take() => self.on_post(post, writer).await,
-                started = join_started(&mut self.starting) => self.on_started(started),
+                started = join_started(&mut self.starting) => self.on_started(started, writer).await,
                 Ok(()) = trust.changed() => self.check_access(writer).await,
+                () = changed(&mut apps) => self.check_program(),
                 _ = tick.tick() => {
                     holder.look();
                     // Not before: the first punch is for the thread that waits for it.
@@ -294,10 +320,14 @@ impl Live {
         Ok(())
     }
 
-    fn on_started(&mut self, started: Result<Started, tokio::task::JoinError>) -> Result<(), Stop> {
+    async fn on_started(
+        &mut self,
+        started: Result<Started, tokio::task::JoinError>,
+        writer: &mut ControlWriter,
+    ) -> Result<(), Stop> {
         self.starting = None;
         match started {
-            Ok(Ok(handle)) => {
+            Ok(Ok((handle, launch))) => {
                 let control = handle.control();
                 self.state.session_runs();
                 if self.granted != self.access.grants {
@@ -309,10 +339,12 @@ impl Live {
                 }
                 self.control = Some(control);
                 self.handle = Some(handle);
-                if self.launch_asked {
-                    tracing::warn!("the client asks for an application; this host has no library yet");
+                if let Some(launch) = launch {
+                    self.watched = launch.watched;
+                    self.tell(launch.outcome, writer).await?;
                 }
-                Ok(())
+                // It may have ended before anybody watched.
+                self.check_program()
             }
             Ok(Err((refusal, stage))) => {
                 self.returned = stage;
@@ -377,6 +409,15 @@ impl Live {
         Ok(())
     }
 
+    /// The program that the client asked for may have ended: then the session has, too.
+    fn check_program(&self) -> Result<(), Stop> {
+        let Some((watched, apps)) = self.watched.zip(self.shared.config.apps.as_ref()) else { return Ok(()) };
+        if apps.current(&self.identity) == Some(watched) {
+            return Ok(());
+        }
+        Err(Refusal::new(CloseCode::APP_EXITED, &reason::APP_EXITED).into())
+    }
+
     /// Asks the trust store again: a revocation or an expiry ends the session, other changes are told.
     async fn check_access(&mut self, writer: &mut ControlWriter) -> Result<(), Stop> {
         let Some(fingerprint) = self.fingerprint.filter(|_| self.access.trusted) else {
@@ -419,7 +460,7 @@ impl Live {
         let handle = match (self.handle.take(), self.starting.take()) {
             (Some(handle), _) => Some(handle),
             (None, Some(starting)) => match starting.await {
-                Ok(Ok(handle)) => Some(handle),
+                Ok(Ok((handle, _))) => Some(handle),
                 Ok(Err((_, stage))) => return stage,
                 Err(_) => return None,
             },
@@ -449,6 +490,16 @@ async fn join_started(starting: &mut Option<JoinHandle<Started>>) -> Result<Star
         Some(task) => task.await,
         None => std::future::pending().await,
     }
+}
+
+/// Never ready where there is no library.
+async fn changed(apps: &mut Option<tokio::sync::watch::Receiver<u64>>) {
+    if let Some(apps) = apps
+        && apps.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// Hands input to the session until the connection ends. A microphone has no backend here yet; `Welcome` does not offer
@@ -512,6 +563,8 @@ fn stop_reason(refusal: &Refusal) -> StopReason {
         Some(r) if *r == reason::NATIVE_SILENT => StopReason::ClientSilent,
         Some(r) if *r == reason::NATIVE_ENDED_BY_OPERATOR => StopReason::Evicted,
         Some(r) if *r == reason::HOST_SHUTTING_DOWN => StopReason::HostShutdown,
+        // What the client asked for is over.
+        Some(r) if *r == reason::APP_EXITED => StopReason::FramesDone,
         Some(r) if *r == reason::ACCESS_REVOKED || *r == reason::ACCESS_EXPIRED => StopReason::Revoked,
         Some(_) => StopReason::Failed,
     }

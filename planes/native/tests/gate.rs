@@ -91,6 +91,23 @@ async fn launching_needs_its_grant() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_nobody_answers_is_told_so_and_may_come_again() {
+    let host = TestHost::start(Options { approval_wait: Duration::from_millis(100), ..Options::default() });
+    let identity = client_identity();
+    for _ in 0..2 {
+        let closed = RawClient::connect(host.address, Some(&identity)).await.refused(&hello()).await;
+        assert_closed(&closed, CloseCode::APPROVAL_TIMEOUT, "pairing.timed_out");
+    }
+    // The operator was late, not unwilling: the next connection comes in.
+    let id = punktfunk_hub::trust::short_id(&identity.fingerprint());
+    host.hub.pairing().approve(&id, Grants::ALL, None).unwrap();
+    let mut client = RawClient::connect(host.address, Some(&identity)).await;
+    assert!(client.hello(&hello()).await.is_some(), "it is paired now");
+    client.connection.close(0u32.into(), b"");
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parked_device_is_let_in_on_the_same_connection_or_turned_away() {
     let host = TestHost::start(Options::default());
     let (welcome_one, unwelcome) = (client_identity(), client_identity());

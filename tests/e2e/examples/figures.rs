@@ -1,7 +1,7 @@
 //! Prints the figures of whole paths. Nothing here is a test: it measures and prints.
 //!
 //! ```text
-//! cargo run --release -p punktfunk-e2e --example figures -- transport|goodput|memory|start|sessions|desktop|all
+//! cargo run --release -p punktfunk-e2e --example figures -- ping|transport|goodput|memory|start|sessions|revoke|desktop|all
 //! ```
 //!
 //! Build the programs with the same profile first (`cargo build --release`). Times are wall times on whatever machine
@@ -22,6 +22,7 @@ fn main() {
         ("memory", memory),
         ("start", start),
         ("sessions", sessions),
+        ("revoke", revoke),
         ("desktop", desktop),
     ];
     let mut ran = false;
@@ -61,7 +62,7 @@ fn row(label: &str, o: &ProbeOutcome, seconds: f64, host_cpu: f64) {
     let n =
         |p: &str| o.report.as_ref().and_then(|r| r.pointer(p)).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
     println!(
-        "{label:<28} {:>7.0} frames {:>4.0} lost  {:>8.1} Mbit/s  latency {:>7.0}/{:>7.0} µs  cpu host {:>5.1} % probe {:>5.1} %",
+        "{label:<28} {:>7.0} frames {:>4.0} lost  {:>8.1} Mbit/s  latency {:>7.0}/{:>7.0} µs  cpu host {:>5.1} % probe {:>5.1} %  per packet {:.2} / {:.2} µs",
         n("/frames_received"),
         n("/frames_lost"),
         n("/goodput_bps") / 1e6,
@@ -69,6 +70,8 @@ fn row(label: &str, o: &ProbeOutcome, seconds: f64, host_cpu: f64) {
         n("/latency_us/p99"),
         100.0 * host_cpu / seconds,
         100.0 * n("/cpu_s/self") / seconds,
+        1e6 * host_cpu / n("/packets/received"),
+        1e6 * n("/cpu_s/self") / n("/packets/received"),
     );
 }
 
@@ -179,6 +182,40 @@ fn sessions() {
         row(&format!("session {i}"), o, 10.0, host_cpu / 16.0);
     }
     println!("host: {:.1} % of a core in all, {} KiB", 10.0 * host_cpu, census::resident_kib(host.pid()));
+}
+
+/// How soon a revoked client is thrown out: from the start of `pair revoke` (another process, which asks the host over its
+/// socket) to the end of the client's process.
+fn revoke() {
+    let host = Host::start(&["punktfunk1-host", "--source", "synthetic", "--codec", "none", "--pairing", "required"]);
+    let mut times: Vec<f64> = (0..10).map(|_| revoke_once(&host)).collect();
+    times.sort_by(f64::total_cmp);
+    println!("10 clients: median {:.0} ms, slowest {:.0} ms", times[5], times[9]);
+}
+
+fn revoke_once(host: &Host) -> f64 {
+    // A pairing that went through closes the window for 2 s.
+    std::thread::sleep(Duration::from_millis(2100));
+    let armed: serde_json::Value =
+        serde_json::from_slice(&host.command(&["pair", "arm", "--json"]).stdout).expect("armed");
+    let probe = Probe::new();
+    let paired = probe.pair(host.quic, armed["pin"].as_str().expect("a PIN"));
+    assert_eq!(paired.code, 0, "{paired:#?}");
+    let clients: serde_json::Value =
+        serde_json::from_slice(&host.command(&["pair", "list", "--json"]).stdout).expect("a list");
+    let id = clients[0]["id"].as_str().expect("the only client").to_owned();
+    let quic = host.quic.to_string();
+    let mut streaming = probe
+        .command(&["stream", &quic, "--mode", "1280x720@60", "--codec", "none", "--seconds", "60"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the probe starts");
+    std::thread::sleep(Duration::from_secs(1));
+    let begun = Instant::now();
+    assert!(host.command(&["pair", "revoke", &id]).status.success(), "revoked");
+    streaming.wait().expect("the probe ends");
+    begun.elapsed().as_secs_f64() * 1e3
 }
 
 fn desktop() {

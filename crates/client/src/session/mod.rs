@@ -20,7 +20,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use punktfunk_core::control::ControlMessage;
+use punktfunk_core::control::{ControlMessage, LaunchKind};
 use punktfunk_core::framing::frame_with;
 use punktfunk_core::handshake::{ExtensionBlock, HostCaps2, Start, Welcome};
 use punktfunk_core::input::InputEvent;
@@ -141,6 +141,13 @@ pub enum Event {
         grants: Grants,
         /// Seconds left, 0 = permanent.
         remaining_secs: u32,
+    },
+    /// What became of the program that `Hello.launch` asked for.
+    Launch {
+        /// Whether it runs.
+        kind: LaunchKind,
+        /// Its title, or why not.
+        message: String,
     },
 }
 

@@ -242,7 +242,10 @@ impl Running {
             ControlMessage::AccessUpdate { grants, remaining_secs } => {
                 out.push_back(Output::Event(Event::Access { grants, remaining_secs }));
             }
-            // Cursor, clipboard, pads and launches are for clients that asked for them.
+            ControlMessage::LaunchOutcome { kind, message } => {
+                out.push_back(Output::Event(Event::Launch { kind, message }));
+            }
+            // Cursor, clipboard and pads are for clients that asked for them.
             _ => {}
         }
     }

@@ -17,8 +17,7 @@ use punktfunk_core::{Grants, Timestamp};
 use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{
     AccessUnitOut, AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, EncoderChange, LinkError, Packetize,
-    REPEAT_EVERY,
-    SentFrame, SoundEnd,
+    REPEAT_EVERY, SentFrame, SoundEnd,
 };
 use punktfunk_engine::pads::PadsSetup;
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};

@@ -44,6 +44,7 @@ struct Inner {
     prompts: Mutex<Prompts>,
     trust: Arc<Trust>,
     events: Arc<Events>,
+    approval_wait: Duration,
 }
 
 /// An open window, for whoever opened it.
@@ -189,11 +190,11 @@ impl PendingKnock {
 }
 
 impl Pairing {
-    /// No window, no knocks.
+    /// No window, no knocks. `approval_wait`: how long a knock waits for the operator.
     #[must_use]
-    pub fn new(trust: Arc<Trust>, events: Arc<Events>) -> Self {
+    pub fn new(trust: Arc<Trust>, events: Arc<Events>, approval_wait: Duration) -> Self {
         let (gate, knocks, prompts) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { inner: Arc::new(Inner { gate, knocks, prompts, trust, events }) }
+        Self { inner: Arc::new(Inner { gate, knocks, prompts, trust, events, approval_wait }) }
     }
 
     /// Opens a window for one attempt within `seconds` (15..=600), for anybody or only for `bound`. An open window is
@@ -262,7 +263,8 @@ impl Pairing {
             self.inner.events.send(EventKind::PairingKnockAnswered { client, answer: "superseded" });
         }
         self.inner.events.send(EventKind::PairingKnock { client, name });
-        Ok(Knock { inner: Arc::clone(&self.inner), id, who: *who, decision, deadline: Instant::now() + APPROVAL_WAIT })
+        let deadline = Instant::now() + self.inner.approval_wait;
+        Ok(Knock { inner: Arc::clone(&self.inner), id, who: *who, decision, deadline })
     }
 
     /// Devices that wait, oldest first.
@@ -366,7 +368,7 @@ pub struct Knock {
 }
 
 impl Knock {
-    /// Waits for the operator, at most 180 s. Cancel-safe.
+    /// Waits for the operator, at most [`crate::HubConfig::approval_wait`]. Cancel-safe.
     pub async fn decided(&mut self) -> Decision {
         match tokio::time::timeout_at(self.deadline.into(), &mut self.decision).await {
             Ok(Ok(decision)) => decision,
@@ -404,7 +406,7 @@ pub const WINDOW_SECONDS: std::ops::RangeInclusive<u64> = 15..=600;
 /// Length of a window when nobody says otherwise (punktfunk1.md §2.5).
 pub const DEFAULT_WINDOW_SECONDS: u64 = 120;
 /// How long an approval is waited for (punktfunk1.md §2.4).
-const APPROVAL_WAIT: Duration = Duration::from_secs(180);
+pub const APPROVAL_WAIT: Duration = Duration::from_secs(180);
 
 #[cfg(test)]
 mod tests {
@@ -423,7 +425,7 @@ mod tests {
         let events = Arc::<Events>::default();
         let (trust, _) = Trust::open(folder, Arc::clone(&events));
         let trust = Arc::new(trust);
-        (Pairing::new(Arc::clone(&trust), events), trust)
+        (Pairing::new(Arc::clone(&trust), events, APPROVAL_WAIT), trust)
     }
 
     #[test]

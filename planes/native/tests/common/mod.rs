@@ -13,6 +13,8 @@ use punktfunk_core::pairing::{ClientCeremony, PairMessage};
 use punktfunk_core::reassemble::{Reassembler, ReassemblerConfig};
 use punktfunk_core::seal::{Direction, Opener};
 use punktfunk_core::{Codec, CodecSet, Fingerprint, Grants, Mode, Timestamp};
+use punktfunk_hub::apps::Apps;
+use punktfunk_hub::catalogue::{App, Catalogue};
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Displays};
 use punktfunk_hub::trust::ClientRecord;
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
@@ -38,6 +40,8 @@ pub struct Options {
     pub desktop: SyntheticOptions,
     pub encoders: Vec<Arc<dyn EncoderFactory>>,
     pub displays: DisplayConfig,
+    pub library: Vec<App>,
+    pub approval_wait: Duration,
     pub config: fn(&mut NativeConfig),
 }
 
@@ -50,6 +54,8 @@ impl Default for Options {
             desktop: SyntheticOptions { background: false, ..SyntheticOptions::default() },
             encoders: vec![Arc::new(TransportEncoderFactory)],
             displays: DisplayConfig { warm: false, ..DisplayConfig::default() },
+            library: Vec::new(),
+            approval_wait: PATIENCE * 2,
             config: |_| {},
         }
     }
@@ -66,6 +72,7 @@ pub struct TestHost {
     pub plane: NativePlane,
     pub hub: Arc<Hub>,
     pub displays: Arc<Displays>,
+    pub apps: Arc<Apps>,
     pub desktop: Arc<SyntheticDesktop>,
     pub identity: Arc<Identity>,
     pub address: SocketAddr,
@@ -82,16 +89,19 @@ impl TestHost {
         hub_config.max_sessions = options.max_sessions;
         hub_config.pairing_policy = options.policy;
         hub_config.displays = options.displays;
+        hub_config.approval_wait = options.approval_wait;
         let hub = Hub::open(hub_config).expect("a fresh folder");
         let desktop = Arc::new(SyntheticDesktop::new(options.desktop));
         let displays = hub.open_displays(desktop.clone());
+        let apps = hub.open_apps(Catalogue::new(options.library).expect("all different"), &displays);
         let identity = Arc::new(Identity::generate(&["test-host".into()]).expect("an identity"));
         let mut config = NativeConfig::new(options.bind.parse().expect("an address"));
+        config.apps = Some(Arc::clone(&apps));
         (options.config)(&mut config);
         let plane = NativePlane::start(config, identity.clone(), hub.clone(), options.encoders, displays.clone())
             .expect("starts");
         let address = plane.local_addr();
-        Self { plane, hub, displays, desktop, identity, address, _state: state }
+        Self { plane, hub, displays, apps, desktop, identity, address, _state: state }
     }
 
     /// Pairs an identity without a ceremony.
@@ -102,8 +112,12 @@ impl TestHost {
 
     pub async fn stop(self) {
         self.plane.shutdown().await;
-        let displays = self.displays;
-        tokio::task::spawn_blocking(move || displays.shutdown(AtEnd::EndLeases)).await.expect("no panic");
+        let (displays, apps) = (self.displays, self.apps);
+        let down = move || {
+            displays.shutdown(AtEnd::EndLeases);
+            apps.shutdown(AtEnd::EndLeases);
+        };
+        tokio::task::spawn_blocking(down).await.expect("no panic");
         assert_eq!(self.desktop.open_stages(), 0, "no display may stay behind");
     }
 }
