@@ -1,4 +1,4 @@
-//! Input injection means that desktops compose: wlr virtual pointer and virtual keyboard.
+//! Input injection means: wlr virtual pointer and virtual keyboard that desktops compose, and gamepads ([`pads`]).
 //!
 //! ```text
 //! InputAction ─► WlrInjector ─┬─► pointer  (mapped to the stage's output)
@@ -11,6 +11,7 @@
 mod keys;
 mod layout;
 mod link;
+pub mod pads;
 mod pointer;
 mod text;
 
