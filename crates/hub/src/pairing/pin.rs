@@ -233,7 +233,7 @@ mod tests {
     fn pairing() -> (tempfile::TempDir, Pairing) {
         let dir = tempfile::tempdir().expect("a folder");
         let trust = Arc::new(Trust::open(dir.path(), Arc::default()).0);
-        (dir, Pairing::new(trust, Arc::default()))
+        (dir, Pairing::new(trust, Arc::default(), crate::pairing::APPROVAL_WAIT))
     }
 
     #[tokio::test]

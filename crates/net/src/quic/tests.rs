@@ -98,7 +98,7 @@ async fn a_certificate_without_its_key_identifies_nobody() {
     let address = server.local_addr().unwrap();
     let accepted = serve(&server);
     let endpoint = client_endpoint(unspecified_for(address)).unwrap();
-    let provider = tls::provider();
+    let provider = crate::tls::provider();
     let signer = provider.key_provider.load_private_key(thief.key()).unwrap();
     let stolen = rustls::sign::CertifiedKey::new(vec![victim.cert_der().clone()], signer);
     let mut config = rustls::ClientConfig::builder_with_provider(provider.clone())
