@@ -52,7 +52,8 @@ fn encode(c: &mut Criterion<CpuTime>) {
         for name in NAMES {
             let mode = Mode { width, height, refresh_hz: 60 };
             let bitrate_bps = width * height * 10;
-            let config = EncoderConfig { mode, bitrate_bps, multi_slice: false, threads: 1 };
+            let config =
+                EncoderConfig { mode, bitrate_bps, multi_slice: false, slices: 0, max_frame_bytes: None, threads: 1 };
             let mut encoder = factory(name).expect("a rung").open(&config).expect("opens");
             let (mut out, mut next) = (EncodedFrame::default(), 0);
             group.bench_function(BenchmarkId::new(*name, height), |b| {

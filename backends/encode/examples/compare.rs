@@ -39,7 +39,14 @@ fn run(
     threads: usize,
     pictures: u32,
 ) {
-    let config = EncoderConfig { mode, bitrate_bps: mbps * 1_000_000, multi_slice: threads > 1, threads };
+    let config = EncoderConfig {
+        mode,
+        bitrate_bps: mbps * 1_000_000,
+        multi_slice: threads > 1,
+        slices: 0,
+        max_frame_bytes: None,
+        threads,
+    };
     let mut encoder = match factory(name).expect("a rung").open(&config) {
         Ok(encoder) => encoder,
         Err(e) => return println!("| {scene} | {mode} | {name} | {threads} | {e} |"),

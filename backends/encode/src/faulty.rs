@@ -91,7 +91,14 @@ mod tests {
     fn works_then_fails_for_good() {
         let factory = FailsAfter::new(ladder::factory("openh264").expect("the floor"), 3);
         let mode = Mode { width: 64, height: 64, refresh_hz: 60 };
-        let config = EncoderConfig { mode, bitrate_bps: 1_000_000, multi_slice: false, threads: 1 };
+        let config = EncoderConfig {
+            mode,
+            bitrate_bps: 1_000_000,
+            multi_slice: false,
+            slices: 0,
+            max_frame_bytes: None,
+            threads: 1,
+        };
         let mut encoder = factory.open(&config).expect("opens");
         let layout =
             FrameLayout { width: 64, height: 64, stride: 256, format: PixelFormat::Bgrx, transform: Transform::Normal };

@@ -17,7 +17,7 @@ use punktfunk_media::{
 use crate::convert::{Converter, PlanesMut};
 use crate::error::{failed, open_error};
 use crate::h264::{self, Pps, SliceHeader, Sps};
-use crate::output::{Budget, Waiting};
+use crate::output::{Budget, RECODE_AT_MOST, Waiting};
 
 use long_term::LongTerm;
 use raw::RawEncoder;
@@ -54,6 +54,8 @@ struct OpenH264 {
     converter: Converter,
     planes: Planes,
     budget: Budget,
+    /// The largest access unit.
+    limit: usize,
     long_term: LongTerm,
     parameters: Option<(Sps, Pps)>,
     waiting: Waiting,
@@ -78,14 +80,16 @@ impl OpenH264 {
             nominal_hz: mode.refresh_hz.min(MAX_NOMINAL_HZ),
         };
         // Slices are the library's only way to use threads.
-        let slices = if config.multi_slice { config.threads.clamp(1, MAX_SLICES) as u32 } else { 1 };
-        let raw = RawEncoder::open(&raw::Setup { width, height, budget, slices })
+        let slices = config.slice_count(MAX_SLICES) as u32;
+        let threads = config.threads.clamp(1, MAX_THREADS).min(slices as usize) as u32;
+        let raw = RawEncoder::open(&raw::Setup { width, height, budget, slices, threads })
             .map_err(|e| open_error(&reason::ENCODE_FAILED, e))?;
         Ok(Self {
             raw,
             converter,
             planes: Planes::new(width as usize, height as usize),
             budget,
+            limit: config.max_frame_bytes.unwrap_or(usize::MAX),
             long_term: LongTerm::new(mode.refresh_hz),
             parameters: None,
             waiting: Waiting::default(),
@@ -101,13 +105,13 @@ impl OpenH264 {
             self.raw.long_term_marked(feedback);
         }
         let force = keyframe == Keyframe::Force;
-        self.raw.encode(&self.planes, force, out).map_err(failed)?;
+        let force = encode_within(&mut self.raw, &self.planes, self.budget, self.limit, force, out)?;
         let (mut seen, modulus) = look(out, &mut self.parameters).ok_or_else(|| failed("unreadable slice header"))?;
         let mut anchor = self.long_term.encoded(&seen, modulus).map_err(failed)?;
         if anchor == long_term::Anchor::Missed {
             // The library did not take the long-term reference after all: this picture would build on a lost one.
             out.clear();
-            self.raw.encode(&self.planes, true, out).map_err(failed)?;
+            encode_within(&mut self.raw, &self.planes, self.budget, self.limit, true, out)?;
             (seen, _) = look(out, &mut self.parameters).ok_or_else(|| failed("unreadable slice header"))?;
             anchor = self.long_term.encoded(&seen, modulus).map_err(failed)?;
         }
@@ -169,6 +173,35 @@ impl Encoder for OpenH264 {
     }
 }
 
+/// Appends the access unit of one picture to `out`; once more as a smaller keyframe, should it come out larger than
+/// `limit`. Returns whether it had to be a keyframe. The library's quantiser for keyframes ends at about 37: a whole
+/// picture of noise stays above two bits a pixel whatever it is told.
+fn encode_within(
+    raw: &mut RawEncoder,
+    planes: &Planes,
+    budget: Budget,
+    limit: usize,
+    mut force: bool,
+    out: &mut Vec<u8>,
+) -> Result<bool, EncodeError> {
+    let mut shrunk = budget;
+    for left in (0..=RECODE_AT_MOST).rev() {
+        out.clear();
+        raw.encode(planes, force, out).map_err(failed)?;
+        if out.len() <= limit || left == 0 {
+            break;
+        }
+        // The next picture may refer to the one that nobody gets, unless it is a keyframe.
+        force = true;
+        shrunk = shrunk.shrunk(out.len(), limit);
+        raw.set_bitrate(shrunk.nominal_bps()).map_err(failed)?;
+    }
+    if shrunk != budget {
+        raw.set_bitrate(budget.nominal_bps()).map_err(failed)?;
+    }
+    Ok(force)
+}
+
 /// Reads the first slice header of an access unit, and the parameter sets where it holds some. Also answers what
 /// `frame_num` counts modulo.
 fn look(access_unit: &[u8], parameters: &mut Option<(Sps, Pps)>) -> Option<(SliceHeader, u32)> {
@@ -226,6 +259,8 @@ const MIN_SIDE: u32 = 16;
 /// OpenH264 clips frame rates to this; faster modes get their share of bits through [`Budget`].
 const MAX_NOMINAL_HZ: u32 = 60;
 /// OpenH264 runs at most four threads.
-const MAX_SLICES: usize = 4;
+const MAX_THREADS: usize = 4;
+/// As many as any client asks for.
+const MAX_SLICES: usize = 8;
 /// Twice the widest vector of its assembly, so that chroma rows (half as long) are aligned too.
 const ROW_ALIGNMENT: usize = 64;

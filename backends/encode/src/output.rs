@@ -27,6 +27,11 @@ impl Waiting {
         Ok(&mut self.frame.data)
     }
 
+    /// What was filled in so far.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.frame.data
+    }
+
     /// The filled buffer becomes ready.
     pub(crate) fn finish(&mut self, keyframe: bool, recovery_anchor: bool, convert: Duration, encode: Duration) {
         self.frame.keyframe = keyframe;
@@ -67,6 +72,19 @@ impl Budget {
     }
 }
 
+impl Budget {
+    /// The budget for coding a picture again that took `bytes` where `limit` is the most: less than in proportion,
+    /// because rate controls only aim.
+    pub(crate) fn shrunk(self, bytes: usize, limit: usize) -> Self {
+        let scaled = u128::from(self.bitrate_bps) * limit as u128 * SHRINK_PERCENT / 100 / bytes.max(1) as u128;
+        Self { bitrate_bps: u32::try_from(scaled).unwrap_or(u32::MAX).min(self.bitrate_bps), ..self }
+    }
+}
+
+/// How often a picture is coded again that came out larger than can be sent. Each time takes as long as a picture; after
+/// the last one it is what it is, and the packetizer has the last word.
+pub(crate) const RECODE_AT_MOST: u32 = 4;
+const SHRINK_PERCENT: u128 = 75;
 /// 100 kbit/s: below it, 4:2:0 video at desktop sizes is noise and rate controls misbehave.
 const MIN_BITRATE_BPS: u32 = 100_000;
 
@@ -85,6 +103,14 @@ mod tests {
         assert_eq!(share(30, 60), 400_000);
         let absurd = Budget { bitrate_bps: u32::MAX, refresh_hz: 0, nominal_hz: 60 };
         assert_eq!(absurd.nominal_bps(), i32::MAX as u32);
+    }
+
+    #[test]
+    fn a_picture_that_is_too_large_gets_less_than_its_share() {
+        let budget = Budget { bitrate_bps: 10_000_000, refresh_hz: 60, nominal_hz: 60 };
+        assert_eq!(budget.shrunk(200_000, 100_000).bitrate_bps, 3_750_000);
+        assert_eq!(budget.shrunk(1, 100_000).bitrate_bps, 10_000_000, "never more");
+        assert_eq!(budget.shrunk(usize::MAX, 1).nominal_bps(), MIN_BITRATE_BPS);
     }
 
     #[test]

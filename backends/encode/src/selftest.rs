@@ -69,7 +69,7 @@ pub fn selftest_at(name: &str, mode: Mode) -> Result<SelfTest, SelfTestError> {
     // Half a bit per pixel at 60 Hz: plenty, so that PSNR judges the plumbing and not the rate control.
     let bitrate = u64::from(mode.width) * u64::from(mode.height) * u64::from(mode.refresh_hz) / 2;
     let bitrate_bps = u32::try_from(bitrate).unwrap_or(u32::MAX).clamp(1_000_000, 100_000_000);
-    let config = EncoderConfig { mode, bitrate_bps, multi_slice: false, threads: 1 };
+    let config = EncoderConfig { mode, bitrate_bps, multi_slice: false, slices: 0, max_frame_bytes: None, threads: 1 };
     let mut encoder = factory.open(&config)?;
     let mut judge = referee(name).map_err(|e| unfit(e.to_string()))?;
     let mut reference = Reference::new(mode);

@@ -18,7 +18,7 @@ use crate::avcodec::{CallError, Context, Frame, Packet};
 use crate::convert::{Converter, PlanesMut};
 use crate::error::{failed, library, open_error};
 use crate::h264;
-use crate::output::{Budget, Waiting};
+use crate::output::{Budget, RECODE_AT_MOST, Waiting};
 
 /// Name of this encoder on the ladder.
 pub const NAME: &str = "x264";
@@ -68,6 +68,8 @@ struct X264 {
     packet: Packet,
     converter: Converter,
     budget: Budget,
+    /// The largest access unit.
+    limit: usize,
     next_pts: i64,
     waiting: Waiting,
     submitted: bool,
@@ -99,33 +101,55 @@ impl X264 {
             packet: Packet::new(library).ok_or_else(memory)?,
             converter,
             budget,
+            limit: config.max_frame_bytes.unwrap_or(usize::MAX),
             next_pts: 0,
             waiting: Waiting::default(),
             submitted: false,
         })
     }
 
-    /// Encodes what is in the frame.
+    /// Encodes what is in the frame; once more as a smaller keyframe, should it come out larger than can be sent.
     fn encode(&mut self, keyframe: Keyframe, convert: Duration) -> Result<(), EncodeError> {
         let started = Instant::now();
-        let out = self.waiting.start()?;
-        let force = keyframe == Keyframe::Force;
-        self.frame.set_pict_type(if force { AV_PICTURE_TYPE_I } else { AV_PICTURE_TYPE_NONE });
-        self.frame.set_pts(self.next_pts);
-        self.next_pts += 1;
+        self.waiting.start()?;
         let broken = |e: CallError| failed(e.to_string());
-        self.context.send_frame(&self.frame).map_err(broken)?;
-        if !self.context.receive_packet(&mut self.packet).map_err(broken)? {
-            return Err(failed("x264 kept the picture back"));
+        let (mut force, mut budget) = (keyframe == Keyframe::Force, self.budget);
+        for left in (0..=RECODE_AT_MOST).rev() {
+            let bytes = self.encode_once(force)?;
+            if bytes <= self.limit || left == 0 {
+                break;
+            }
+            // The next picture may refer to the one that nobody gets, unless it is a keyframe.
+            force = true;
+            budget = budget.shrunk(bytes, self.limit);
+            set_rates(&mut self.context, budget, self.limit).map_err(broken)?;
         }
-        out.extend_from_slice(self.packet.data());
-        self.packet.clear();
-        let idr = h264::is_idr(out);
+        if budget != self.budget {
+            set_rates(&mut self.context, self.budget, self.limit).map_err(broken)?;
+        }
+        let idr = h264::is_idr(self.waiting.bytes());
         if force && !idr {
             return Err(failed("x264 wrote no IDR though asked to"));
         }
         self.waiting.finish(idr, false, convert, started.elapsed());
         Ok(())
+    }
+
+    /// Replaces what waits by the next access unit and returns its size.
+    fn encode_once(&mut self, force: bool) -> Result<usize, EncodeError> {
+        let broken = |e: CallError| failed(e.to_string());
+        self.frame.set_pict_type(if force { AV_PICTURE_TYPE_I } else { AV_PICTURE_TYPE_NONE });
+        self.frame.set_pts(self.next_pts);
+        self.next_pts += 1;
+        self.context.send_frame(&self.frame).map_err(broken)?;
+        if !self.context.receive_packet(&mut self.packet).map_err(broken)? {
+            return Err(failed("x264 kept the picture back"));
+        }
+        let out = self.waiting.start()?;
+        out.extend_from_slice(self.packet.data());
+        let bytes = out.len();
+        self.packet.clear();
+        Ok(bytes)
     }
 }
 
@@ -140,7 +164,7 @@ impl Encoder for X264 {
             FrameOrder::FrameRate(0) | FrameOrder::Invalidate { .. } => return Ok(InvalidateOutcome::Unsupported),
             FrameOrder::FrameRate(refresh_hz) => self.budget.refresh_hz = refresh_hz,
         }
-        set_rates(&mut self.context, self.budget).map_err(|e| failed(e.to_string()))?;
+        set_rates(&mut self.context, self.budget, self.limit).map_err(|e| failed(e.to_string()))?;
         Ok(InvalidateOutcome::Done)
     }
 
@@ -182,7 +206,9 @@ fn set_up(
     budget: Budget,
     config: &EncoderConfig,
 ) -> Result<(), CallError> {
-    let threads = if config.multi_slice { config.threads.clamp(1, MAX_THREADS) } else { 1 };
+    // Every slice in a thread of its own, or all of them in one.
+    let slices = config.slice_count(MAX_SLICES);
+    let threads = if slices <= config.threads.clamp(1, MAX_THREADS) { slices } else { 1 };
     let options = [
         ("video_size", &*format!("{width}x{height}")),
         ("pixel_format", "yuv420p"),
@@ -201,6 +227,7 @@ fn set_up(
         ("colorspace", "bt709"),
         ("color_range", "tv"),
         ("threads", &*threads.to_string()),
+        ("slices", &*slices.to_string()),
         // Slices of one picture side by side; the alternative, pictures side by side, would delay them.
         ("thread_type", "slice"),
         // Pictures count, not the time between them; see `Budget`.
@@ -210,14 +237,15 @@ fn set_up(
         context.set(name, value)?;
     }
     context.set_ratio(c"time_base", 1, i32::try_from(budget.nominal_hz).unwrap_or(i32::MAX))?;
-    set_rates(context, budget)?;
+    set_rates(context, budget, config.max_frame_bytes.unwrap_or(usize::MAX))?;
     context.open()
 }
 
-/// Sets the rates; x264 takes changes up with the next picture.
-fn set_rates(context: &mut Context, budget: Budget) -> Result<(), CallError> {
+/// Sets the rates; x264 takes changes up with the next picture. The VBV is never larger than the largest access unit.
+fn set_rates(context: &mut Context, budget: Budget, limit: usize) -> Result<(), CallError> {
     let bitrate = i64::from(budget.nominal_bps());
     let buffer = bitrate * VBV_PICTURES / i64::from(budget.nominal_hz.max(1));
+    let buffer = buffer.min(i64::try_from(limit).unwrap_or(i64::MAX).saturating_mul(8));
     context.set_int(c"b", bitrate)?;
     context.set_int(c"maxrate", bitrate)?;
     context.set_int(c"bufsize", buffer)
@@ -237,6 +265,8 @@ const MAX_SIDE_MACROBLOCKS: u64 = 1055;
 const MIN_SIDE: u32 = 16;
 /// More slices cost quality; no mode of ours needs more threads.
 const MAX_THREADS: usize = 8;
+/// As many as any client asks for; a slice has at least a row of macroblocks.
+const MAX_SLICES: usize = 8;
 /// x264's constant rate factor. Dense text comes back at 42 to 44 dB.
 const QUALITY: &str = "20";
 /// VBV size in shares of the bitrate. x264 lets one picture take about two thirds of it: a keyframe full of text is
@@ -254,7 +284,14 @@ mod tests {
 
     fn open(width: u32, height: u32) -> X264 {
         let mode = Mode { width, height, refresh_hz: 60 };
-        let config = EncoderConfig { mode, bitrate_bps: 2_000_000, multi_slice: false, threads: 1 };
+        let config = EncoderConfig {
+            mode,
+            bitrate_bps: 2_000_000,
+            multi_slice: false,
+            slices: 0,
+            max_frame_bytes: None,
+            threads: 1,
+        };
         X264::open(usable_library().expect("installed for the tests"), &config).expect("opens")
     }
 
@@ -285,7 +322,10 @@ mod tests {
     fn presets_follow_the_load_of_a_thread() {
         let at = |width, height, refresh_hz, threads| {
             let mode = Mode { width, height, refresh_hz };
-            preset(&EncoderConfig { mode, bitrate_bps: 1, multi_slice: true, threads }, threads)
+            preset(
+                &EncoderConfig { mode, bitrate_bps: 1, multi_slice: true, slices: 0, max_frame_bytes: None, threads },
+                threads,
+            )
         };
         assert_eq!(at(1280, 720, 60, 1), "superfast");
         assert_eq!(at(1920, 1080, 60, 1), "ultrafast");

@@ -11,7 +11,14 @@ mod scene;
 
 fn stream(pictures: u32) -> Vec<EncodedFrame> {
     let mode = Mode { width: 160, height: 96, refresh_hz: 60 };
-    let config = EncoderConfig { mode, bitrate_bps: 1_000_000, multi_slice: false, threads: 1 };
+    let config = EncoderConfig {
+        mode,
+        bitrate_bps: 1_000_000,
+        multi_slice: false,
+        slices: 0,
+        max_frame_bytes: None,
+        threads: 1,
+    };
     let mut encoder = OpenH264Factory.open(&config).expect("opens");
     (0..pictures)
         .map(|index| {

@@ -49,7 +49,14 @@ fn nothing_is_allocated_per_picture() {
         .collect();
     for name in NAMES {
         let mode = Mode { width, height, refresh_hz: 60 };
-        let config = EncoderConfig { mode, bitrate_bps: 2_000_000, multi_slice: false, threads: 1 };
+        let config = EncoderConfig {
+            mode,
+            bitrate_bps: 2_000_000,
+            multi_slice: false,
+            slices: 0,
+            max_frame_bytes: None,
+            threads: 1,
+        };
         let mut encoder = factory(name).expect("a rung").open(&config).expect("opens");
         let mut out = EncodedFrame::default();
         let mut before = 0;

@@ -23,7 +23,12 @@ pub struct ClientLink {
     pub shard_payload: u16,
     /// What audio takes from the wire budget, in bit/s.
     pub audio_bps: u64,
+    /// How often a picture that does not change is encoded once more, after the first two repeats that sharpen it.
+    pub repeat_every: Duration,
 }
+
+/// [`ClientLink::repeat_every`] of a client that needs nothing but to know that we live.
+pub const REPEAT_EVERY: Duration = Duration::from_secs(2);
 
 impl std::fmt::Debug for ClientLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -89,6 +89,10 @@ pub struct ClientWish {
     pub bitrate_kbps: u32,
     /// Its decoder takes several slices per picture.
     pub multi_slice: bool,
+    /// Slices per picture that it asks for; 0 = the host decides.
+    pub slices: u8,
+    /// The largest access unit that its protocol carries; `None` = none that matters here.
+    pub max_frame_bytes: Option<usize>,
 }
 
 /// What the session will do.
@@ -102,7 +106,7 @@ pub struct SessionPlan {
     pub encoders: Vec<&'static str>,
     /// The wire budget in kbit/s.
     pub wire_kbps: u32,
-    /// The operator's cap for later changes of the budget, in kbit/s; 0 = none.
+    /// The cap for later changes of the budget, in kbit/s; 0 = none.
     pub max_kbps: u32,
     /// The budget when a later change asks for 0, in kbit/s.
     pub default_kbps: u32,
@@ -110,6 +114,10 @@ pub struct SessionPlan {
     pub fec_percent: u8,
     /// Whether pictures may come in several slices.
     pub multi_slice: bool,
+    /// Slices per picture; 0 = the encoder decides.
+    pub slices: u8,
+    /// The largest access unit that the encoder may make.
+    pub max_frame_bytes: Option<usize>,
     /// What the client does not get as it asked.
     pub downgrades: Vec<Downgrade>,
 }
@@ -150,15 +158,19 @@ pub fn plan(offer: &HostOffer, wish: &ClientWish) -> Result<SessionPlan, PlanErr
     let mode = settle_mode(offer, wish.mode, &mut downgrades)?;
     let codec = choose_codec(offer, wish, mode, &mut downgrades)?;
     let encoders = ladder(offer, codec, mode).map(|e| e.name).collect();
+    let wire_kbps = settle_bitrate(offer, wish.bitrate_kbps, &mut downgrades);
+    let (wire_kbps, max_kbps) = fit_frames(wish, mode, wire_kbps, offer.max_kbps, &mut downgrades);
     Ok(SessionPlan {
         mode,
         codec,
         encoders,
-        wire_kbps: settle_bitrate(offer, wish.bitrate_kbps, &mut downgrades),
-        max_kbps: offer.max_kbps,
+        wire_kbps,
+        max_kbps,
         default_kbps: offer.default_kbps,
         fec_percent: offer.fec_percent,
         multi_slice: wish.multi_slice,
+        slices: wish.slices,
+        max_frame_bytes: wish.max_frame_bytes,
         downgrades,
     })
 }
@@ -246,6 +258,18 @@ fn settle_bitrate(offer: &HostOffer, asked: u32, downgrades: &mut Vec<Downgrade>
         note(downgrades, format!("{asked} kbit/s"), format!("{given} kbit/s"), reason);
     }
     given
+}
+
+/// Where access units are limited, an average picture takes at most half of that, so that the encoder has room for hard
+/// ones. Returns the wire budget and the cap for later changes.
+fn fit_frames(wish: &ClientWish, mode: Mode, kbps: u32, cap: u32, downgrades: &mut Vec<Downgrade>) -> (u32, u32) {
+    let Some(bytes) = wish.max_frame_bytes else { return (kbps, cap) };
+    let most = bytes as u64 * 8 * u64::from(mode.refresh_hz) / 1000 / 2;
+    let most = u32::try_from(most).unwrap_or(MAX_KBPS).clamp(MIN_KBPS, MAX_KBPS);
+    let given = kbps.min(most);
+    let reason = &reason::SESSION_BITRATE_FRAME_LIMIT;
+    note(downgrades, format!("{kbps} kbit/s"), format!("{given} kbit/s"), reason);
+    (given, if cap == 0 { most } else { cap.min(most) })
 }
 
 fn allowed(offer: &HostOffer) -> impl Iterator<Item = &EncoderOffer> {

@@ -15,7 +15,9 @@ use punktfunk_core::input::InputEvent;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_engine::clock::SessionClock;
-use punktfunk_engine::link::{AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, LinkError, SentFrame};
+use punktfunk_engine::link::{
+    AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, LinkError, REPEAT_EVERY, SentFrame,
+};
 use punktfunk_engine::session::{Ending, Session, SessionCommand, SessionParams, StopReason};
 use punktfunk_media::fake::{PcmCodec, SyntheticDesktop, TransportEncoderFactory};
 use punktfunk_media::{AudioCodecConfig, AudioRequest, ChannelLayout, EncoderFactory, Mode};
@@ -97,6 +99,7 @@ fn a_warm_session_does_not_allocate() {
         events: Arc::clone(&client) as Arc<dyn ClientEvents>,
         shard_payload: SHARD,
         audio_bps: 0,
+        repeat_every: REPEAT_EVERY,
     };
     let (layout, block) = (ChannelLayout::Surround71, Duration::from_millis(5));
     let audio = AudioLink {

@@ -73,8 +73,25 @@ pub struct EncoderConfig {
     pub bitrate_bps: u32,
     /// Whether the client's decoder takes several slices per picture (MULTI_SLICE).
     pub multi_slice: bool,
+    /// Slices per picture that the client asked for; 0 = as few as the encoder needs for its threads.
+    pub slices: u8,
+    /// The largest access unit that can be sent, IDRs included; `None` = no limit. What the encoder's rate control does
+    /// not keep within it, the encoder codes again.
+    pub max_frame_bytes: Option<usize>,
     /// Threads the encoder may use, ≥ 1.
     pub threads: usize,
+}
+
+impl EncoderConfig {
+    /// Slices per picture for an encoder that codes each in a thread of its own, at most `most`.
+    #[must_use]
+    pub fn slice_count(&self, most: usize) -> usize {
+        let wanted = match self.slices {
+            0 if self.multi_slice => self.threads,
+            slices => usize::from(slices),
+        };
+        wanted.clamp(1, most.max(1))
+    }
 }
 
 /// What an open encoder can do.

@@ -128,6 +128,7 @@ reasons! {
     PAIRING_TIMED_OUT = "pairing.timed_out", "Nobody approved this device in time.", "Connect again and approve it with `punktfunk-host pair approve`.";
     PAIRING_WRONG_PIN = "pairing.wrong_pin", "The PIN did not match.", "Open a new window with `punktfunk-host pair arm` and type its PIN.";
     SESSION_BITRATE_CAPPED = "session.bitrate_capped", "The bitrate is limited by the operator or the protocol.", "Raise the host's bitrate cap.";
+    SESSION_BITRATE_FRAME_LIMIT = "session.bitrate_frame_limit", "At this bitrate, pictures would be larger than the protocol can protect against loss.", "Choose a lower bitrate, or a larger packet size or a higher frame rate, which leave room for more.";
     SESSION_BITRATE_RAISED = "session.bitrate_raised", "The bitrate was below the lowest useful one.", "Ask for 500 kbit/s or more.";
     SESSION_MODE_INVALID = "session.mode_invalid", "This is no display mode: a side is shorter than 16 pixels, or the refresh rate is 0.", "Choose a resolution and a refresh rate.";
     SESSION_MODE_ROUNDED = "session.mode_rounded", "Width and height must be even; they were rounded down.", "Choose an even resolution.";

@@ -39,6 +39,8 @@ pub(crate) fn plan_session(hello: &Hello, offer: &HostOffer) -> Result<SessionPl
         preferred: Codec::ALL.into_iter().find(|c| hello.preferred_codec.contains(*c)),
         bitrate_kbps: hello.bitrate_kbps,
         multi_slice: hello.video_caps.contains(VideoCaps::MULTI_SLICE),
+        slices: 0,
+        max_frame_bytes: None,
     };
     plan(offer, &wish).map_err(|error| Refusal::setup(error.reason, error.detail))
 }

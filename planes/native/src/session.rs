@@ -16,7 +16,7 @@ use punktfunk_core::datagram::ClientDatagram;
 use punktfunk_core::handshake::VideoCaps;
 use punktfunk_core::{CloseCode, Fingerprint, Grants};
 use punktfunk_engine::clock::SessionClock;
-use punktfunk_engine::link::ClientLink;
+use punktfunk_engine::link::{ClientLink, REPEAT_EVERY};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionHandle, SessionParams, StopReason};
 use punktfunk_hub::admission::Eviction;
 use punktfunk_hub::displays::Release;
@@ -91,6 +91,7 @@ pub(crate) async fn run(
                 events: outbox.clone(),
                 shard_payload: welcome.shard_payload,
                 audio_bps: 0,
+                repeat_every: REPEAT_EVERY,
             },
             audio: None,
             clock,

@@ -31,8 +31,10 @@ pub(super) struct Setup {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) budget: Budget,
-    /// Slices per picture, each coded by a thread of its own.
+    /// Slices per picture.
     pub(super) slices: u32,
+    /// Threads that code them, at most as many.
+    pub(super) threads: u32,
 }
 
 /// The library's version.
@@ -223,7 +225,7 @@ fn fill(p: &mut sys::SEncParamExt, setup: &Setup) {
     p.bEnableLongTermReference = true;
     p.iLTRRefNum = 2;
     p.iLtrMarkPeriod = LONG_TERM_PERIOD;
-    p.iMultipleThreadIdc = setup.slices as u16;
+    p.iMultipleThreadIdc = setup.threads as u16;
     p.bEnableDenoise = false;
     p.bEnableBackgroundDetection = false; // would leave small changes in still regions undrawn
     p.bEnableSceneChangeDetect = false; // keyframes on request only

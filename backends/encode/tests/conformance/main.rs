@@ -84,6 +84,11 @@ macro_rules! encoders {
             }
 
             #[test]
+            fn no_access_unit_exceeds_the_limit() {
+                bitrate::no_access_unit_exceeds_the_limit(&subject());
+            }
+
+            #[test]
             fn frame_rate_changes_without_a_keyframe() {
                 bitrate::frame_rate_changes_without_a_keyframe(&subject());
             }

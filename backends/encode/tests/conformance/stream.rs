@@ -51,9 +51,18 @@ pub fn keyframes_come_when_asked_and_only_then(subject: &Subject) {
 }
 
 pub fn no_b_pictures_and_slices_as_agreed(subject: &Subject) {
-    for (multi_slice, threads) in [(false, 1), (false, 2), (true, 2)] {
+    // Several where the client takes them, one per thread; or exactly as many as it asks for.
+    for (multi_slice, threads, asked, expected) in [
+        (false, 1, 0, 1),
+        (false, 2, 0, 1),
+        (true, 2, 0, 2),
+        (true, 2, 1, 1),
+        (true, 1, 4, 4),
+        (false, 2, 4, 4),
+        (true, 4, 4, 4),
+    ] {
         let mut settings = config(4_000_000);
-        (settings.multi_slice, settings.threads) = (multi_slice, threads);
+        (settings.multi_slice, settings.threads, settings.slices) = (multi_slice, threads, asked);
         let mut encoder = subject.open(&settings);
         let mut decoder = (subject.decoder)();
         let mut parameters = None;
@@ -64,7 +73,7 @@ pub fn no_b_pictures_and_slices_as_agreed(subject: &Subject) {
             let slices = slices(&unit.data, sps, pps);
             let wanted = if index == 0 { SliceType::I } else { SliceType::P };
             assert!(slices.iter().all(|s| s.slice_type == wanted), "picture {index}: {slices:?}");
-            assert_eq!(slices.len(), if multi_slice { threads } else { 1 }, "picture {index}");
+            assert_eq!(slices.len(), expected, "picture {index}, {asked} asked for, {threads} threads");
             decode(&mut *decoder, &unit);
         }
     }

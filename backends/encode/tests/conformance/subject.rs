@@ -22,6 +22,8 @@ pub fn config(bitrate_bps: u32) -> EncoderConfig {
         mode: Mode { width: WIDTH, height: HEIGHT, refresh_hz: 60 },
         bitrate_bps,
         multi_slice: false,
+        slices: 0,
+        max_frame_bytes: None,
         threads: 1,
     }
 }

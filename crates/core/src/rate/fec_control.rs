@@ -20,6 +20,8 @@ use crate::fec::Strength;
 #[derive(Clone, Debug)]
 pub struct FecController {
     fixed: Option<u8>,
+    /// The strength before the first report, in per cent.
+    start: u8,
     /// Estimated loss, in ppm. `None` before the first report.
     estimate: Option<u32>,
     /// Packets in the last window that counted: what the estimate's margin rests on.
@@ -49,8 +51,15 @@ impl FecController {
     /// Follows the reports; 10 % until the first one.
     #[must_use]
     pub const fn adaptive() -> Self {
+        Self::adaptive_from(START_PERCENT)
+    }
+
+    /// Follows the reports; `percent` until the first one.
+    #[must_use]
+    pub const fn adaptive_from(percent: u8) -> Self {
         Self {
             fixed: None,
+            start: percent,
             estimate: None,
             window: 0,
             age: 0,
@@ -125,7 +134,7 @@ impl FecController {
     pub const fn strength(&self) -> Strength {
         match (self.fixed, self.estimate) {
             (Some(percent), _) => Strength::Percent(percent),
-            (None, None) => Strength::Percent(START_PERCENT),
+            (None, None) => Strength::Percent(self.start),
             (None, Some(_)) => Strength::Loss { ppm: self.design },
         }
     }

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-/// Repeats of a picture that does not change: 100 and 300 ms after the last change, then every 2 s. The first two
-/// sharpen the picture and heal losses at the end of a movement; the rest keep the client sure that we live.
-#[derive(Debug, Default)]
+/// Repeats of a picture that does not change: 100 and 300 ms after the last change, then at the client's own interval.
+/// The first two sharpen the picture and heal losses at the end of a movement; the rest keep the client sure that we
+/// live.
+#[derive(Debug)]
 pub(super) struct Idle {
+    every: Duration,
     state: Option<Repeats>,
 }
 
@@ -17,6 +19,10 @@ struct Repeats {
 }
 
 impl Idle {
+    pub const fn new(every: Duration) -> Self {
+        Self { every, state: None }
+    }
+
     /// A picture with changes was encoded.
     pub fn changed(&mut self, now: Instant) {
         self.state = Some(Repeats { last_change: now, done: 0, last_repeat: now });
@@ -35,7 +41,7 @@ impl Idle {
         self.state.map(|s| match FIRST_REPEATS.get(s.done as usize) {
             Some(after) => s.last_change + *after,
             // Counted from the repeat before, so that a machine that slept does not make up for it.
-            None => s.last_repeat + REPEAT_EVERY,
+            None => s.last_repeat + self.every,
         })
     }
 }
@@ -56,16 +62,16 @@ impl Stamps {
 }
 
 const FIRST_REPEATS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
-const REPEAT_EVERY: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::REPEAT_EVERY;
 
     #[test]
     fn repeats_come_at_100_and_300_ms_then_every_2_s() {
         let start = Instant::now();
-        let mut idle = Idle::default();
+        let mut idle = Idle::new(REPEAT_EVERY);
         assert_eq!(idle.due(), None);
         idle.changed(start);
         let mut at = Vec::new();
@@ -80,6 +86,21 @@ mod tests {
         assert_eq!(idle.due(), Some(later + REPEAT_EVERY), "no burst after a long sleep");
         idle.changed(later);
         assert_eq!(idle.due(), Some(later + FIRST_REPEATS[0]));
+    }
+
+    #[test]
+    fn a_client_may_want_repeats_more_often() {
+        let start = Instant::now();
+        let mut idle = Idle::new(Duration::from_millis(500));
+        idle.changed(start);
+        let at: Vec<_> = (0..4)
+            .map(|_| {
+                let due = idle.due().expect("a picture was there");
+                idle.repeated(due);
+                (due - start).as_millis()
+            })
+            .collect();
+        assert_eq!(at, [100, 300, 800, 1300]);
     }
 
     #[test]

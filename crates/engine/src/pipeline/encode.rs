@@ -29,6 +29,8 @@ pub(crate) struct EncodeLoop {
     idle: Idle,
     stamps: Stamps,
     multi_slice: bool,
+    slices: u8,
+    max_frame_bytes: Option<usize>,
     /// What the stage was opened with.
     first_mode: Mode,
     threads: usize,
@@ -74,6 +76,7 @@ impl EncodeLoop {
         limit: u32,
         shard_payload: u16,
         audio_bps: u64,
+        repeat_every: Duration,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -82,9 +85,11 @@ impl EncodeLoop {
             ladder: Ladder::new(shared, factories),
             budget: Budget::new(plan, shard_payload, audio_bps),
             gate: KeyframeGate::new(false),
-            idle: Idle::default(),
+            idle: Idle::new(repeat_every),
             stamps: Stamps::default(),
             multi_slice: plan.multi_slice,
+            slices: plan.slices,
+            max_frame_bytes: plan.max_frame_bytes,
             first_mode: mode,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
             limit,
@@ -301,6 +306,8 @@ impl EncodeLoop {
             mode,
             bitrate_bps: self.budget.video_bps(),
             multi_slice: self.multi_slice,
+            slices: self.slices,
+            max_frame_bytes: self.max_frame_bytes,
             threads: self.threads,
         };
         self.rebuilt = self.last_pushed.is_some();

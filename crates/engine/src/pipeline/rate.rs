@@ -28,7 +28,11 @@ impl Budget {
             audio_bps,
             shard_payload,
             // An operator who plans without recovery wants none.
-            fec: if plan.fec_percent == 0 { FecController::fixed(0) } else { FecController::adaptive() },
+            fec: if plan.fec_percent == 0 {
+                FecController::fixed(0)
+            } else {
+                FecController::adaptive_from(plan.fec_percent)
+            },
             overhead_percent: plan.fec_percent.into(),
             video_bps: 0,
         };
@@ -109,6 +113,8 @@ mod tests {
             default_kbps: 20_000,
             fec_percent,
             multi_slice: false,
+            slices: 0,
+            max_frame_bytes: None,
             downgrades: vec![],
         }
     }

@@ -27,7 +27,15 @@ fn with_gpu() -> HostOffer {
 
 fn wish(mode: (u32, u32, u32), codecs: u8, preferred: Option<Codec>, bitrate_kbps: u32) -> ClientWish {
     let mode = Mode { width: mode.0, height: mode.1, refresh_hz: mode.2 };
-    ClientWish { mode, codecs: CodecSet(codecs), preferred, bitrate_kbps, multi_slice: false }
+    ClientWish {
+        mode,
+        codecs: CodecSet(codecs),
+        preferred,
+        bitrate_kbps,
+        multi_slice: false,
+        slices: 0,
+        max_frame_bytes: None,
+    }
 }
 
 fn row(table: &mut String, what: &str, offer: &HostOffer, wish: &ClientWish) {
@@ -115,6 +123,28 @@ fn bitrates() {
     let low = HostOffer { max_kbps: 5_000, ..software() };
     row(&mut t, "automatic under a low cap", &low, &wish(HD, H264, None, 0));
     insta::assert_snapshot!(t);
+}
+
+#[test]
+fn pictures_that_must_stay_small_cap_the_bitrate() {
+    let limited = |kbps, refresh_hz, offer: HostOffer| {
+        let wish = ClientWish {
+            max_frame_bytes: Some(1_000_000),
+            slices: 4,
+            ..wish((1280, 720, refresh_hz), H264, None, kbps)
+        };
+        let plan = plan(&offer, &wish).expect("a plan");
+        assert_eq!((plan.max_frame_bytes, plan.slices), (Some(1_000_000), 4));
+        (plan.wire_kbps, plan.max_kbps, plan.downgrades.iter().map(|d| d.reason.code).collect::<Vec<_>>())
+    };
+    let frame_limit = "session.bitrate_frame_limit";
+    assert_eq!(limited(50_000, 60, software()), (50_000, 240_000, vec![]));
+    assert_eq!(limited(400_000, 60, software()), (240_000, 240_000, vec![frame_limit]));
+    assert_eq!(limited(400_000, 120, software()), (400_000, 480_000, vec![]));
+    let capped = HostOffer { max_kbps: 30_000, ..software() };
+    assert_eq!(limited(400_000, 60, capped), (30_000, 30_000, vec!["session.bitrate_capped"]));
+    let loose = HostOffer { max_kbps: 300_000, ..software() };
+    assert_eq!(limited(400_000, 60, loose), (240_000, 240_000, vec!["session.bitrate_capped", frame_limit]));
 }
 
 #[test]

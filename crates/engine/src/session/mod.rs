@@ -133,14 +133,24 @@ impl Session {
             .filter_map(|name| encoders.iter().find(|e| e.name() == *name))
             .map(Arc::clone)
             .collect();
-        let ClientLink { packetizer, sink, events, shard_payload, audio_bps } = link;
+        let ClientLink { packetizer, sink, events, shard_payload, audio_bps, repeat_every } = link;
         let mail = Arc::new(Mailboxes::new(pads.is_some()));
         let shared = Arc::new(Shared::new(id, clock, events, mail.signals()));
         let pipes = Arc::new(Pipes::new(&mail));
         let gate = Arc::new(Gate::default());
 
-        let encode =
-            EncodeLoop::new(&shared, &mail, &pipes, &plan, stage.mode(), ladder, frames, shard_payload, audio_bps);
+        let encode = EncodeLoop::new(
+            &shared,
+            &mail,
+            &pipes,
+            &plan,
+            stage.mode(),
+            ladder,
+            frames,
+            shard_payload,
+            audio_bps,
+            repeat_every,
+        );
         let audio = audio.map(|link| AudioLoop::new(&shared, stage.sound(), link));
         let stage_slot = Arc::new(StageSlot::new(stage));
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);

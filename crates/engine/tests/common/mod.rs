@@ -17,7 +17,7 @@ use punktfunk_core::{Grants, Timestamp};
 use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{
     AccessUnitOut, AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, EncoderChange, LinkError, Packetize,
-    SentFrame, SoundEnd,
+    REPEAT_EVERY, SentFrame, SoundEnd,
 };
 use punktfunk_engine::pads::PadsSetup;
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
@@ -345,6 +345,7 @@ fn link(client: &Arc<Client>, clock: SessionClock, faults: LinkFaults) -> Client
         events: Arc::clone(client) as Arc<dyn ClientEvents>,
         shard_payload: SHARD,
         audio_bps: 0,
+        repeat_every: REPEAT_EVERY,
     }
 }
 
@@ -390,6 +391,8 @@ pub fn plan_for(encoders: &[Arc<dyn EncoderFactory>], mode: Mode, kbps: u32) -> 
         preferred: None,
         bitrate_kbps: kbps,
         multi_slice: false,
+        slices: 0,
+        max_frame_bytes: None,
     };
     plan(&HostOffer::of(encoders), &wish).expect("a plan")
 }

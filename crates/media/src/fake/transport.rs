@@ -105,7 +105,14 @@ mod tests {
     #[test]
     fn units_have_the_size_that_the_bitrate_asks_for() {
         let mode = Mode { width: 640, height: 480, refresh_hz: 120 };
-        let config = EncoderConfig { mode, bitrate_bps: 50_000_000, multi_slice: false, threads: 1 };
+        let config = EncoderConfig {
+            mode,
+            bitrate_bps: 50_000_000,
+            multi_slice: false,
+            slices: 0,
+            max_frame_bytes: None,
+            threads: 1,
+        };
         let mut encoder = TransportEncoderFactory.open(&config).expect("opens");
         let mut out = EncodedFrame::default();
         let mut unit = |order: Option<FrameOrder>| {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use punktfunk_core::Fingerprint;
 use tokio_rustls::TlsAcceptor;
 
-use crate::Identity;
 use super::{AnyClient, provider};
+use crate::Identity;
 
 /// Whether a client is asked for its certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
