@@ -1,8 +1,10 @@
 //! Layouts and rules of the wire, sans-IO: bytes in, values out, and back.
 
 pub mod audio;
+pub mod bitrate;
 pub mod control;
 pub mod launch;
+pub mod loss;
 pub mod pairing;
 pub mod ping;
 pub mod query;
