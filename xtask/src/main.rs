@@ -30,11 +30,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("inject", &["core", "media", "wayland"]),
     ("encode", &["sys-avcodec", "core", "media"]),
     ("audio", &["core", "media"]),
-    ("desktop", &["capture", "core", "inject", "media"]),
+    ("desktop", &["audio", "capture", "core", "inject", "media"]),
     ("native", &["accel", "core", "engine", "hub", "media", "net"]),
     ("gamestream", &["accel", "core", "engine", "hub", "media", "net"]),
     ("mgmt", &["core", "engine", "hub", "media", "net"]),
-    ("probe", &["accel", "client", "core", "encode", "media", "net"]),
+    ("probe", &["accel", "audio", "client", "core", "encode", "media", "net"]),
     ("fuzz", &["core"]),
     ("testkit", &["accel", "client", "core", "media"]),
     // The other end: it shares the wire's arithmetic with the core, and nothing with the plane that it judges.

@@ -239,7 +239,7 @@ pub fn marked(mark: &str) -> Vec<i32> {
     entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).filter(carries).collect()
 }
 
-fn end_marked(mark: &str) {
+pub(crate) fn end_marked(mark: &str) {
     for _ in 0..200 {
         let left = marked(mark);
         if left.is_empty() {

@@ -3,4 +3,5 @@
 pub mod desktop;
 pub mod netem;
 pub mod pair;
+pub mod sound;
 pub mod window;

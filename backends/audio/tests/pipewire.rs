@@ -1,0 +1,200 @@
+//! A real PipeWire: what a program plays is heard in its channel, and what a client says is recorded.
+#![cfg(feature = "pipewire")]
+
+use std::time::{Duration, Instant};
+
+use punktfunk_audio::{Listen, PipeWire};
+use punktfunk_media::{AudioRead, AudioRequest, AudioSource, ChannelLayout};
+use punktfunk_testkit::desktop::{Launch, Suite};
+use punktfunk_testkit::sound::{TestPipeWire, share_at, write_tones};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const TONES: [f32; 8] = [400.0, 700.0, 1100.0, 100.0, 1700.0, 2300.0, 3100.0, 4300.0];
+const MAP: [&str; 8] = ["FL", "FR", "FC", "LFE", "RL", "RR", "SL", "SR"];
+
+fn launch() -> Launch {
+    Suite::Installed.launch().expect("what is installed is never skipped")
+}
+
+fn own_sink() -> Listen {
+    Listen::OwnSink { name: "punktfunk-test".into(), description: "punktfunk test".into() }
+}
+
+fn request(layout: ChannelLayout) -> AudioRequest {
+    AudioRequest { layout, block: Duration::from_millis(5), also_on_host: false }
+}
+
+struct Ear {
+    source: Box<dyn AudioSource>,
+    block: Vec<f32>,
+    last: Option<Instant>,
+}
+
+impl Ear {
+    fn open(server: &TestPipeWire<'_>, listen: &Listen, request: &AudioRequest) -> Self {
+        let pipewire = PipeWire { socket: server.socket() };
+        let source = pipewire.source(listen, request).unwrap_or_else(|e| panic!("{e}"));
+        Self { source, block: vec![0.0; request.block_samples()], last: None }
+    }
+
+    /// One block; `None` when there is nothing for a while.
+    fn block(&mut self) -> Option<bool> {
+        let before = Instant::now();
+        let read = self.source.read(&mut self.block, before + Duration::from_millis(100)).expect("no fatal error");
+        match read {
+            AudioRead::Block { captured_at, silent } => {
+                assert!(self.last.is_none_or(|last| last <= captured_at), "stamps never fall");
+                self.last = Some(captured_at);
+                Some(silent)
+            }
+            AudioRead::Nothing => None,
+        }
+    }
+
+    fn wait(&mut self, what: &str, wanted: impl Fn(Option<bool>) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let seen = self.block();
+            if wanted(seen) {
+                return;
+            }
+            assert!(Instant::now() < until, "waited in vain for {what}");
+        }
+    }
+
+    /// So many blocks that are heard, in a row.
+    fn listen(&mut self, blocks: usize) -> Vec<f32> {
+        let (mut heard, mut count) = (Vec::new(), 0);
+        let until = Instant::now() + PATIENCE;
+        while count < blocks {
+            assert!(Instant::now() < until, "{count} blocks in a row only");
+            if self.block() == Some(false) {
+                heard.extend_from_slice(&self.block);
+                count += 1;
+            } else {
+                (heard, count) = (Vec::new(), 0);
+            }
+        }
+        heard
+    }
+}
+
+/// Every channel has its own tone, and nobody else's. (A busy machine's hiccups smear a tone, but do not move it.)
+fn assert_tones(heard: &[f32], channels: usize) {
+    for channel in 0..channels {
+        for (other, hz) in TONES[..channels].iter().enumerate() {
+            let share = share_at(heard, channels, channel, *hz);
+            let right = if other == channel { share > 0.5 } else { share < 0.2 };
+            assert!(right, "of {channels} channels, {channel} has {share} of its energy at {hz} Hz");
+        }
+    }
+}
+
+#[test]
+fn every_channel_of_every_layout_is_heard_in_its_place() {
+    let launch = launch();
+    let server = TestPipeWire::start(&launch);
+    for layout in [ChannelLayout::Stereo, ChannelLayout::Surround51, ChannelLayout::Surround71] {
+        let channels = layout.channels();
+        let mut ear = Ear::open(&server, &own_sink(), &request(layout));
+        ear.wait("silence while nothing plays", |seen| seen == Some(true));
+        let file = server.runtime_dir.join("tones.wav");
+        write_tones(&file, &TONES[..channels], Duration::from_secs(20));
+        let player = server.play(&file, &MAP[..channels].join(","), Some("punktfunk-test"));
+        let heard = ear.listen(100);
+        assert_tones(&heard[heard.len() / 4..], channels);
+        drop(player);
+        ear.wait("silence after the player ended", |seen| seen == Some(true));
+        drop(ear);
+        let left: Vec<_> = server.nodes().into_iter().filter(|(name, _)| name.contains("punktfunk")).collect();
+        assert_eq!(left, [], "the sink goes with its source");
+    }
+}
+
+#[test]
+fn the_only_sink_is_the_default_one_and_its_monitor_can_be_listened_to_as_well() {
+    let launch = launch();
+    let server = TestPipeWire::start(&launch);
+    let mut own = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    let file = server.runtime_dir.join("tones.wav");
+    write_tones(&file, &TONES[..2], Duration::from_secs(20));
+    let _player = server.play(&file, "FL,FR", None);
+    let heard = own.listen(50);
+    assert_tones(&heard, 2);
+    let mut monitor = Ear::open(&server, &Listen::DefaultSink, &request(ChannelLayout::Stereo));
+    let reader = std::thread::spawn(move || {
+        // Somebody must go on listening to the sink itself.
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until && own.block().is_some() {}
+    });
+    let heard = monitor.listen(50);
+    assert_tones(&heard, 2);
+    drop(monitor);
+    drop(server);
+    reader.join().unwrap();
+}
+
+#[test]
+fn sound_comes_back_after_the_server_was_restarted_and_a_missing_one_is_no_end() {
+    let launch = launch();
+    let mut server = TestPipeWire::start(&launch);
+    let mut ear = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    ear.wait("silence", |seen| seen == Some(true));
+    server.crash();
+    ear.wait("nothing while the server is away", |seen| seen.is_none());
+    server.restart();
+    ear.wait("silence again", |seen| seen == Some(true));
+    let file = server.runtime_dir.join("tones.wav");
+    write_tones(&file, &TONES[..2], Duration::from_secs(20));
+    let _player = server.play(&file, "FL,FR", None);
+    assert_tones(&ear.listen(50), 2);
+
+    server.crash();
+    let gone = PipeWire { socket: server.socket() };
+    let error = gone.source(&own_sink(), &request(ChannelLayout::Stereo)).err().expect("no server");
+    assert!(!error.fatal && error.reason.code == "audio.lost", "{error}");
+}
+
+#[test]
+fn a_sink_that_somebody_destroys_is_made_again() {
+    let launch = launch();
+    let server = TestPipeWire::start(&launch);
+    let mut ear = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    ear.wait("silence", |seen| seen == Some(true));
+    let destroyed = server.command("pw-cli").args(["destroy", "punktfunk-test"]).output().expect("run pw-cli");
+    assert!(destroyed.status.success(), "{destroyed:?}");
+    ear.wait("nothing while there is no sink", |seen| seen.is_none());
+    ear.wait("silence again", |seen| seen == Some(true));
+    assert!(server.nodes().iter().any(|(name, class)| name == "punktfunk-test" && class == "Audio/Sink"));
+}
+
+#[test]
+fn what_a_client_says_is_recorded() {
+    let launch = launch();
+    let server = TestPipeWire::start(&launch);
+    let pipewire = PipeWire { socket: server.socket() };
+    let mut mic = pipewire.microphone("punktfunk-mic", "punktfunk microphone").unwrap_or_else(|e| panic!("{e}"));
+    assert!(server.nodes().iter().any(|(name, class)| name == "punktfunk-mic" && class == "Audio/Source"));
+    let file = server.runtime_dir.join("voice.raw");
+    let recorder = server.record("punktfunk-mic", &file);
+    let frames = mic.block_frames();
+    let mut due = Instant::now();
+    for block in 0..400 {
+        let samples: Vec<f32> = (0..frames)
+            .map(|i| 0.5 * (std::f32::consts::TAU * (440.0 * (block * frames + i) as f32 / 48_000.0).fract()).sin())
+            .collect();
+        mic.write(&samples).unwrap();
+        due += Duration::from_millis(10);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+    drop(recorder);
+    let bytes = std::fs::read(&file).unwrap();
+    let samples: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let voice: Vec<f32> = samples.iter().copied().skip_while(|s| s.abs() < 1e-3).collect();
+    assert!(voice.len() > 48_000, "{} samples of {}", voice.len(), samples.len());
+    let middle = &voice[voice.len() / 4..voice.len() / 4 + 24_000];
+    let share = share_at(middle, 1, 0, 440.0);
+    assert!(share > 0.5, "{share} of the energy at 440 Hz");
+    drop(mic);
+    assert!(!server.nodes().iter().any(|(name, _)| name == "punktfunk-mic"), "it goes with the client");
+}
