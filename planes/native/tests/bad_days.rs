@@ -125,6 +125,30 @@ async fn a_device_that_comes_again_replaces_itself_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_devices_of_one_name_stay_two_devices() {
+    let host = TestHost::start(Options::default());
+    let (first, second) = (client_identity(), client_identity());
+    host.trust(&first, Grants::ALL);
+    host.trust(&second, Grants::ALL);
+    assert_eq!(host.hub.trust().list().len(), 2, "the name is the same, the identities are not");
+    let mut one = RawClient::connect(host.address, Some(&first)).await;
+    let mut other = RawClient::connect(host.address, Some(&second)).await;
+    let (video, of_other) = (one.start_session(&hello()).await, other.start_session(&hello()).await);
+    let (video, _) = receive(video, 2).await;
+    receive(of_other, 2).await;
+    assert_eq!(host.desktop.opened_stages(), 2, "each has its own display");
+    // A third takes the name while it is in use; the operator's answer to one is no answer to the others.
+    let mut third = RawClient::connect(host.address, Some(&client_identity())).await;
+    third.say(|out| hello().encode(out)).await;
+    until(|| host.hub.pairing().pending().len() == 1).await;
+    host.hub.trust().revoke(&punktfunk_hub::trust::short_id(&second.fingerprint())).unwrap();
+    assert_eq!(other.closed().await.code, u64::from(CloseCode::ACCESS_ENDED.0));
+    receive(video, 5).await;
+    assert!(one.connection.close_reason().is_none() && third.connection.close_reason().is_none());
+    host.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_house_says_who_is_in_it_and_a_silent_guest_loses_its_place() {
     let host = TestHost::start(Options { max_sessions: 1, ..Options::default() });
     let (first, second) = (client_identity(), client_identity());
