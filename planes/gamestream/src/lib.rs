@@ -10,5 +10,8 @@
 pub mod control;
 pub mod door;
 pub mod http;
+pub mod input;
 pub mod rtsp;
 pub mod wire;
+
+mod sockets;
