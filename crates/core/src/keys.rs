@@ -1,8 +1,8 @@
-//! The native plane's keyboard: US-positional Windows virtual-key codes ↔ Linux evdev codes (punktfunk1.md §4.2).
+//! The keyboard of both planes: US-positional Windows virtual-key codes ↔ Linux evdev codes (punktfunk1.md §4.2).
 //!
 //! A code names the key's *position* on a US board, never what the desktop's layout prints on it. The table is sorted by
 //! virtual key; where two codes name one position (generic and sided modifiers), the canonical one comes first in
-//! [`evdev_to_vk`].
+//! [`evdev_to_vk`]. Media and browser keys come from GameStream clients only: the native protocol does not carry them.
 
 /// The evdev code (`KEY_*`) at the position of a virtual-key code, `None` for codes without a position.
 #[must_use]
@@ -23,6 +23,7 @@ pub fn evdev_to_vk(code: u16) -> Option<u32> {
 const KEYS: &[(u8, u16)] = &[
     (0x08, 14),  // Backspace
     (0x09, 15),  // Tab
+    (0x0c, 355), // Clear
     (0x0d, 28),  // Enter
     (0x10, 42),  // Shift → left
     (0x11, 29),  // Ctrl → left
@@ -43,9 +44,12 @@ const KEYS: &[(u8, u16)] = &[
     (0x26, 103), // Up
     (0x27, 106), // Right
     (0x28, 108), // Down
+    (0x29, 353), // Select
+    (0x2a, 210), // Print
     (0x2c, 99),  // PrintScreen
     (0x2d, 110), // Insert
     (0x2e, 111), // Delete
+    (0x2f, 138), // Help
     (0x30, 11), (0x31, 2), (0x32, 3), (0x33, 4), (0x34, 5), // 0 1 2 3 4
     (0x35, 6), (0x36, 7), (0x37, 8), (0x38, 9), (0x39, 10), // 5 6 7 8 9
     (0x41, 30), (0x42, 48), (0x43, 46), (0x44, 32), (0x45, 18), (0x46, 33), (0x47, 34), // A B C D E F G
@@ -55,6 +59,7 @@ const KEYS: &[(u8, u16)] = &[
     (0x5b, 125), // left Meta
     (0x5c, 126), // right Meta
     (0x5d, 127), // Menu (Apps)
+    (0x5f, 142), // Sleep
     (0x60, 82), (0x61, 79), (0x62, 80), (0x63, 81), (0x64, 75), // keypad 0 1 2 3 4
     (0x65, 76), (0x66, 77), (0x67, 71), (0x68, 72), (0x69, 73), // keypad 5 6 7 8 9
     (0x6a, 55),  // keypad *
@@ -75,6 +80,10 @@ const KEYS: &[(u8, u16)] = &[
     (0xa3, 97),  // right Ctrl
     (0xa4, 56),  // left Alt
     (0xa5, 100), // right Alt
+    (0xa6, 158), (0xa7, 159), (0xa8, 173), (0xa9, 128), // browser back, forward, refresh, stop
+    (0xaa, 217), (0xab, 156), (0xac, 172),              // browser search, favourites, home
+    (0xad, 113), (0xae, 114), (0xaf, 115),              // volume mute, down, up
+    (0xb0, 163), (0xb1, 165), (0xb2, 166), (0xb3, 164), // next, previous, stop, play/pause
     (0xba, 39),  // ;
     (0xbb, 13),  // =
     (0xbc, 51),  // ,
@@ -123,9 +132,8 @@ mod tests {
         for (vk, code) in named {
             assert_eq!(vk_to_evdev(vk), Some(code));
         }
-        for none in [0, 0x01, 0x07, 0xff, 0xad, 0x141, u32::MAX] {
+        for none in [0, 0x01, 0x07, 0xff, 0xb4, 0x141, u32::MAX] {
             assert_eq!(vk_to_evdev(none), None, "{none:#x}");
         }
-        assert_eq!(evdev_to_vk(113), None, "media keys are not carried");
     }
 }

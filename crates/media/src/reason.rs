@@ -78,6 +78,7 @@ reasons! {
     GAMESTREAM_BAD_REQUEST = "gamestream.bad_request", "The client's request could not be understood.", "Update the client.";
     GAMESTREAM_BUSY = "gamestream.busy", "Too many requests at once.", "Try again in a few seconds.";
     GAMESTREAM_FRAME_TOO_LARGE = "gamestream.frame_too_large", "An encoded picture was larger than the protocol can protect.", "Lower the bitrate; the host sends a new keyframe by itself.";
+    GAMESTREAM_HANDSHAKE_INVALID = "gamestream.handshake_invalid", "The client asked for its stream in a way that makes no sense.", "Update the client; if it is up to date, report it with the log.";
     GAMESTREAM_MEDIA_SOCKET = "gamestream.media_socket", "The UDP ports of video and sound cannot be used.", "Free the ports that the log names, or choose another base port for GameStream.";
     GAMESTREAM_NO_IDENTITY = "gamestream.no_identity", "The host's GameStream certificate is not ready.", "Try again in a few seconds; if it happens again, look at the host's log.";
     GAMESTREAM_PACKET_SIZE = "gamestream.packet_size", "The client announced a packet size that no video packet can have.", "Set the client's packet size to a multiple of 16, 1024 for one; 0 lets it choose.";

@@ -203,13 +203,20 @@ pub struct Announce {
 
 /// What the control stream asks of the sessions. Called from its thread: must not block.
 pub trait ControlSessions: Send + Sync {
-    /// A client connected. `data` is its connect data (0 if none). `None`: nobody's, disconnect it at once.
+    /// Whether a session waits for a client that connects with this data from this address. Asked before a stranger's
+    /// datagram costs anything; while places are scarce, who is not expected is not answered.
+    fn expects(&self, _data: u32, _peer: IpAddr) -> bool {
+        true
+    }
+
+    /// A client connected. `data` is its connect data (0 if none). `None`: nobody's, disconnect it at once. A secret serves
+    /// for one connection: another one with the same is dropped, and this session hears nothing of it.
     fn connected(&self, data: u32, peer: SocketAddr, local: Option<IpAddr>) -> Option<ControlBinding>;
 
     /// A message of the client, decrypted.
     fn message(&self, session: SessionKey, message: crate::wire::control::ClientMessage<'_>);
 
-    /// The client disconnected, or was silent for 10 s.
+    /// The client disconnected, or was silent for 10 s. Not called for what [`crate::control::ControlHandle`] ended.
     fn disconnected(&self, session: SessionKey);
 }
 

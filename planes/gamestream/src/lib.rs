@@ -10,6 +10,9 @@
 pub mod control;
 pub mod door;
 pub mod http;
+pub mod input;
 pub mod media_ports;
 pub mod rtsp;
 pub mod wire;
+
+mod sockets;
