@@ -49,11 +49,9 @@ pub(super) fn plug(spec: &PadSpec, events: Arc<dyn PadEvents>) -> io::Result<Uin
     ]
     .into_iter()
     .collect();
-    let phys = std::ffi::CString::new(format!("punktfunk/{}/{}", spec.session, spec.slot)).unwrap_or_default();
     let mut builder = VirtualDevice::builder()?
         .name(model.name)
         .input_id(InputId::new(BusType::BUS_USB, model.vendor, model.product, model.version))
-        .with_phys(&phys)?
         .with_keys(&keys)?;
     for (code, axis) in model.axes() {
         let info = AbsInfo::new(0, axis.min, axis.max, axis.fuzz, axis.flat, 0);

@@ -1,0 +1,23 @@
+//! Every kind of gamepad against a real kernel: boots the emulated machine and believes what it reports.
+
+use std::path::Path;
+use std::time::Duration;
+
+use punktfunk_guest::Guest;
+use punktfunk_testkit::desktop::skip;
+
+#[test]
+fn the_kernel_takes_our_pads_for_real_ones() {
+    let Some(guest) = Guest::find().expect("a usable guest tree") else {
+        return skip("a kernel to boot (scripts/debian-tree guest)");
+    };
+    let scratch = tempfile::tempdir().expect("a folder");
+    let modules = ["evdev", "joydev", "uinput", "uhid", "hid-playstation"];
+    let program = Path::new(env!("CARGO_BIN_EXE_guest-pads"));
+    let outcome = guest.run(&modules, program, scratch.path(), PATIENCE).expect("the emulator starts");
+    println!("{}\nthe guest ran for {:.1} s", outcome.console, outcome.took.as_secs_f32());
+    assert_eq!(outcome.status, Some(0), "see the console above");
+}
+
+/// About 30 s on an idle machine. Ends what hangs; passes nothing.
+const PATIENCE: Duration = Duration::from_secs(170);
