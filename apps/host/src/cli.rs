@@ -133,6 +133,18 @@ pub struct ListenArgs {
     /// How long a display and its programs are kept after its client left: `off`, seconds, or `forever`.
     #[arg(long, env = "PUNKTFUNK_LINGER", value_name = "off|SECONDS|forever")]
     pub linger: Option<String>,
+    /// Serve GameStream (Moonlight) clients, too.
+    #[arg(long, env = "PUNKTFUNK_GAMESTREAM", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub gamestream: bool,
+    /// GameStream's HTTP port, to which its other ports are offsets; 0 picks free ones.
+    #[arg(long, env = "PUNKTFUNK_GAMESTREAM_PORT", value_name = "PORT")]
+    pub gamestream_port: Option<u16>,
+    /// What GameStream clients must encrypt.
+    #[arg(long, env = "PUNKTFUNK_GAMESTREAM_ENCRYPTION", value_enum, value_name = "POLICY")]
+    pub gamestream_encryption: Option<GameStreamEncryption>,
+    /// From where GameStream clients may come.
+    #[arg(long, env = "PUNKTFUNK_GAMESTREAM_NETWORKS", value_enum, value_name = "WHICH")]
+    pub gamestream_networks: Option<GameStreamNetworks>,
     /// The user a host started as root becomes.
     #[arg(long, env = "PUNKTFUNK_USER", value_name = "USER")]
     pub user: Option<String>,
@@ -261,6 +273,28 @@ pub enum PairingChoice {
     Required,
     /// Everybody.
     Open,
+}
+
+/// What GameStream clients must encrypt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GameStreamEncryption {
+    /// Control and sound always, video as the client asks.
+    Prefer,
+    /// All of it; clients that cannot are refused.
+    Require,
+    /// Not more than old clients do in any case.
+    Off,
+}
+
+/// From where GameStream clients may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GameStreamNetworks {
+    /// Private, link-local and overlay networks.
+    Private,
+    /// Everywhere.
+    Any,
 }
 
 /// Where `punktfunk1-host` takes pictures from.

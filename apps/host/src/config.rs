@@ -12,7 +12,9 @@ use punktfunk_hub::catalogue::Catalogue;
 use punktfunk_media::reason;
 use serde::Deserialize;
 
-use crate::cli::{CommonArgs, DesktopChoice, EncoderName, ListenArgs, PairingChoice};
+use crate::cli::{
+    CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs, PairingChoice,
+};
 use crate::exit::{Failure, USAGE};
 use crate::library::{self, FileApp};
 use crate::paths::Paths;
@@ -20,6 +22,8 @@ use crate::privileges::DEFAULT_USER;
 
 /// The default QUIC control port (punktfunk1.md §1.2).
 const DEFAULT_PORT: u16 = 9777;
+/// GameStream's HTTP port (gamestream.md §2.1).
+const GAMESTREAM_PORT: u16 = 47_989;
 /// Sessions at once unless configured (punktfunk1.md §8.2).
 const DEFAULT_MAX_SESSIONS: u32 = 4;
 /// How long a display outlives its client unless configured (punktfunk1.md §8.3).
@@ -60,6 +64,19 @@ pub struct Config {
     pub keyboard_layout: Option<String>,
     /// What clients may start.
     pub library: Catalogue,
+    /// GameStream, if it is served.
+    pub gamestream: Option<GameStream>,
+}
+
+/// How GameStream is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GameStream {
+    /// The HTTP port; 0 picks free ones.
+    pub port: u16,
+    /// What must be encrypted.
+    pub encryption: GameStreamEncryption,
+    /// From where clients may come.
+    pub networks: GameStreamNetworks,
 }
 
 /// How long a display and its programs are kept after its client left.
@@ -83,6 +100,7 @@ struct FileConfig {
     video: FileVideo,
     host: FileHost,
     apps: Vec<FileApp>,
+    gamestream: FileGameStream,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +142,15 @@ struct FileHost {
     user: Option<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileGameStream {
+    enabled: Option<bool>,
+    port: Option<u16>,
+    encryption: Option<GameStreamEncryption>,
+    networks: Option<GameStreamNetworks>,
+}
+
 /// Every key of the file, as `table.key`. `docs/config.md` explains them; a test holds both lists equal.
 pub const KEYS: &[&str] = &[
     "apps.command",
@@ -139,6 +166,10 @@ pub const KEYS: &[&str] = &[
     "desktop.keyboard_layout",
     "desktop.linger",
     "desktop.private_shell",
+    "gamestream.enabled",
+    "gamestream.encryption",
+    "gamestream.networks",
+    "gamestream.port",
     "host.max_sessions",
     "host.user",
     "network.bind",
@@ -158,6 +189,10 @@ const ENVIRONMENT: &[&str] = &[
     "PUNKTFUNK_DATA_PORT",
     "PUNKTFUNK_DESKTOP",
     "PUNKTFUNK_ENCODER",
+    "PUNKTFUNK_GAMESTREAM",
+    "PUNKTFUNK_GAMESTREAM_ENCRYPTION",
+    "PUNKTFUNK_GAMESTREAM_NETWORKS",
+    "PUNKTFUNK_GAMESTREAM_PORT",
     "PUNKTFUNK_KEYBOARD_LAYOUT",
     "PUNKTFUNK_LINGER",
     "PUNKTFUNK_LOG",
@@ -264,7 +299,18 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
     if !(500..=MAX_BITRATE_KBPS).contains(&max_bitrate_kbps) {
         return Err(invalid(format!("max_bitrate = {max_bitrate_kbps}: not 500 to {MAX_BITRATE_KBPS} kbit/s")));
     }
+    let gamestream_port = listen.gamestream_port.or(file.gamestream.port).unwrap_or(GAMESTREAM_PORT);
+    // The offsets of the other ports are -5 to +21.
+    if gamestream_port != 0 && !(1029..=65_514).contains(&gamestream_port) {
+        return Err(invalid(format!("gamestream.port = {gamestream_port}: not 0, nor 1029 to 65514")));
+    }
+    let gamestream = (listen.gamestream || file.gamestream.enabled.unwrap_or(false)).then(|| GameStream {
+        port: gamestream_port,
+        encryption: listen.gamestream_encryption.or(file.gamestream.encryption).unwrap_or(GameStreamEncryption::Prefer),
+        networks: listen.gamestream_networks.or(file.gamestream.networks).unwrap_or(GameStreamNetworks::Private),
+    });
     Ok(Config {
+        gamestream,
         port: listen.port.or(file.network.port).unwrap_or(DEFAULT_PORT),
         bind: listen.bind.or(file.network.bind).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
         data_ports,
@@ -364,6 +410,8 @@ mod tests {
             ("host.max_sessions = 0", "config.invalid"),
             ("[[apps]]\nname = 'X'\n", "config.invalid"),
             ("[[apps]]\nname = 7\ncommand = 'x'\n", "config.invalid"),
+            ("gamestream.port = 80", "config.invalid"),
+            ("gamestream.encryption = \"maybe\"", "config.invalid"),
         ] {
             let e = load(text, &ListenArgs::default()).unwrap_err();
             assert_eq!((e.reason.code, e.code), (code, 2), "{text}: {}", e.detail);

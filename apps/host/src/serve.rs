@@ -25,6 +25,7 @@ use crate::config::{Config, Linger};
 use crate::desktops;
 use crate::encoders;
 use crate::exit::{Failure, PORT_TAKEN};
+use crate::gamestream;
 use crate::management;
 use crate::paths::{Paths, make_private_dir};
 use crate::watchdog::{Watchdog, undo_map};
@@ -123,14 +124,22 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
             apps: Some(Arc::clone(&apps)),
             ..NativeConfig::new(bind)
         };
-        let plane = NativePlane::start(native, Arc::clone(&identity), Arc::clone(hub), encoders, Arc::clone(&displays))
-            .map_err(|e| start_failure(e, bind))?;
+        let gamestream = gamestream::config(config, paths, &identity, native.offer.clone());
+        let plane =
+            NativePlane::start(native, Arc::clone(&identity), Arc::clone(hub), encoders.clone(), Arc::clone(&displays))
+                .map_err(|e| start_failure(e, bind))?;
+        let gamestream =
+            gamestream.map(|gamestream| gamestream::start(gamestream, hub, encoders, &displays, &apps)).transpose()?;
         management.set_address(plane.local_addr());
         announce(plane.local_addr(), config, &identity.fingerprint());
         let end = signals.wait(measurement.run_for).await;
         tracing::info!(?end, "ending");
         signals.exit_at_the_second();
-        plane.shutdown().await;
+        tokio::join!(plane.shutdown(), async {
+            if let Some(gamestream) = gamestream {
+                gamestream.shutdown().await;
+            }
+        });
         management.shutdown().await;
         Ok(end)
     });

@@ -38,6 +38,10 @@ impl EncoderFactory for OpenH264Factory {
         Codec::H264
     }
 
+    fn can_invalidate(&self) -> bool {
+        true
+    }
+
     fn open(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenEncoderError> {
         Ok(Box::new(OpenH264::open(config)?))
     }

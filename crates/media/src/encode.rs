@@ -24,6 +24,11 @@ pub trait EncoderFactory: Send + Sync {
     fn max_size(&self) -> (u32, u32) {
         (8192, 8192)
     }
+    /// Whether its encoders usually honour [`FrameOrder::Invalidate`] without an IDR; an open one's
+    /// [`EncoderCaps::can_invalidate`] is binding.
+    fn can_invalidate(&self) -> bool {
+        false
+    }
     /// Opens one. Blocking.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use punktfunk_core::Fingerprint;
+use punktfunk_media::Reason;
 
 /// A boxed future, so that the seams are object-safe.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,6 +27,14 @@ pub struct Refusal {
     pub status: u16,
     /// `status_message`: a sentence and the fix, from the reason registry.
     pub message: String,
+}
+
+impl Refusal {
+    /// A refusal in the registry's words.
+    #[must_use]
+    pub fn of(status: u16, reason: &Reason) -> Self {
+        Self { status, message: format!("{} {}", reason.sentence, reason.fix) }
+    }
 }
 
 /// What HTTPS asks of the sessions. `client` is the SHA-256 of the authenticated client's certificate.

@@ -12,7 +12,19 @@ pub mod door;
 pub mod http;
 pub mod input;
 pub mod media_ports;
+mod plane;
+pub mod policy;
 pub mod rtsp;
+mod session;
+mod sockets;
+pub mod sound;
 pub mod wire;
 
-mod sockets;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use plane::{Doors, GameStreamConfig, GameStreamPlane, StartError};
+
+/// Locks a mutex whose data is valid between any two statements of its holders.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -6,7 +6,6 @@
 //! SyntheticDesktop ─ open ─► SyntheticStage ─┬─► SyntheticCapturer   draws stamp (frame index) and moving background
 //!                                            ├─► RecordingInjector   remembers the last actions
 //!                                            └─► a tone per channel, and a microphone that remembers (Voice)
-//!                                            └─► RecordingInjector   remembers the last actions
 //! FakePads                 gamepads that remember; programs' wishes are played by the test
 //!                                            └─► FakeApps            run until they are told to exit
 //! FakeEncoderFactory       access units for tests, fails or panics where told
