@@ -200,9 +200,17 @@ pub enum PairCommand {
     },
     /// Close the window.
     Disarm,
-    /// Whether a window is open, and who is waiting for approval.
+    /// Type the PIN that a waiting Moonlight client shows.
+    Pin {
+        /// Its four digits.
+        pin: String,
+        /// Which client, if several wait: its id, a unique beginning of it, or its address.
+        #[arg(long, value_name = "ID")]
+        id: Option<String>,
+    },
+    /// Whether a window is open, who is waiting for approval, and who shows a PIN.
     Status,
-    /// Paired clients and those waiting for approval.
+    /// Paired clients and those waiting for approval or for their PIN.
     List,
     /// Let a waiting client in and remember it.
     Approve {

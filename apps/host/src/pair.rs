@@ -2,7 +2,7 @@
 
 use punktfunk_media::reason;
 use punktfunk_mgmt::client::{Client, ClientError};
-use punktfunk_mgmt::{ApproveRequest, ArmRequest, ClientState};
+use punktfunk_mgmt::{ApproveRequest, ArmRequest, ClientKind, ClientState, PinRequest};
 
 use crate::cli::{PairArgs, PairCommand};
 use crate::exit::{Failure, NOT_RUNNING};
@@ -29,6 +29,11 @@ pub fn run(args: &PairArgs, paths: &Paths) -> Result<(), Failure> {
                 client.disarm().await.map_err(failure)?;
                 show(args.json, &serde_json::json!({"armed": false}), || println!("no window is open"));
             }
+            PairCommand::Pin { pin, id } => {
+                let request = PinRequest { pin: pin.clone(), id: id.clone() };
+                let device = client.pin(&request).await.map_err(failure)?;
+                show(args.json, &device, || println!("{} ({}) is paired", device.name, device.id));
+            }
             PairCommand::Status => {
                 let status = client.pairing().await.map_err(failure)?;
                 show(args.json, &status, || {
@@ -42,6 +47,12 @@ pub fn run(args: &PairArgs, paths: &Paths) -> Result<(), Failure> {
                     }
                     for knock in &status.pending {
                         println!("waiting: {}  {}  from {}, {} s", knock.id, knock.name, knock.source, knock.waiting_s);
+                    }
+                    for device in &status.pins_wanted {
+                        println!(
+                            "shows a PIN: {}  {}  from {}, {} s; type it with: punktfunk-host pair pin PIN --id {}",
+                            device.id, device.name, device.source, device.waiting_s, device.id
+                        );
                     }
                 });
             }
@@ -57,8 +68,12 @@ pub fn run(args: &PairArgs, paths: &Paths) -> Result<(), Failure> {
                             ClientState::Expired => "expired",
                             ClientState::Pending => "pending",
                         };
+                        let kind = match d.kind {
+                            ClientKind::Native => "native",
+                            ClientKind::Gamestream => "gamestream",
+                        };
                         let streaming = if d.streaming { "  streaming" } else { "" };
-                        println!("{}  {state:<8}  grants 0x{:02x}  {}{streaming}", d.id, d.grants, d.name);
+                        println!("{}  {state:<8}  {kind:<10}  grants 0x{:02x}  {}{streaming}", d.id, d.grants, d.name);
                     }
                 });
             }

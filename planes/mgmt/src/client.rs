@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 
 use crate::Problem;
 use crate::views::{
-    ApproveRequest, ArmRequest, Armed, ClientChangeRequest, ClientState, ClientView, Diagnostic, Health, Host,
-    PairingView, SessionView,
+    ApproveRequest, ArmRequest, Armed, ClientChangeRequest, ClientKind, ClientState, ClientView, Diagnostic, Health,
+    Host, PairingView, PinRequest, SessionView,
 };
 
 /// Talks to the running host.
@@ -128,6 +128,14 @@ impl Client {
         self.send::<(), ()>(Method::POST, "/api/v1/pairing/disarm", None).await
     }
 
+    /// Types the PIN that a waiting device shows.
+    ///
+    /// # Errors
+    /// [`ClientError`]; `gamestream.pairing_failed` if the PIN was wrong.
+    pub async fn pin(&self, request: &PinRequest) -> Result<ClientView, ClientError> {
+        self.send(Method::POST, "/api/v1/pairing/pin", Some(request)).await
+    }
+
     /// Lets a waiting device in.
     ///
     /// # Errors
@@ -152,24 +160,30 @@ impl Client {
         self.get("/api/v1/clients").await
     }
 
-    /// The paired devices and those that wait for approval: what `pair list` prints. A waiting device has no grants.
+    /// The paired devices and those that wait for approval or for their PIN: what `pair list` prints. A waiting device has no grants.
     ///
     /// # Errors
     /// [`ClientError`].
     pub async fn devices(&self) -> Result<Vec<ClientView>, ClientError> {
         let mut devices = self.clients().await?;
-        for waiting in self.pairing().await?.pending {
+        let pairing = self.pairing().await?;
+        let knocks = pairing.pending.into_iter().map(|w| (w.id, w.name, w.fingerprint, ClientKind::Native));
+        let pins = pairing.pins_wanted.into_iter().map(|w| (w.id, w.name, w.fingerprint, ClientKind::Gamestream));
+        for (id, name, fingerprint, kind) in knocks.chain(pins) {
             // One whose access expired is in both lists; what matters now is that it waits.
-            devices.retain(|d| d.fingerprint != waiting.fingerprint);
+            devices.retain(|d| d.fingerprint != fingerprint);
+            let (state, grants, paired_at_s) = (ClientState::Pending, 0, 0);
+            let (expires_at_s, streaming) = (None, false);
             devices.push(ClientView {
-                id: waiting.id,
-                name: waiting.name,
-                state: ClientState::Pending,
-                grants: 0,
-                fingerprint: waiting.fingerprint,
-                paired_at_s: 0,
-                expires_at_s: None,
-                streaming: false,
+                id,
+                name,
+                kind,
+                state,
+                grants,
+                fingerprint,
+                paired_at_s,
+                expires_at_s,
+                streaming,
             });
         }
         Ok(devices)

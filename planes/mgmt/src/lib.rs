@@ -22,6 +22,7 @@ pub use problem::Problem;
 pub use routes::{openapi, router};
 pub use state::{HostFacts, MgmtState};
 pub use views::{
-    ApproveRequest, ArmRequest, Armed, ClientChangeRequest, ClientState, ClientView, Diagnostic, DiagnosticStatus,
-    Health, HealthStatus, Host, PairingView, PendingView, SessionDetails, SessionView,
+    ApproveRequest, ArmRequest, Armed, ClientChangeRequest, ClientKind, ClientState, ClientView, Diagnostic,
+    DiagnosticStatus, Health, HealthStatus, Host, PairingView, PendingView, PinRequest, PinWantedView, SessionDetails,
+    SessionView,
 };

@@ -48,12 +48,18 @@ impl Problem {
             &reason::API_NOT_FOUND,
             &reason::CLIENT_NOT_FOUND,
             &reason::PAIRING_KNOCK_NOT_FOUND,
+            &reason::PAIRING_NOBODY_WAITS,
             &reason::SESSION_NOT_FOUND,
         ]) {
             StatusCode::NOT_FOUND
-        } else if is(&[&reason::API_BAD_REQUEST, &reason::PAIRING_BAD_WINDOW]) {
+        } else if is(&[&reason::API_BAD_REQUEST, &reason::PAIRING_BAD_PIN, &reason::PAIRING_BAD_WINDOW]) {
             StatusCode::BAD_REQUEST
-        } else if is(&[&reason::CLIENT_AMBIGUOUS]) {
+        } else if is(&[
+            &reason::CLIENT_AMBIGUOUS,
+            &reason::GAMESTREAM_PAIRING_FAILED,
+            &reason::PAIRING_AMBIGUOUS,
+            &reason::PAIRING_PIN_NEEDED,
+        ]) {
             StatusCode::CONFLICT
         } else if is(&[&reason::API_FORBIDDEN]) {
             StatusCode::FORBIDDEN

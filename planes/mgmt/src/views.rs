@@ -55,6 +55,38 @@ pub struct PairingView {
     pub open: bool,
     /// Devices that wait for approval, oldest first.
     pub pending: Vec<PendingView>,
+    /// Devices that show a PIN and wait until it is typed here, oldest first.
+    #[serde(default)]
+    pub pins_wanted: Vec<PinWantedView>,
+}
+
+/// A device that shows a PIN.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PinWantedView {
+    /// For typing the PIN and for deny.
+    #[schema(example = "a1b2c3d4e5f6")]
+    pub id: String,
+    /// What it calls itself, cleaned.
+    pub name: String,
+    /// SHA-256 of its certificate.
+    pub fingerprint: String,
+    /// Its address: compare it with the device at hand.
+    #[schema(example = "192.0.2.20")]
+    pub source: String,
+    /// For how long it has been waiting.
+    pub waiting_s: u64,
+}
+
+/// Types the PIN that a device shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PinRequest {
+    /// Its four digits.
+    #[schema(example = "0042")]
+    pub pin: String,
+    /// Which device: its id, a unique beginning of its fingerprint, or its address; needed when several wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
 }
 
 /// A device that waits for approval.
@@ -120,6 +152,9 @@ pub struct ClientView {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// Which protocol it speaks.
+    #[serde(default)]
+    pub kind: ClientKind,
     /// Whether it may come in.
     pub state: ClientState,
     /// What it may do, a bit mask.
@@ -132,6 +167,17 @@ pub struct ClientView {
     pub expires_at_s: Option<u64>,
     /// Whether it has a session now.
     pub streaming: bool,
+}
+
+/// Which protocol a device speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientKind {
+    /// `punktfunk/1`.
+    #[default]
+    Native,
+    /// GameStream: Moonlight and its relatives.
+    Gamestream,
 }
 
 /// Whether a device may come in.

@@ -10,14 +10,15 @@ use std::time::{Duration, Instant};
 
 use punktfunk_core::{Fingerprint, Grants};
 use punktfunk_hub::admission::{AdmitRequest, Eviction, Holder};
-use punktfunk_hub::trust::ClientRecord;
+use punktfunk_hub::pairing::PinAnswer;
+use punktfunk_hub::trust::{ClientKind as TrustKind, ClientRecord};
 use punktfunk_hub::{Hub, HubConfig};
 use punktfunk_media::reason;
 use punktfunk_mgmt::client::{Client, ClientError};
 use punktfunk_mgmt::socket::{self, ControlSocket};
 use punktfunk_mgmt::{
-    ApproveRequest, ArmRequest, ClientChangeRequest, ClientState, Diagnostic, DiagnosticStatus, HealthStatus,
-    HostFacts, MgmtState, openapi, router,
+    ApproveRequest, ArmRequest, ClientChangeRequest, ClientKind, ClientState, Diagnostic, DiagnosticStatus,
+    HealthStatus, HostFacts, MgmtState, PinRequest, openapi, router,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -130,6 +131,48 @@ async fn the_command_line_pairs_lists_and_revokes() {
 
     let _knock = host.hub.pairing().knock(&who, "tablet", HOME).expect("room");
     client.deny("0101").await.expect("it waits");
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn the_pin_that_a_device_shows_is_typed_and_its_outcome_told() {
+    let host = start();
+    let client = host.client().await;
+    let pin = |pin: &str, id: Option<&str>| PinRequest { pin: pin.into(), id: id.map(str::to_owned) };
+    let refused = async |request: PinRequest| code_of(&client.pin(&request).await.expect_err("refused"));
+    assert_eq!(refused(pin("1234", None)).await, "pairing.nobody_waits");
+    let who = Fingerprint([2; 32]);
+    let mut prompt = host.hub.pairing().want_pin(&who, "Moonlight", HOME).expect("room");
+    assert_eq!(refused(pin("12345", None)).await, "pairing.bad_pin");
+    let waiting = client.pairing().await.expect("answers").pins_wanted;
+    assert_eq!((waiting[0].name.as_str(), waiting[0].source.as_str()), ("Moonlight", "192.0.2.1"));
+    let devices = client.devices().await.expect("answers");
+    assert_eq!((devices[0].kind, devices[0].state), (ClientKind::Gamestream, ClientState::Pending));
+    let approved = client.approve(&waiting[0].id, &ApproveRequest::default()).await.expect_err("not that way");
+    assert_eq!(code_of(&approved), "pairing.pin_needed");
+    let other = host.hub.pairing().want_pin(&Fingerprint([3; 32]), "Moonlight", HOME).expect("room");
+    assert_eq!(refused(pin("1234", None)).await, "pairing.ambiguous");
+    drop(other);
+
+    let hub = Arc::clone(&host.hub);
+    let device = tokio::spawn(async move {
+        let PinAnswer::Pin { pin, done } = prompt.answered().await else { panic!("a PIN") };
+        assert_eq!(&pin, b"0042");
+        let record = ClientRecord::new(who, "Moonlight".into(), Grants::ALL);
+        hub.trust().add(ClientRecord { kind: TrustKind::Gamestream, ..record }).expect("saved");
+        done.tell();
+    });
+    let view = client.pin(&pin("0042", Some("0202"))).await.expect("the device proves it");
+    assert_eq!(
+        (view.kind, view.state, view.id.as_str()),
+        (ClientKind::Gamestream, ClientState::Paired, "020202020202")
+    );
+    device.await.expect("no panic");
+
+    let mut prompt = host.hub.pairing().want_pin(&who, "Moonlight", HOME).expect("room");
+    let device = tokio::spawn(async move { drop(prompt.answered().await) });
+    assert_eq!(refused(pin("0043", None)).await, "gamestream.pairing_failed");
+    device.await.expect("no panic");
     host.stop().await;
 }
 

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use punktfunk_core::Grants;
-use punktfunk_hub::trust::{ClientChange, ClientRecord, TrustError, TrustState};
+use punktfunk_hub::trust::{self, ClientChange, ClientRecord, TrustError, TrustState};
 
 use super::{Body, Path, blocking};
-use crate::views::{ClientChangeRequest, ClientState, ClientView};
+use crate::views::{ClientChangeRequest, ClientKind, ClientState, ClientView};
 use crate::{MgmtState, Problem};
 
 /// Every paired device, oldest first
@@ -73,6 +73,10 @@ pub(super) fn view(state: &MgmtState, record: &ClientRecord, now: SystemTime) ->
     ClientView {
         id: record.id(),
         name: record.name.clone(),
+        kind: match record.kind {
+            trust::ClientKind::Native => ClientKind::Native,
+            trust::ClientKind::Gamestream => ClientKind::Gamestream,
+        },
         state: if trusted == TrustState::Expired { ClientState::Expired } else { ClientState::Paired },
         grants: record.grants.0,
         fingerprint: record.fingerprint.to_string(),

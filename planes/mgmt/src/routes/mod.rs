@@ -52,6 +52,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .routes(routes!(pairing::status))
         .routes(routes!(pairing::arm))
         .routes(routes!(pairing::disarm))
+        .routes(routes!(pairing::pin))
         .routes(routes!(pairing::approve))
         .routes(routes!(pairing::deny))
         .routes(routes!(clients::list))
@@ -70,7 +71,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
     ),
     tags(
         (name = "host", description = "The host itself."),
-        (name = "pairing", description = "PIN windows, and devices that wait for approval."),
+        (name = "pairing", description = "PIN windows, devices that wait for approval, and devices that show a PIN."),
         (name = "clients", description = "Paired devices and what they may do."),
         (name = "sessions", description = "Who is streaming."),
     )

@@ -1,4 +1,4 @@
-//! PIN windows and knocks.
+//! PIN windows, knocks, and PINs that devices show.
 
 use std::time::SystemTime;
 
@@ -7,12 +7,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use punktfunk_core::{Fingerprint, Grants};
 use punktfunk_hub::PairingPolicy;
-use punktfunk_hub::pairing::{ArmError, DEFAULT_WINDOW_SECONDS, PairingStatus, PendingKnock};
+use punktfunk_hub::pairing::{ArmError, DEFAULT_WINDOW_SECONDS, PairingStatus, PendingKnock, PendingPin};
 use punktfunk_media::reason;
 
 use super::{Body, Path, blocking};
 use crate::routes::clients;
-use crate::views::{ApproveRequest, ArmRequest, Armed, ClientView, PairingView, PendingView};
+use crate::views::{
+    ApproveRequest, ArmRequest, Armed, ClientView, PairingView, PendingView, PinRequest, PinWantedView,
+};
 use crate::{MgmtState, Problem};
 
 /// The PIN window, and who waits for approval
@@ -31,7 +33,18 @@ pub(super) async fn status(State(state): State<MgmtState>) -> Json<PairingView> 
     };
     let open = state.hub.config().pairing_policy == PairingPolicy::Open;
     let pending = pairing.pending().into_iter().map(pending_view).collect();
-    Json(PairingView { armed, expires_in_s, bound, open, pending })
+    let pins_wanted = pairing.pins_wanted().into_iter().map(pin_view).collect();
+    Json(PairingView { armed, expires_in_s, bound, open, pending, pins_wanted })
+}
+
+fn pin_view(device: PendingPin) -> PinWantedView {
+    PinWantedView {
+        id: device.id(),
+        fingerprint: device.fingerprint.to_string(),
+        name: device.name,
+        source: device.source.to_string(),
+        waiting_s: device.age.as_secs(),
+    }
 }
 
 fn pending_view(knock: PendingKnock) -> PendingView {
@@ -84,6 +97,32 @@ pub(super) async fn arm(
 pub(super) async fn disarm(State(state): State<MgmtState>) -> StatusCode {
     state.hub.pairing().disarm();
     StatusCode::NO_CONTENT
+}
+
+/// Types the PIN that a waiting device shows, and tells whether the device is paired then
+#[utoipa::path(
+    post, path = "/api/v1/pairing/pin", operation_id = "pairing_pin", tag = "pairing",
+    request_body = PinRequest,
+    responses(
+        (status = 200, description = "The paired client", body = ClientView),
+        (status = "4XX", description = "Refused, or the PIN was wrong", body = Problem),
+        (status = "5XX", description = "Refused", body = Problem),
+    )
+)]
+pub(super) async fn pin(
+    State(state): State<MgmtState>,
+    Body(request): Body<PinRequest>,
+) -> Result<Json<ClientView>, Problem> {
+    let outcome =
+        state.hub.pairing().submit_pin(request.id.as_deref(), &request.pin).map_err(|e| Problem::new(e.reason()))?;
+    let who = outcome.device.fingerprint;
+    let failed = || Problem::new(&reason::GAMESTREAM_PAIRING_FAILED);
+    if !outcome.paired().await {
+        return Err(failed());
+    }
+    // Revoked in the same moment: not paired either.
+    let record = state.hub.trust().get(&who).ok_or_else(failed)?;
+    Ok(Json(clients::view(&state, &record, SystemTime::now())))
 }
 
 /// Pairs a waiting device and lets it in
