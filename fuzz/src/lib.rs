@@ -8,6 +8,7 @@
 //! - a stream cut anywhere yields the same frames;
 //! - a reassembler delivers what was packetized or nothing, in order, within its limits.
 
+mod gamestream_http;
 mod mutate;
 mod video;
 
@@ -19,6 +20,7 @@ use punktfunk_core::input::InputEvent;
 use punktfunk_core::pairing::{ClientCeremony, HostCeremony, PairMessage};
 use punktfunk_core::{Fingerprint, keys};
 
+pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
 pub use mutate::Mutator;
 pub use video::fuzz_video_packets;
 
@@ -33,6 +35,9 @@ pub const BODIES: &[(&str, Body)] = &[
     ("video_packets", fuzz_video_packets),
     ("pairing", fuzz_pairing),
     ("framing", fuzz_framing),
+    ("gs_query", fuzz_gs_query),
+    ("gs_certificate", fuzz_gs_certificate),
+    ("gs_pairing", fuzz_gs_pairing),
 ];
 
 /// Checks the promise of every decoder: what it accepts has a canonical form that says the same.

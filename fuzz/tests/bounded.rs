@@ -70,6 +70,22 @@ fn pairing() {
     run("pairing", 10_000);
 }
 
+#[test]
+fn gs_query() {
+    run("gs_query", 100_000);
+}
+
+#[test]
+fn gs_certificate() {
+    run("gs_certificate", 50_000);
+}
+
+/// Each round signs with an RSA key.
+#[test]
+fn gs_pairing() {
+    run("gs_pairing", 1_000);
+}
+
 /// Each round may open frames of several megabytes.
 #[test]
 fn video_packets() {

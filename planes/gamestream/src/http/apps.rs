@@ -1,6 +1,10 @@
 //! `/applist` and `/appasset` (gamestream.md §3.5, §3.6).
 
+use std::fs::File;
+use std::io::Read as _;
+
 use bytes::Bytes;
+use punktfunk_hub::catalogue::Catalogue;
 
 use super::Shared;
 use super::art;
@@ -25,6 +29,26 @@ pub trait Apps: Send + Sync {
 
     /// An application's cover as PNG, portrait; `None` = none, a placeholder is drawn. Called on a blocking thread.
     fn cover(&self, id: u32) -> Option<Vec<u8>>;
+}
+
+/// The hub's catalogue, the same that native clients launch from.
+impl Apps for Catalogue {
+    fn list(&self) -> Vec<App> {
+        // No encoder here makes 10 bits per colour.
+        self.apps().iter().map(|app| App { id: app.number(), title: app.title.clone(), hdr: false }).collect()
+    }
+
+    fn cover(&self, id: u32) -> Option<Vec<u8>> {
+        let path = self.by_number(id)?.cover.as_ref()?;
+        let mut bytes = Vec::new();
+        match File::open(path).and_then(|file| file.take(MAX_COVER_BYTES as u64 + 1).read_to_end(&mut bytes)) {
+            Ok(_) => Some(bytes),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a cover cannot be read");
+                None
+            }
+        }
+    }
 }
 
 pub(super) fn find(shared: &Shared, id: u32) -> Option<App> {
@@ -63,3 +87,25 @@ pub(super) async fn asset(shared: &Shared, query: &Query) -> Option<Bytes> {
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// A cover of 600 × 800 points is under 1 MB.
 const MAX_COVER_BYTES: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use punktfunk_hub::catalogue;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_what_clients_see() {
+        let dir = tempfile::tempdir().unwrap();
+        let cover = dir.path().join("cover.png");
+        std::fs::write(&cover, art::placeholder("x")).unwrap();
+        let files = catalogue::App { key: "app:files".into(), title: "Files".into(), ..catalogue::App::desktop() };
+        let apps = Catalogue::new(vec![catalogue::App { cover: Some(cover), ..files }]).unwrap();
+        let list = apps.list();
+        assert_eq!(list.iter().map(|a| a.title.as_str()).collect::<Vec<_>>(), ["Desktop", "Files"]);
+        assert!(apps.cover(list[0].id).is_none());
+        assert!(apps.cover(list[1].id).unwrap().starts_with(PNG_SIGNATURE));
+        std::fs::remove_dir_all(dir.path()).unwrap();
+        assert!(apps.cover(list[1].id).is_none(), "a placeholder is drawn");
+    }
+}

@@ -269,10 +269,7 @@ impl Ecb {
 
 /// Fuzz body: a client certificate as phase 1 brings it, and as TLS does.
 pub fn fuzz_certificate(data: &[u8]) {
-    let pem = ClientCertificate::from_pem(data);
-    let der = ClientCertificate::from_der(data);
-    assert!(pem.is_err() || der.is_err(), "a certificate is not both forms at once");
-    for certificate in [pem, der].into_iter().flatten() {
+    for certificate in [ClientCertificate::from_pem(data), ClientCertificate::from_der(data)].into_iter().flatten() {
         assert!(!certificate.verify(b"never signed", &certificate.signature));
     }
 }
