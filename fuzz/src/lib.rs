@@ -8,6 +8,7 @@
 //! - a stream cut anywhere yields the same frames;
 //! - a reassembler delivers what was packetized or nothing, in order, within its limits.
 
+mod gamestream;
 mod mutate;
 mod video;
 
@@ -19,6 +20,7 @@ use punktfunk_core::input::InputEvent;
 use punktfunk_core::pairing::{ClientCeremony, HostCeremony, PairMessage};
 use punktfunk_core::{Fingerprint, keys};
 
+pub use gamestream::{fuzz_gs_control, fuzz_gs_input, fuzz_gs_rtsp, fuzz_gs_sdp};
 pub use mutate::Mutator;
 pub use video::fuzz_video_packets;
 
@@ -33,6 +35,10 @@ pub const BODIES: &[(&str, Body)] = &[
     ("video_packets", fuzz_video_packets),
     ("pairing", fuzz_pairing),
     ("framing", fuzz_framing),
+    ("gs_control", fuzz_gs_control),
+    ("gs_input", fuzz_gs_input),
+    ("gs_rtsp", fuzz_gs_rtsp),
+    ("gs_sdp", fuzz_gs_sdp),
 ];
 
 /// Checks the promise of every decoder: what it accepts has a canonical form that says the same.
