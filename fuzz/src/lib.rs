@@ -9,6 +9,7 @@
 //! - a reassembler delivers what was packetized or nothing, in order, within its limits.
 
 mod gamestream_http;
+mod gamestream;
 mod mutate;
 mod video;
 
@@ -21,6 +22,7 @@ use punktfunk_core::pairing::{ClientCeremony, HostCeremony, PairMessage};
 use punktfunk_core::{Fingerprint, keys};
 
 pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
+pub use gamestream::{fuzz_gs_control, fuzz_gs_input, fuzz_gs_rtsp, fuzz_gs_sdp};
 pub use mutate::Mutator;
 pub use video::fuzz_video_packets;
 
@@ -38,6 +40,10 @@ pub const BODIES: &[(&str, Body)] = &[
     ("gs_query", fuzz_gs_query),
     ("gs_certificate", fuzz_gs_certificate),
     ("gs_pairing", fuzz_gs_pairing),
+    ("gs_control", fuzz_gs_control),
+    ("gs_input", fuzz_gs_input),
+    ("gs_rtsp", fuzz_gs_rtsp),
+    ("gs_sdp", fuzz_gs_sdp),
 ];
 
 /// Checks the promise of every decoder: what it accepts has a canonical form that says the same.

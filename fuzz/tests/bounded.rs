@@ -64,6 +64,26 @@ fn framing() {
     run("framing", 50_000);
 }
 
+#[test]
+fn gs_control() {
+    run("gs_control", 50_000);
+}
+
+#[test]
+fn gs_input() {
+    run("gs_input", 100_000);
+}
+
+#[test]
+fn gs_rtsp() {
+    run("gs_rtsp", 10_000);
+}
+
+#[test]
+fn gs_sdp() {
+    run("gs_sdp", 50_000);
+}
+
 /// Each round that parses costs two scalar multiplications.
 #[test]
 fn pairing() {

@@ -45,6 +45,8 @@ impl Wire {
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::from_std(sockets::udp(address)?);
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        // Best effort: the system caps it.
+        let _ = state.set_recv_buffer_size(UdpSockRef::from(&socket), RECEIVE_BUFFER_BYTES);
         Ok(Self { socket, state })
     }
 
@@ -129,3 +131,6 @@ impl rusty_enet::Socket for Link {
         Ok(Some((route, PacketReceived::Complete(len))))
     }
 }
+
+/// A flood of some milliseconds does not push a client's datagrams out.
+const RECEIVE_BUFFER_BYTES: usize = 1 << 20;

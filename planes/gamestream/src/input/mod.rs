@@ -20,6 +20,7 @@ use touch::Fingers;
 
 /// What came out of a packet.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant)] // handed on at once and never kept; a box would allocate per event
 pub enum Decoded {
     /// An event that the engine's input queue takes.
     Event(InputEvent),

@@ -82,8 +82,8 @@ impl Pads {
                 }
             }
             Contact::CancelAll => {
-                for finger in 0..fingers.len() {
-                    if fingers[finger].take().is_some() {
+                for (finger, held) in fingers.iter_mut().enumerate() {
+                    if held.take().is_some() {
                         tell(finger, false);
                     }
                 }

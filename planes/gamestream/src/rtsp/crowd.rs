@@ -5,7 +5,6 @@
 //! who never send one are pushed out.
 
 use std::collections::{HashMap, VecDeque};
-use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -101,12 +100,10 @@ impl Waiting {
 
 impl Place {
     /// Comes when this place was given to a newcomer.
-    pub fn pushed_out(&mut self) -> impl Future<Output = ()> + '_ {
-        async {
-            if (&mut self.out).await.is_err() {
-                // The sender is only dropped with the place.
-                std::future::pending::<()>().await;
-            }
+    pub async fn pushed_out(&mut self) {
+        if (&mut self.out).await.is_err() {
+            // The sender is only dropped with the place.
+            std::future::pending::<()>().await;
         }
     }
 

@@ -132,7 +132,7 @@ impl HostMessage {
             }
             Self::Led { pad, rgb: [r, g, b] } => put(out, LED, &[pad, 0, r, g, b]),
             Self::AdaptiveTriggers { pad, left, right } => {
-                let flags = u8::from(right.is_some()) * RIGHT_VALID | u8::from(left.is_some()) * LEFT_VALID;
+                let flags = left.map_or(0, |_| LEFT_VALID) | right.map_or(0, |_| RIGHT_VALID);
                 let (left, right) = (left.unwrap_or_default(), right.unwrap_or_default());
                 let mut payload = [0; 25];
                 payload[..5].copy_from_slice(&[pad, 0, flags, left.mode, right.mode]);
