@@ -264,7 +264,7 @@ const MIN_SIDE: u32 = 16;
 const MAX_NOMINAL_HZ: u32 = 60;
 /// OpenH264 runs at most four threads.
 const MAX_THREADS: usize = 4;
-/// As many as any client asks for.
+/// As many as any client asks for; the library makes fewer of small pictures.
 const MAX_SLICES: usize = 8;
 /// Twice the widest vector of its assembly, so that chroma rows (half as long) are aligned too.
 const ROW_ALIGNMENT: usize = 64;

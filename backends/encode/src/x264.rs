@@ -206,9 +206,14 @@ fn set_up(
     budget: Budget,
     config: &EncoderConfig,
 ) -> Result<(), CallError> {
-    // Every slice in a thread of its own, or all of them in one.
-    let slices = config.slice_count(MAX_SLICES);
-    let threads = if slices <= config.threads.clamp(1, MAX_THREADS) { slices } else { 1 };
+    let (slices, threads) = slices_and_threads(config);
+    // Pictures count, not the time between them; see `Budget`.
+    let mut own = String::from("force-cfr=1");
+    if threads > 1 && slices > threads {
+        // With threads, the library knows only how large a slice may become: each codes its share of the rows.
+        let rows = height.div_ceil(16).div_ceil(threads as u32).div_ceil((slices / threads) as u32);
+        own += &format!(":slice-max-mbs={}", rows * width.div_ceil(16));
+    }
     let options = [
         ("video_size", &*format!("{width}x{height}")),
         ("pixel_format", "yuv420p"),
@@ -230,8 +235,7 @@ fn set_up(
         ("slices", &*slices.to_string()),
         // Slices of one picture side by side; the alternative, pictures side by side, would delay them.
         ("thread_type", "slice"),
-        // Pictures count, not the time between them; see `Budget`.
-        ("x264-params", "force-cfr=1"),
+        ("x264-params", &*own),
     ];
     for (name, value) in options {
         context.set(name, value)?;
@@ -239,6 +243,14 @@ fn set_up(
     context.set_ratio(c"time_base", 1, i32::try_from(budget.nominal_hz).unwrap_or(i32::MAX))?;
     set_rates(context, budget, config.max_frame_bytes.unwrap_or(usize::MAX))?;
     context.open()
+}
+
+/// As many slices as asked for, coded by as many threads as share them evenly.
+fn slices_and_threads(config: &EncoderConfig) -> (usize, usize) {
+    let slices = config.slice_count(MAX_SLICES);
+    let most = config.threads.clamp(1, MAX_THREADS).min(slices);
+    let threads = (1..=most).rev().find(|threads| slices.is_multiple_of(*threads)).unwrap_or(1);
+    (slices, threads)
 }
 
 /// Sets the rates; x264 takes changes up with the next picture. The VBV is never larger than the largest access unit.

@@ -60,6 +60,7 @@ pub fn no_b_pictures_and_slices_as_agreed(subject: &Subject) {
         (true, 1, 4, 4),
         (false, 2, 4, 4),
         (true, 4, 4, 4),
+        (true, 3, 4, 4),
     ] {
         let mut settings = config(4_000_000);
         (settings.multi_slice, settings.threads, settings.slices) = (multi_slice, threads, asked);

@@ -26,7 +26,7 @@ use punktfunk_net::udp::{Flow, Mark, SharedSocket};
 
 pub use seat::{Pinged, Pings};
 pub use sinks::{AudioSocket, VideoSink};
-pub use table::Stream;
+pub use table::{Stream, fuzz_pings};
 
 use crate::wire::ping::MAX_PING_BYTES;
 use seat::Seat;

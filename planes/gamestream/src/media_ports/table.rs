@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use punktfunk_net::udp::Path;
 
+use super::SessionTag;
 use super::seat::Seat;
 use crate::wire::ping::Ping;
 
@@ -94,11 +95,49 @@ impl PingTable {
     }
 }
 
+/// Fuzz body: whatever strangers send to the ports, a stream goes only where a ping with its session's own payload and
+/// a new counter came from, or, of a client that knows no payload, a bare ping from its own address.
+pub fn fuzz_pings(data: &[u8]) {
+    let table = PingTable::default();
+    let seats = [(*b"AAAAAAAAAAAAAAAA", false), (*b"BBBBBBBBBBBBBBBB", true), (*b"CCCCCCCCCCCCCCCC", true)];
+    let seats = seats.map(|(ping, legacy)| {
+        let tag = SessionTag { ping, legacy, peer: FUZZ_CLIENT.into(), mark_video: false, mark_audio: false };
+        let seat = Arc::new(Seat::new(&tag));
+        table.add(&seat);
+        seat
+    });
+    let mut rest = data;
+    // Records: port and source in one byte, the length in the next, then the datagram.
+    while let Some(([place, len], after)) = rest.split_first_chunk() {
+        let (datagram, after) = after.split_at(usize::from(*len).min(after.len()));
+        rest = after;
+        let stream = if place & 1 == 0 { Stream::Video } else { Stream::Audio };
+        let ip = if place & 2 == 0 { FUZZ_CLIENT } else { [10, 0, 0, 6] };
+        let path = Path { peer: (ip, u16::from(place >> 2)).into(), local: None };
+        let before = seats.each_ref().map(|seat| seat.path(stream));
+        let heard = table.hear(stream, datagram, path);
+        let after = seats.each_ref().map(|seat| seat.path(stream));
+        let changed = (0..seats.len()).filter(|i| before[*i] != after[*i]).collect::<Vec<_>>();
+        assert_eq!(changed.len(), usize::from(matches!(heard, Heard::First | Heard::Moved)));
+        for i in changed {
+            assert_eq!(after[i], Some(path));
+            match Ping::decode(datagram) {
+                Some(Ping::Tagged { payload, .. }) => assert_eq!(payload, seats[i].tag.ping),
+                Some(Ping::Legacy) => assert!(seats[i].tag.legacy && ip == FUZZ_CLIENT),
+                None => panic!("{datagram:02x?} moved a stream"),
+            }
+        }
+    }
+}
+
+const FUZZ_CLIENT: [u8; 4] = [10, 0, 0, 5];
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
 
-    use super::super::SessionTag;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn seat(table: &PingTable, ping: &[u8; 16], legacy: bool, peer: &str) -> Arc<Seat> {
@@ -162,5 +201,26 @@ mod tests {
         assert_eq!(hear("10.0.0.5:4"), Heard::Junk, "whose?");
         assert_eq!(old.path(Stream::Audio), Some(path("10.0.0.5:2")));
         assert_eq!(second.path(Stream::Audio), Some(path("10.0.0.5:3")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_stranger_moves_a_stream(
+            records in proptest::collection::vec((any::<u8>(), 0_usize..4, any::<u32>(), any::<Vec<u8>>()), 0..40),
+        ) {
+            let mut data = Vec::new();
+            for (place, kind, counter, junk) in records {
+                let mut datagram = Vec::new();
+                match kind {
+                    0 => Ping::Legacy.encode(&mut datagram),
+                    1 => Ping::Tagged { payload: *A, counter: counter % 8 }.encode(&mut datagram),
+                    2 => Ping::Tagged { payload: *B, counter: counter % 8 }.encode(&mut datagram),
+                    _ => datagram.extend(junk.iter().take(255)),
+                }
+                data.extend([place, datagram.len() as u8]);
+                data.extend(datagram);
+            }
+            fuzz_pings(&data);
+        }
     }
 }

@@ -16,6 +16,14 @@ pub struct AudioConfig {
     pub key: Option<AudioKey>,
 }
 
+/// Without the key.
+impl std::fmt::Debug for AudioConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("AudioConfig");
+        out.field("duration", &self.duration).field("encrypted", &self.key.is_some()).finish()
+    }
+}
+
 /// What sound is encrypted with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AudioKey {

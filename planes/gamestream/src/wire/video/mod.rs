@@ -17,4 +17,4 @@ mod packetizer;
 mod seal;
 
 pub use geometry::{ShardSizes, max_frame_bytes};
-pub use packetizer::{VideoConfig, VideoPacketizer, engine_index, frame_index};
+pub use packetizer::{START_FEC_PERCENT, VideoConfig, VideoPacketizer, engine_index, frame_index};

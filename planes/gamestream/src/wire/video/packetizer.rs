@@ -16,7 +16,7 @@ use super::header::{FRAME_HEADER_BYTES, FrameType, SHARD_HEADER_BYTES, ShardHead
 use super::seal::{SEAL_PREFIX_BYTES, ShardSealer};
 
 /// What a session's video packets look like.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VideoConfig {
     /// P as announced.
     pub packet_size: u16,
@@ -26,6 +26,15 @@ pub struct VideoConfig {
     pub key: Option<[u8; 16]>,
     /// The session clock when RTP time is 0: its time when the session starts.
     pub epoch_ns: u64,
+}
+
+/// Without the key.
+impl std::fmt::Debug for VideoConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("VideoConfig");
+        out.field("packet_size", &self.packet_size).field("min_recovery", &self.min_recovery);
+        out.field("encrypted", &self.key.is_some()).finish_non_exhaustive()
+    }
 }
 
 /// One session's packetizer: frames count from 1, shards from 0, in every session anew.
@@ -195,6 +204,9 @@ impl RtpClock {
     }
 }
 
+/// What FEC starts with, in recovery shards per 100 data shards: the customary value, until losses are known. For
+/// `HostOffer::fec_percent`.
+pub const START_FEC_PERCENT: u8 = 20;
 const FIRST_FRAME: u32 = 1;
 const _: () = assert!(FRAME_HEADER_BYTES < 112, "it fits the smallest payload");
 
