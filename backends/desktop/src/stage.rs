@@ -1,8 +1,10 @@
 //! The stage on a sway output, whoever made the output.
 
+use std::sync::Arc;
+
 use punktfunk_media::{
-    AppSpec, CaptureError, Capturer, InjectError, Injector, JournalError, Keep, LaunchError, Mode, RunningApp, Stage,
-    StageEnvironment, StageError,
+    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, JournalError, Keep, LaunchError, Mode,
+    RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
 };
 
 use crate::app;
@@ -46,6 +48,8 @@ pub struct SwayStage {
     keeper: Option<Box<dyn Injector>>,
     // After the keeper, which hangs on it.
     backing: Box<dyn Backing>,
+    /// What is heard on it; `None`: nothing.
+    sound: Option<Arc<dyn Sound>>,
     /// Nobody watches: the output runs at [`RESTING_HZ`], and with it everything that moves.
     resting: bool,
 }
@@ -63,7 +67,12 @@ impl SwayStage {
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
-        Self { sockets, output, mode, keyboard, keeper, backing, resting: false }
+        Self { sockets, output, mode, keyboard, keeper, backing, sound: None, resting: false }
+    }
+
+    /// The same with sound.
+    pub fn with_sound(self, sound: Arc<dyn Sound>) -> Self {
+        Self { sound: Some(sound), ..self }
     }
 }
 
@@ -122,6 +131,15 @@ impl Stage for SwayStage {
         let sockets = sockets.map(|(name, path)| (name.to_owned(), path.display().to_string()));
         environment.display.extend(sockets);
         environment
+    }
+
+    fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
+        let none = || AudioError {
+            reason: &reason::AUDIO_UNSUPPORTED,
+            detail: "this session has no sound server".to_owned(),
+            fatal: true,
+        };
+        self.sound.clone().ok_or_else(none)
     }
 
     fn is_alive(&mut self) -> bool {

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{
-    MODE, PrivateBench, folders, frame_until, lend_new, living, next_frame, on_every_sway, pixel, request, settle,
-    wait_until,
+    MODE, PATIENCE, PrivateBench, folders, frame_until, lend_new, living, next_frame, on_every_sway, pixel, request,
+    settle, wait_until,
 };
 use punktfunk_desktop::{BACKEND_PRIVATE, PrivateContent, undo};
-use punktfunk_media::{Captured, Damage, Desktop, Journal, Keep, Mode, UndoGuard, UndoRecord};
+use punktfunk_media::{
+    AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Desktop, Journal, Keep, Mode, UndoGuard, UndoRecord,
+};
 use punktfunk_testkit::desktop::Suite;
+use punktfunk_testkit::sound::{share_at, write_tones};
 use punktfunk_testkit::window::{Seen, Window};
 
 #[test]
@@ -325,4 +328,46 @@ fn root_is_refused_with_the_fix() {
     let config = punktfunk_desktop::PrivateConfig { owner: None, launcher: Vec::new(), ..bench.config.clone() };
     let error = punktfunk_desktop::PrivateDesktop::new(config, bench.environment.clone(), None).unwrap_err();
     assert_eq!(error.reason.code, "desktop.root");
+}
+
+#[test]
+fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop() {
+    let mut bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).expect("never skipped");
+    let mut stage = bench.open("heard", MODE);
+    let mark = PrivateBench::mark(&bench.journal.records()[0]);
+    let dir = folders(&bench.config.runtime_dir)[0].clone();
+    let sound = stage.sound().unwrap_or_else(|e| panic!("{e}"));
+    let request = AudioRequest { layout: ChannelLayout::Stereo, block: Duration::from_millis(5), also_on_host: false };
+    let until = Instant::now() + PATIENCE;
+    let mut source = loop {
+        match sound.source(&request) {
+            Ok(source) => break source,
+            Err(e) => assert!(!e.fatal && Instant::now() < until, "{e}"),
+        }
+    };
+    let mic = sound.microphone().unwrap_or_else(|e| panic!("{e}"));
+
+    let file = dir.join("tones.wav");
+    write_tones(&file, &[440.0, 660.0], Duration::from_secs(20));
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let mut player = bench.launch.command("pw-cat");
+    let (name, value) = mark.split_once('=').unwrap();
+    player.arg("-p").arg(&file).env("XDG_RUNTIME_DIR", &dir).env(name, value);
+    let mut player = player.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let (mut block, mut heard) = (vec![0.0; request.block_samples()], Vec::new());
+    let until = Instant::now() + PATIENCE;
+    while heard.len() < 48_000 {
+        assert!(Instant::now() < until, "the program is not heard");
+        let read = source.read(&mut block, Instant::now() + Duration::from_millis(100)).unwrap();
+        if matches!(read, AudioRead::Block { silent: false, .. }) {
+            heard.extend_from_slice(&block);
+        }
+    }
+    assert!(share_at(&heard, 2, 0, 440.0) > 0.5 && share_at(&heard, 2, 1, 660.0) > 0.5);
+    assert!(share_at(&heard, 2, 0, 660.0) < 0.2 && share_at(&heard, 2, 1, 440.0) < 0.2);
+    drop((source, mic, sound));
+    drop(stage);
+    player.wait().unwrap();
+    drop(bench.desktop.take());
+    bench.assert_nothing_left(&[mark]);
 }

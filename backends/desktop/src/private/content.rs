@@ -42,6 +42,7 @@ fn sway_config(content: &PrivateContent, mode: Mode) -> String {
          xwayland disable\n\
          output * mode --custom {width}x{height}@{refresh_hz}Hz scale 1\n\
          {background}\
+         exec sh $XDG_RUNTIME_DIR/sound.sh\n\
          default_border pixel 1\n\
          client.focused #4fb3bf #4fb3bf #ffffff #4fb3bf #4fb3bf\n\
          client.unfocused #2a3a4a #2a3a4a #8899aa #2a3a4a #2a3a4a\n\

@@ -14,7 +14,7 @@ use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{Journal, Keep, Mode, OpenError, StageEnvironment, UndoGuard, UndoRecord};
 
 use super::config::PrivateConfig;
-use super::{content, open_failed};
+use super::{content, open_failed, sound};
 use crate::detect::Environment;
 use crate::ipc::SwayIpc;
 use crate::process::ProcessId;
@@ -91,6 +91,11 @@ impl Running {
         let sockets = SessionSockets::beside(&ipc)?;
         tracing::info!(dir = %family.record.runtime_dir.display(), "private desktop taken over");
         Some(Self { sockets, output: OUTPUT.to_owned(), family })
+    }
+
+    /// Its own runtime folder.
+    pub fn runtime_dir(&self) -> &Path {
+        &self.family.record.runtime_dir
     }
 
     /// Makes the spare somebody's own.
@@ -229,12 +234,25 @@ fn make_files(config: &PrivateConfig, dir: &Path, mode: Mode) -> std::io::Result
     for (name, text) in files {
         write_file(config, &dir.join(name), &text)?;
     }
+    for (name, text) in sound::files() {
+        let path = dir.join(name);
+        make_folders(config, dir, &path)?;
+        write_file(config, &path, text)?;
+    }
     if let Some((uid, gid)) = config.owner {
         chown(dir, Some(uid), Some(gid))?;
         // Only to be passed through on the way to its own folder.
         fs::set_permissions(&config.runtime_dir, fs::Permissions::from_mode(0o711))?;
     }
     Ok(())
+}
+
+/// The folders between `dir` and the file `path`.
+fn make_folders(config: &PrivateConfig, dir: &Path, path: &Path) -> std::io::Result<()> {
+    let Some(folder) = path.parent().filter(|folder| *folder != dir && !folder.exists()) else { return Ok(()) };
+    make_folders(config, dir, folder)?;
+    fs::DirBuilder::new().mode(0o700).create(folder)?;
+    config.owner.map_or(Ok(()), |(uid, gid)| chown(folder, Some(uid), Some(gid)))
 }
 
 fn write_file(config: &PrivateConfig, path: &Path, text: &str) -> std::io::Result<()> {

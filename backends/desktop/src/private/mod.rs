@@ -11,6 +11,7 @@
 mod config;
 mod content;
 mod launch;
+mod sound;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,6 +30,7 @@ use crate::output::{self, ModeError};
 use crate::record::{BACKEND_PRIVATE, PrivateRecord};
 use crate::stage::SwayStage;
 use launch::Running;
+use sound::PrivateSound;
 
 /// Makes a headless sway for every identity.
 #[derive(Debug)]
@@ -74,7 +76,8 @@ impl PrivateDesktop {
         }
         drop(protocols);
         let (sockets, output) = (running.sockets.clone(), running.output.clone());
-        SwayStage::new(sockets, output, mode, self.keyboard.clone(), Box::new(running))
+        let sound = PrivateSound { runtime_dir: running.runtime_dir().to_owned() };
+        SwayStage::new(sockets, output, mode, self.keyboard.clone(), Box::new(running)).with_sound(Arc::new(sound))
     }
 
     fn take_spare(&self) -> Option<Running> {
