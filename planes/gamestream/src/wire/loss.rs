@@ -145,7 +145,17 @@ mod tests {
 
     fn status(frame: u32, missing: u16, data: u16, recovery: u16, received: (u16, u16)) -> FecStatus {
         let (received_data, received_recovery) = received;
-        FecStatus { frame, missing, data, recovery, received_data, received_recovery, block: 0, blocks: 1, ..FecStatus::default() }
+        FecStatus {
+            frame,
+            missing,
+            data,
+            recovery,
+            received_data,
+            received_recovery,
+            block: 0,
+            blocks: 1,
+            ..FecStatus::default()
+        }
     }
 
     fn meter(reports: bool, frames: u32) -> LossMeter {
