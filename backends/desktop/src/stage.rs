@@ -7,7 +7,7 @@ use punktfunk_media::{
     RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
 };
 
-use crate::app;
+use crate::app::{self, MarkedApp};
 use crate::ipc::SwayIpc;
 use crate::keyboard::FoundLayout;
 use crate::output;
@@ -31,6 +31,11 @@ pub trait Backing: Send {
         Ok(())
     }
 
+    /// Where programs show that a client starts; `None`: wherever the person's session puts them.
+    fn workspace_of_programs(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Writes down how long it is kept, if it can live on without this host; see [`Stage::keep`].
     fn keep(&mut self, _keep: Keep) -> bool {
         false
@@ -50,6 +55,8 @@ pub struct SwayStage {
     backing: Box<dyn Backing>,
     /// What is heard on it; `None`: nothing.
     sound: Option<Arc<dyn Sound>>,
+    /// The program that was started last.
+    program: Option<MarkedApp>,
     /// Nobody watches: the output runs at [`RESTING_HZ`], and with it everything that moves.
     resting: bool,
 }
@@ -67,7 +74,7 @@ impl SwayStage {
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
-        Self { sockets, output, mode, keyboard, keeper, backing, sound: None, resting: false }
+        Self { sockets, output, mode, keyboard, keeper, backing, sound: None, program: None, resting: false }
     }
 
     /// The same with sound.
@@ -77,6 +84,13 @@ impl SwayStage {
 }
 
 impl SwayStage {
+    /// Tells sway where to go on. Only the view depends on it.
+    fn go(&self, command: &str) {
+        if let Err(e) = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(command)) {
+            tracing::warn!(output = self.output, "programs may show elsewhere: {e}");
+        }
+    }
+
     /// Slows the output down, or back to its mode.
     fn rest(&mut self, resting: bool) -> Result<(), StageError> {
         if self.resting != resting {
@@ -102,6 +116,12 @@ impl Stage for SwayStage {
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
+        if self.program.take_if(|program| !program.is_running()).is_some()
+            && self.backing.workspace_of_programs().is_some()
+        {
+            // Somebody comes to look, and the program's workspace is empty.
+            self.go("workspace number 1");
+        }
         self.rest(false).map_err(|e| CaptureError { reason: e.reason, detail: e.detail, fatal: e.fatal })?;
         punktfunk_capture::open(&self.sockets.display, &self.output)
     }
@@ -118,11 +138,14 @@ impl Stage for SwayStage {
         let mark = app::new_mark()?;
         self.backing.about_to_start(&mark).map_err(|e| LaunchError { reason: e.reason(), detail: e.to_string() })?;
         // In somebody's session their own output may have the focus, and windows open where that is.
-        let focus = format!("focus output {}", self.output);
-        if let Err(e) = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(&focus)) {
-            tracing::warn!("the program may show on another output: {e}");
+        let mut place = format!("focus output {}", self.output);
+        if let Some(workspace) = self.backing.workspace_of_programs() {
+            place += &format!("; workspace {workspace}");
         }
-        Ok(Box::new(app::launch(&self.sockets.ipc, spec, &mark)?))
+        self.go(&place);
+        let started = app::launch(&self.sockets.ipc, spec, &mark)?;
+        self.program = Some(MarkedApp::of(&mark));
+        Ok(Box::new(started))
     }
 
     fn environment(&self) -> StageEnvironment {

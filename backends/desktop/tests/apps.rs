@@ -102,6 +102,27 @@ fn a_program_lives_on_a_private_desktop_and_ends_with_it() {
 }
 
 #[test]
+fn a_program_fills_the_output_and_what_was_there_comes_back_after_it() {
+    on_every_sway(|suite| {
+        let shell = PrivateContent::Shell("exec foot --app-id behind sleep 1000".to_owned());
+        let Some(bench) = PrivateBench::new(suite, shell) else { return };
+        let mut stage = bench.open("a", MODE);
+        wait_until("the desktop's own window", || bench.focused() == "behind");
+        let before = bench.workspace();
+        let command = "exec foot --app-id program sleep 1000".to_owned();
+        let app = stage.launch(&AppSpec { command, ..AppSpec::default() }).unwrap();
+        wait_until("its window fills the output", || {
+            bench.focused_window() == ("program".to_owned(), [0, 0, 1280, 720])
+        });
+        drop(stage.capturer().unwrap());
+        assert_eq!(bench.focused(), "program", "{suite:?}: it runs, so it is what a client sees");
+        app.end();
+        drop(stage.capturer().unwrap());
+        assert_eq!((bench.workspace(), bench.focused()), (before, "behind".to_owned()), "{suite:?}");
+    });
+}
+
+#[test]
 fn a_program_in_a_running_session_ends_with_its_output() {
     on_every_sway(|suite| {
         let Some(launch) = suite.launch() else { return };

@@ -11,6 +11,10 @@ use crate::shell::{quote, quote_all};
 /// The script that becomes sway.
 pub const START_SCRIPT: &str = "start.sh";
 
+/// The workspace of programs that clients start. It has neither gaps nor borders around a window that is alone on it, so
+/// that a program fills the output; the terminal and what moves stay behind on their own.
+pub const PROGRAMS: &str = "punktfunk";
+
 /// Every file that must be in the runtime folder before sway starts: name and text.
 pub fn files(content: &PrivateContent, mode: Mode) -> [(&'static str, String); 3] {
     [(START_SCRIPT, START.to_owned()), ("sway.conf", sway_config(content, mode)), ("foot.ini", FOOT.to_owned())]
@@ -47,6 +51,8 @@ fn sway_config(content: &PrivateContent, mode: Mode) -> String {
          client.focused #4fb3bf #4fb3bf #ffffff #4fb3bf #4fb3bf\n\
          client.unfocused #2a3a4a #2a3a4a #8899aa #2a3a4a #2a3a4a\n\
          gaps inner 20\n\
+         workspace {PROGRAMS} gaps inner 0\n\
+         smart_borders no_gaps\n\
          focus_on_window_activation focus\n\
          bindsym Mod4+Return exec foot --config=$XDG_RUNTIME_DIR/foot.ini\n\
          bindsym Mod4+Shift+q kill\n\

@@ -138,6 +138,10 @@ impl Backing for Running {
         }
     }
 
+    fn workspace_of_programs(&self) -> Option<&'static str> {
+        Some(content::PROGRAMS)
+    }
+
     fn keep(&mut self, keep: Keep) -> bool {
         let before = std::mem::replace(&mut self.family.keep, keep);
         match self.family.write_down() {

@@ -72,15 +72,31 @@ impl PrivateBench {
 
     /// Application id of the window that has the keyboard, as sway tells it.
     pub fn focused(&self) -> String {
+        self.focused_window().0
+    }
+
+    /// The same, with its left and top, and its width and height without borders.
+    pub fn focused_window(&self) -> (String, [i64; 4]) {
         let tree = self.swaymsg("get_tree");
         let mut nodes = vec![&tree];
         while let Some(node) = nodes.pop() {
             if node["focused"] == true {
-                return node["app_id"].as_str().unwrap_or_default().to_owned();
+                let (rect, inside) = (&node["rect"], &node["window_rect"]);
+                let of = |rect: &serde_json::Value, key: &str| rect[key].as_i64().unwrap_or_default();
+                let app = node["app_id"].as_str().unwrap_or_default().to_owned();
+                // Sway 1.7 tells a place inside of the frame also where it draws none; the size is right.
+                return (app, [of(rect, "x"), of(rect, "y"), of(inside, "width"), of(inside, "height")]);
             }
             nodes.extend(["nodes", "floating_nodes"].iter().flat_map(|k| node[*k].as_array().into_iter().flatten()));
         }
-        String::new()
+        (String::new(), [0; 4])
+    }
+
+    /// The workspace that is seen.
+    pub fn workspace(&self) -> String {
+        let all = self.swaymsg("get_workspaces");
+        let seen = all.as_array().and_then(|all| all.iter().find(|w| w["visible"] == true).cloned());
+        seen.unwrap_or_default()["name"].as_str().unwrap_or_default().to_owned()
     }
 
     /// What everything on the desktop of `record` carries in its environment.
