@@ -6,6 +6,7 @@ mod desktops;
 mod doctor;
 mod encoders;
 mod exit;
+mod gamepads;
 mod library;
 mod logging;
 mod management;
