@@ -64,6 +64,7 @@ pub fn checks(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
     let mut rows = vec![user(), folder("state.folder", &paths.state), folder("runtime.folder", &paths.runtime)];
     rows.extend(desktops(config, paths));
     rows.extend(encoders());
+    rows.extend(pads());
     rows.push(offload());
     rows.push(ipv6());
     rows.push(warn(
@@ -139,6 +140,30 @@ fn encoders() -> Vec<Diagnostic> {
         .collect()
 }
 
+fn pads() -> Vec<Diagnostic> {
+    let doors = punktfunk_inject::pads::doors();
+    let row = |(device, what, usable): (&str, &str, Result<(), &Reason>)| {
+        let id = format!("pads.{}", device.trim_start_matches("/dev/"));
+        match usable {
+            Ok(()) => ok(&id, what),
+            // A session goes on without gamepads.
+            Err(reason) if *reason == reason::PADS_DENIED => warn(
+                &id,
+                format!("{} ({}) {what}", reason.sentence, reason.code),
+                format!("{}\n{}", reason.fix, udev_rules()),
+            ),
+            Err(reason) => warn(&id, format!("{} ({})", reason.sentence, reason.code), reason.fix),
+        }
+    };
+    doors.into_iter().map(row).collect()
+}
+
+/// The rules that the package installs, without their comments.
+fn udev_rules() -> String {
+    let rules = include_str!("../../../packaging/udev/60-punktfunk-pads.rules");
+    rules.lines().filter(|line| line.starts_with("KERNEL")).collect::<Vec<_>>().join("\n")
+}
+
 fn offload() -> Diagnostic {
     match DataSocket::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, PortRange::ANY) {
         Ok(socket) if socket.uses_offload() => ok("network.gso", "UDP segmentation offload"),
@@ -169,7 +194,23 @@ fn print(rows: &[Diagnostic]) {
         };
         println!("{status:<4}  {:<width$}  {}", row.id, row.detail);
         if !row.fix.is_empty() {
+            // Lines to copy start at the left.
             println!("      {:<width$}  fix: {}", "", row.fix);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_rules_open_both_doors_to_nobody_but_the_host() {
+        let rules = udev_rules();
+        for door in ["uinput", "uhid"] {
+            let rule = rules.lines().find(|l| l.starts_with(&format!("KERNEL==\"{door}\""))).expect(door);
+            assert!(rule.contains("MODE=\"0660\"") && rule.contains("TAG+=\"uaccess\""), "{rule}");
+        }
+        assert!(!rules.contains("GROUP=\"input\"") && !rules.contains("0666"));
     }
 }

@@ -4,13 +4,13 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use punktfunk_audio::OpusCodec;
-use punktfunk_engine::plan::HostOffer;
 use punktfunk_gamestream::policy::{Encryption, Networks};
 use punktfunk_gamestream::{GameStreamConfig, GameStreamPlane};
 use punktfunk_hub::Hub;
 use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Displays;
 use punktfunk_media::{EncoderList, reason};
+use punktfunk_native::NativeConfig;
 use punktfunk_net::Identity;
 
 use crate::cli::{GameStreamEncryption, GameStreamNetworks};
@@ -18,12 +18,13 @@ use crate::config::Config;
 use crate::exit::{Failure, PORT_TAKEN};
 use crate::paths::Paths;
 
-/// How the plane is set up; `None` if it is not served.
-pub fn config(config: &Config, paths: &Paths, identity: &Identity, offer: HostOffer) -> Option<GameStreamConfig> {
+/// How the plane is set up, with what the native one offers; `None` if it is not served.
+pub fn config(config: &Config, paths: &Paths, identity: &Identity, native: &NativeConfig) -> Option<GameStreamConfig> {
     let wished = config.gamestream?;
     Some(GameStreamConfig {
         base_port: wished.port,
-        offer,
+        offer: native.offer.clone(),
+        pads: native.pads.as_ref().map(|pads| (Arc::clone(&pads.factory), pads.policy)),
         encryption: match wished.encryption {
             GameStreamEncryption::Prefer => Encryption::Prefer,
             GameStreamEncryption::Require => Encryption::Require,

@@ -7,6 +7,7 @@ mod doctor;
 mod encoders;
 mod exit;
 mod gamestream;
+mod gamepads;
 mod library;
 mod logging;
 mod management;

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use punktfunk_engine::pads::PadPolicy;
 use punktfunk_engine::plan::HostOffer;
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
@@ -26,6 +27,7 @@ use crate::desktops;
 use crate::encoders;
 use crate::exit::{Failure, PORT_TAKEN};
 use crate::gamestream;
+use crate::gamepads;
 use crate::management;
 use crate::paths::{Paths, make_private_dir};
 use crate::watchdog::{Watchdog, undo_map};
@@ -122,9 +124,10 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
             frames: measurement.frames,
             mdns: config.mdns.then(|| MdnsConfig::new(config.name.clone())),
             apps: Some(Arc::clone(&apps)),
+            pads: Some(gamepads::choose(measurement.synthetic, PadPolicy::Auto)),
             ..NativeConfig::new(bind)
         };
-        let gamestream = gamestream::config(config, paths, &identity, native.offer.clone());
+        let gamestream = gamestream::config(config, paths, &identity, &native);
         let plane =
             NativePlane::start(native, Arc::clone(&identity), Arc::clone(hub), encoders.clone(), Arc::clone(&displays))
                 .map_err(|e| start_failure(e, bind))?;

@@ -12,6 +12,7 @@ mod cli;
 mod failure;
 mod keynames;
 mod lossy;
+mod padscript;
 mod pairing;
 mod player;
 mod report;

@@ -8,18 +8,29 @@ use std::time::{Duration, Instant};
 
 use punktfunk_client::StreamHandle;
 use punktfunk_core::Mode;
+use punktfunk_core::datagram::RichInput;
 use punktfunk_core::input::{InputEvent, MouseButton, ScrollAxis};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::failure::{Failure, USAGE};
 use crate::keynames::virtual_key;
+use crate::padscript::{self, PadLine};
 
 /// What to send, and when.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Script {
     /// Milliseconds after the first frame, in order.
-    steps: Vec<(u64, InputEvent)>,
+    steps: Vec<(u64, Step)>,
+}
+
+/// One thing to send.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Step {
+    /// Ordinary input.
+    Input(InputEvent),
+    /// Touchpad or motion of a pad.
+    Rich(RichInput),
 }
 
 /// One line without its `t_ms`.
@@ -55,6 +66,7 @@ enum Event {
     Text {
         text: String,
     },
+    Pad(PadLine),
 }
 
 #[derive(Deserialize)]
@@ -98,6 +110,7 @@ impl Script {
         }
         // Stable: events of one moment keep the order of their lines.
         steps.sort_by_key(|(at, _)| *at);
+        padscript::number(steps.iter_mut().map(|(_, step)| step));
         Ok(Self { steps })
     }
 
@@ -110,7 +123,7 @@ impl Script {
             .spawn({
                 let stop = stop.clone();
                 move || {
-                    for (at, event) in self.steps {
+                    for (at, step) in self.steps {
                         let due = begun + Duration::from_millis(at);
                         while Instant::now() < due && !stop.load(Ordering::Relaxed) {
                             std::thread::sleep(due.saturating_duration_since(Instant::now()).min(LOOK_UP));
@@ -118,7 +131,10 @@ impl Script {
                         if stop.load(Ordering::Relaxed) {
                             return;
                         }
-                        stream.input(event);
+                        match step {
+                            Step::Input(event) => stream.input(event),
+                            Step::Rich(rich) => stream.rich(rich),
+                        }
                         // The send buffer of datagrams is small, and drops the oldest.
                         std::thread::sleep(SPACING);
                     }
@@ -146,7 +162,8 @@ impl Playing {
 }
 
 impl Event {
-    fn expand(self, t_ms: u64, mode: Mode, out: &mut Vec<(u64, InputEvent)>) -> Result<(), String> {
+    fn expand(self, t_ms: u64, mode: Mode, steps: &mut Vec<(u64, Step)>) -> Result<(), String> {
+        let mut out = Vec::new();
         // Without `down`: pressed and released.
         let presses = |down: Option<bool>| down.map_or(vec![true, false], |down| vec![down]);
         match self {
@@ -156,36 +173,40 @@ impl Event {
                     (None, Some(name)) => virtual_key(&name).ok_or_else(|| format!("no key is called `{name}`"))?,
                     _ => return Err("give either `vk` or `key`".to_owned()),
                 };
-                out.extend(presses(down).into_iter().map(|down| (t_ms, InputEvent::Key { vk, down })));
+                out.extend(presses(down).into_iter().map(|down| InputEvent::Key { vk, down }));
             }
             Self::Button { button, down } => {
                 let button = button.resolve()?;
-                out.extend(presses(down).into_iter().map(|down| (t_ms, InputEvent::MouseButton { button, down })));
+                out.extend(presses(down).into_iter().map(|down| InputEvent::MouseButton { button, down }));
             }
-            Self::Move { dx, dy } => out.push((t_ms, InputEvent::MouseMove { dx, dy })),
+            Self::Move { dx, dy } => out.push(InputEvent::MouseMove { dx, dy }),
             Self::Abs { x, y, w, h } => {
                 let side = |given: Option<u16>, of_mode: u32| {
                     given.or_else(|| u16::try_from(of_mode).ok()).filter(|s| *s > 0).ok_or("a reference size of 0")
                 };
                 let (ref_width, ref_height) = (side(w, mode.width)?, side(h, mode.height)?);
-                out.push((t_ms, InputEvent::MouseMoveAbs { x, y, ref_width, ref_height }));
+                out.push(InputEvent::MouseMoveAbs { x, y, ref_width, ref_height });
             }
             Self::Scroll { axis, delta, precise } => {
                 let axis = match axis {
                     AxisName::Vertical => ScrollAxis::Vertical,
                     AxisName::Horizontal => ScrollAxis::Horizontal,
                 };
-                out.push((t_ms, InputEvent::MouseScroll { axis, delta, precise }));
+                out.push(InputEvent::MouseScroll { axis, delta, precise });
             }
             Self::Text { text } => {
                 for c in text.chars() {
                     match c {
-                        '\n' => out.extend([true, false].map(|down| (t_ms, InputEvent::Key { vk: ENTER, down }))),
-                        c => out.push((t_ms, InputEvent::Text(c))),
+                        '\n' => out.extend([true, false].map(|down| InputEvent::Key { vk: ENTER, down })),
+                        c => out.push(InputEvent::Text(c)),
                     }
                 }
             }
+            Self::Pad(line) => {
+                steps.extend(line.expand()?.into_iter().map(|step| (t_ms, step)));
+            }
         }
+        steps.extend(out.into_iter().map(|event| (t_ms, Step::Input(event))));
         Ok(())
     }
 }
@@ -223,7 +244,11 @@ mod tests {
     const MODE: Mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
 
     fn parse(text: &str) -> Result<Vec<(u64, InputEvent)>, (usize, String)> {
-        Script::parse(text, MODE).map(|s| s.steps)
+        let plain = |step| match step {
+            Step::Input(event) => event,
+            Step::Rich(_) => panic!("pads have their own tests"),
+        };
+        Script::parse(text, MODE).map(|s| s.steps.into_iter().map(|(at, step)| (at, plain(step))).collect())
     }
 
     #[test]
@@ -231,10 +256,10 @@ mod tests {
         let docs = include_str!("../../../docs/probe.md");
         let examples: Vec<&str> = docs.lines().filter(|l| l.starts_with("{\"t_ms\"")).collect();
         assert!(examples.len() >= 8);
-        for kind in ["key", "button", "move", "abs", "scroll", "text"] {
+        for kind in ["key", "button", "move", "abs", "scroll", "text", "pad"] {
             assert!(examples.iter().any(|e| e.contains(&format!("\"ev\":\"{kind}\""))), "{kind} is not documented");
         }
-        let steps = parse(&examples.join("\n")).unwrap();
+        let steps = Script::parse(&examples.join("\n"), MODE).unwrap().steps;
         assert!(steps.len() >= examples.len());
         assert!(steps.windows(2).all(|w| w[0].0 <= w[1].0));
     }
@@ -267,6 +292,9 @@ mod tests {
             r#"{"t_ms":1,"ev":"button","button":9}"#,
             r#"{"t_ms":1,"ev":"abs","x":1,"y":1,"w":0}"#,
             r#"{"t_ms":-1,"ev":"move","dx":1,"dy":1}"#,
+            r#"{"t_ms":1,"ev":"pad","pad":16}"#,
+            r#"{"t_ms":1,"ev":"pad","kind":"joystick"}"#,
+            r#"{"t_ms":1,"ev":"pad","buttons":["q"]}"#,
             "nonsense",
         ] {
             let error = parse(&format!("{{\"t_ms\":0,\"ev\":\"move\",\"dx\":1,\"dy\":1}}\n{bad}")).unwrap_err();

@@ -7,6 +7,7 @@ use punktfunk_client::{
     ClientClock, Dialer, End, EndedBy, Event, Happening, Lose, SessionConfig, Stream, StreamError, StreamOptions,
     Summary,
 };
+use punktfunk_core::datagram::{Rumble, RumbleTiming};
 use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
 
@@ -133,6 +134,8 @@ async fn one(
             next = stream.next() => match next {
                 Happening::Ended(end) => break Some(end),
                 Happening::Event(Event::Launch { kind, message }) => eprintln!("launch: {kind:?} ({message})"),
+                Happening::Event(Event::Rumble(rumble)) => eprintln!("{}", felt(&rumble)),
+                Happening::Event(Event::HidOutput(output)) => eprintln!("pad: {output:?}"),
                 Happening::Event(event) => tracing::info!(?event, "session"),
             },
             () = tokio::time::sleep_until(until) => break None,
@@ -156,6 +159,13 @@ async fn one(
         .await
         .map_err(|e| Failure::new(format!("the decoder's thread: {e}")))??;
     Ok(Outcome { summary, seen, end: early.unwrap_or(closed), codec, decoder })
+}
+
+/// What a person would feel.
+fn felt(rumble: &Rumble) -> String {
+    let Rumble { pad, low, high, timing } = rumble;
+    let RumbleTiming { left_trigger, right_trigger, ttl_ms, .. } = timing.unwrap_or_default();
+    format!("pad {pad}: rumble {low} {high}, triggers {left_trigger} {right_trigger}, for {ttl_ms} ms")
 }
 
 /// What a connection's outcome means for the exit code.

@@ -121,7 +121,7 @@ reasons! {
     NATIVE_VERSION_MISMATCH = "native.version_mismatch", "Client and host speak different wire versions.", "Use a client of the releases up to v0.40.";
     NATIVE_VIDEO_BLOCKED = "native.video_blocked", "Video leaves the host and does not reach the client.", "Let the firewall pass the UDP ports of video; --data-port RANGE pins them.";
     NETWORK_UNAVAILABLE = "network.unavailable", "The host cannot listen on the network.", "Check the address given with --bind, and whether the system allows UDP sockets.";
-    PADS_DENIED = "pads.denied", "This user may not make virtual gamepads.", "Install packaging/udev/60-punktfunk-pads.rules as /etc/udev/rules.d/60-punktfunk-pads.rules, run `udevadm control --reload && udevadm trigger`, and add the user to the group `input`.";
+    PADS_DENIED = "pads.denied", "This user may not make virtual gamepads.", "Save the rules that `punktfunk-host doctor` prints as /etc/udev/rules.d/60-punktfunk-pads.rules, run `udevadm control --reload && udevadm trigger`, and add the host's user to the group `punktfunk`.";
     PADS_FAILED = "pads.failed", "A virtual gamepad could not be made, or the kernel took it away.", "The host tries again by itself; look at its log for the kernel's answer.";
     PADS_UHID_MISSING = "pads.uhid_missing", "There is no /dev/uhid: DualSense and DualShock pads become Xbox pads.", "Load the kernel module uhid: `modprobe uhid`, and add it to /etc/modules-load.d.";
     PADS_UINPUT_MISSING = "pads.uinput_missing", "There is no /dev/uinput: Xbox and Switch pads cannot be made.", "Load the kernel module uinput: `modprobe uinput`, and add it to /etc/modules-load.d.";

@@ -291,3 +291,51 @@ async fn video_goes_where_the_punch_came_from_and_not_where_start_says() {
     assert!(named.recv(&mut [0; 16]).is_err(), "nothing went to the other port");
     host.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_press_on_a_pad_comes_back_as_rumble() {
+    use punktfunk_core::handshake::{GamepadKind, HostCaps};
+    use punktfunk_core::input::{GamepadButtons, GamepadState};
+    use punktfunk_engine::pads::PadPolicy;
+    use punktfunk_media::fake::FakePads;
+    use punktfunk_native::NativePads;
+
+    let config = |config: &mut punktfunk_native::NativeConfig| {
+        let factory = std::sync::Arc::new(FakePads::echoing());
+        config.pads = Some(NativePads { factory, policy: PadPolicy::Auto });
+    };
+    let host = TestHost::start(Options { config, ..Options::open() });
+    let mut client = RawClient::connect(host.address, None).await;
+    let mut wish = hello();
+    wish.gamepad = GamepadKind::DualSense;
+    let video = client.start_session(&wish).await;
+    assert_eq!(video.welcome.gamepad, GamepadKind::DualSense);
+    assert!(video.welcome.host_caps.contains(HostCaps::GAMEPAD_STATE));
+    let (_video, _) = receive(video, 1).await;
+    let press = |seq, buttons| {
+        let state = GamepadState { pad: 5, seq, buttons, ..GamepadState::default() };
+        let mut bytes = Vec::new();
+        InputEvent::GamepadState(state).encode(&mut bytes);
+        client.connection.send_datagram(bytes.into()).expect("sent");
+    };
+    let rumbles = async || loop {
+        let datagram = client.connection.read_datagram().await.expect("alive");
+        if let Ok(HostDatagram::Rumble(rumble)) = HostDatagram::decode(&datagram) {
+            break rumble;
+        }
+    };
+    press(1, GamepadButtons::A);
+    let first = tokio::time::timeout(common::PATIENCE, rumbles()).await.expect("rumble");
+    assert_eq!((first.pad, first.low, first.timing.map(|t| t.ttl_ms)), (5, 0x1000, Some(400)));
+    // Told again while it lasts, with rising numbers.
+    let again = tokio::time::timeout(common::PATIENCE, rumbles()).await.expect("a renewal");
+    assert_eq!((again.low, again.timing.map(|t| t.seq)), (0x1000, first.timing.map(|t| t.seq + 1)));
+    press(2, GamepadButtons::NONE);
+    let stop = async || loop {
+        if rumbles().await.low == 0 {
+            break;
+        }
+    };
+    tokio::time::timeout(common::PATIENCE, stop()).await.expect("the motors stop");
+    host.stop().await;
+}

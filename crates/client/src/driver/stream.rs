@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use punktfunk_core::datagram::RichInput;
 use punktfunk_core::framing::FrameReader;
 use punktfunk_core::handshake::Welcome;
 use punktfunk_core::input::InputEvent;
@@ -229,6 +230,11 @@ impl StreamHandle {
     /// Sends input.
     pub fn input(&self, event: InputEvent) {
         self.command(Command::Input(event));
+    }
+
+    /// Sends touchpads and motion of pads, or a pen.
+    pub fn rich(&self, input: RichInput) {
+        self.command(Command::Rich(input));
     }
 
     /// Asks something of the session.

@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use punktfunk_core::control::{ControlMessage, LaunchKind};
+use punktfunk_core::datagram::{HidOutput, RichInput, Rumble};
 use punktfunk_core::framing::frame_with;
 use punktfunk_core::handshake::{ExtensionBlock, HostCaps2, Start, Welcome};
 use punktfunk_core::input::InputEvent;
@@ -63,10 +64,12 @@ pub enum Input<'a> {
 }
 
 /// What a person or program asks of a running session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Command {
     /// Send input.
     Input(InputEvent),
+    /// Send touchpads and motion of pads, or a pen.
+    Rich(RichInput),
     /// Switch to another mode; at most one per second goes out, the last one wins.
     SetMode(Mode),
     /// Ask for a keyframe.
@@ -149,6 +152,11 @@ pub enum Event {
         /// Its title, or why not.
         message: String,
     },
+    /// Motors of a pad, from now on. Only news: what came late or twice is left out; without another one within its time
+    /// to live the motors stop.
+    Rumble(Rumble),
+    /// Lights or triggers of a pad.
+    HidOutput(HidOutput),
 }
 
 /// Why a session cannot go on. Close the connection with code 1.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use punktfunk_core::clock::{ClockOutput, ClockSync};
 use punktfunk_core::control::ControlMessage;
-use punktfunk_core::datagram::HostDatagram;
+use punktfunk_core::datagram::{ClientDatagram, HostDatagram, Rumble};
 use punktfunk_core::handshake::{Cipher, HostCaps2, MIN_SHARD_PAYLOAD, Welcome};
-use punktfunk_core::input::InputEvent;
+use punktfunk_core::input::{InputEvent, MAX_PADS, seq_is_newer};
 use punktfunk_core::packet::{PacketHeader, SEQUENCE_BYTES, UserFlags};
 use punktfunk_core::reassemble::{AccessUnit, Event as ReassemblyEvent, Reassembler, ReassemblerConfig};
 use punktfunk_core::seal::{Direction, Opener};
@@ -37,6 +37,8 @@ pub(super) struct Running {
     auto_probe_at: Option<Timestamp>,
     speed: Option<SpeedTest>,
     mode: ModeChange,
+    /// The last rumble of each pad, by its number.
+    rumble: [Option<u8>; MAX_PADS as usize],
     latency: Latency,
     window: WindowSamples,
     counts: Counts,
@@ -99,6 +101,7 @@ impl Running {
             abr,
             speed: None,
             mode: ModeChange::default(),
+            rumble: [None; MAX_PADS as usize],
             latency: Latency::new(),
             window: WindowSamples {
                 ages_ns: Vec::with_capacity(WINDOW_SAMPLES),
@@ -142,6 +145,12 @@ impl Running {
                 Ok(HostDatagram::Audio { .. } | HostDatagram::AudioRed { .. } | HostDatagram::Pcm { .. }) => {
                     self.counts.audio_packets += 1;
                 }
+                Ok(HostDatagram::Rumble(rumble)) => {
+                    if self.is_new(&rumble) {
+                        out.push_back(Output::Event(Event::Rumble(rumble)));
+                    }
+                }
+                Ok(HostDatagram::HidOutput(output)) => out.push_back(Output::Event(Event::HidOutput(output))),
                 Ok(_) => {}
                 Err(_) => self.counts.ignored_datagrams += 1,
             },
@@ -157,6 +166,17 @@ impl Running {
             Input::Discarded => self.recovery.on_discarded(now),
             Input::Command(command) => self.on_command(now, command, out),
         }
+    }
+
+    /// Whether a rumble is newer than the last of its pad (§4.5); the oldest form has no number and always is.
+    fn is_new(&mut self, rumble: &Rumble) -> bool {
+        let Some(timing) = rumble.timing else { return true };
+        let Some(last) = self.rumble.get_mut(usize::from(rumble.pad)) else { return false };
+        let new = seq_is_newer(timing.seq, *last);
+        if new {
+            *last = Some(timing.seq);
+        }
+        new
     }
 
     /// Does what is due. `None` if something was put into `out`, else when to ask again.
@@ -253,6 +273,11 @@ impl Running {
     fn on_command(&mut self, now: Timestamp, command: Command, out: &mut VecDeque<Output>) {
         match command {
             Command::Input(event) => out.push_back(self.input(event)),
+            Command::Rich(rich) => {
+                let mut bytes = Vec::new();
+                ClientDatagram::Rich(rich).encode(&mut bytes);
+                out.push_back(Output::Datagram(bytes));
+            }
             Command::SetMode(mode) => self.mode.wanted = Some(mode),
             Command::Keyframe => out.push_back(message(&ControlMessage::RequestKeyframe)),
             Command::SpeedTest { target_kbps, duration_ms } => self.start_speed(now, target_kbps, duration_ms, out),

@@ -537,3 +537,32 @@ fn a_welcome_that_cannot_be_used_ends_the_session() {
         Err(SessionError::Welcome(DecodeError::Truncated { .. }))
     ));
 }
+
+#[test]
+fn rumble_that_is_late_or_told_twice_is_left_out() {
+    use punktfunk_core::datagram::{HidOutput, Rumble, RumbleTiming};
+    let mut world = World::running(20_000);
+    let rumble = |pad, seq, low| {
+        let timing = Some(RumbleTiming { seq, ttl_ms: 400, ..RumbleTiming::default() });
+        Rumble { pad, low, timing, ..Rumble::default() }
+    };
+    let old = Rumble { pad: 2, low: 1, ..Rumble::default() };
+    let sent = [rumble(0, 254, 1), rumble(0, 255, 2), rumble(0, 254, 1), rumble(0, 255, 2), rumble(1, 3, 3), old, old];
+    for rumble in sent.into_iter().chain([rumble(0, 1, 4)]) {
+        let mut bytes = Vec::new();
+        HostDatagram::Rumble(rumble).encode(&mut bytes);
+        world.session.handle(Timestamp(world.now), Input::Datagram(&bytes)).unwrap();
+    }
+    let led = HidOutput::Led { pad: 0, rgb: [1, 2, 3] };
+    let mut bytes = Vec::new();
+    HostDatagram::HidOutput(led).encode(&mut bytes);
+    world.session.handle(Timestamp(world.now), Input::Datagram(&bytes)).unwrap();
+    world.run(1);
+    let lows: Vec<u16> = world
+        .events
+        .iter()
+        .filter_map(|e| if let Event::Rumble(rumble) = e { Some(rumble.low) } else { None })
+        .collect();
+    assert_eq!(lows, [1, 2, 3, 1, 1, 4]);
+    assert!(world.events.contains(&Event::HidOutput(led)));
+}

@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Pad, PadError, PadEvents, PadFactory, PadFeedback, PadKind, PadKinds, PadReport, PadSpec, Reason, reason};
+use crate::{
+    Pad, PadError, PadEvents, PadFactory, PadFeedback, PadKind, PadKinds, PadReport, PadSpec, Reason, RumbleLevels,
+    reason,
+};
 
 /// What happened to a fake pad.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,6 +31,8 @@ struct State {
     plugs_to_fail: u32,
     applies_to_fail: u32,
     panic_at: Option<u64>,
+    /// Every change of the buttons is answered by rumble.
+    echo: bool,
     plugged: [Option<Arc<dyn PadEvents>>; 16],
 }
 
@@ -46,6 +51,15 @@ impl FakePads {
     pub fn of(kinds: PadKinds) -> Self {
         let calls = VecDeque::with_capacity(Self::DEPTH);
         Self(Arc::new(Mutex::new(State { calls, kinds, ..State::default() })))
+    }
+
+    /// Pads of every kind that a program plays which answers every change of the buttons: the heavy motor runs as strongly
+    /// as the low 16 bits of the mask say. A client can measure with it how long a press takes to be felt.
+    #[must_use]
+    pub fn echoing() -> Self {
+        let pads = Self::new();
+        pads.lock().echo = true;
+        pads
     }
 
     /// Fails the next `plugs` plugs and the next `applies` reports.
@@ -118,13 +132,15 @@ impl PadFactory for FakePads {
         if let Some(place) = state.place(spec.slot) {
             *place = Some(events);
         }
-        Ok(Box::new(FakePad { pads: self.clone(), slot: spec.slot }))
+        Ok(Box::new(FakePad { pads: self.clone(), slot: spec.slot, buttons: 0 }))
     }
 }
 
 struct FakePad {
     pads: FakePads,
     slot: u8,
+    /// As last shown.
+    buttons: u16,
 }
 
 impl Pad for FakePad {
@@ -141,6 +157,13 @@ impl Pad for FakePad {
         }
         state.applied += 1;
         state.note(PadCall::Apply(self.slot, *report));
+        let echo = state.echo;
+        drop(state);
+        let buttons = report.buttons.0 as u16; // the low half
+        if echo && std::mem::replace(&mut self.buttons, buttons) != buttons {
+            let levels = RumbleLevels { low: buttons, ..RumbleLevels::default() };
+            self.pads.feedback(self.slot, &PadFeedback::Rumble(levels));
+        }
         Ok(())
     }
 }
