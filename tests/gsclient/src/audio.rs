@@ -243,7 +243,7 @@ impl Audio {
         for sequence in from..until.min(from + MAX_GAP) {
             let slot = sequence.checked_sub(block.base).map(|s| s as usize).filter(|s| *s < DATA);
             match slot.and_then(|s| block.data[s].as_deref()) {
-                Some(data) => self.emit(sequence, &data.to_vec(), false),
+                Some(data) => self.emit(sequence, data, false),
                 None => {
                     self.stats.lost += 1;
                     self.out.push_back(Output::Lost { sequence });

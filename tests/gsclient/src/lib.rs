@@ -42,6 +42,6 @@ pub use loss::Loss;
 pub use pairing::Style;
 pub use report::{AudioReport, Percentiles, Report, VideoReport};
 pub use rtsp::{Announce, Describe, Formats, Negotiated, Rtsp};
-pub use session::{Client, Session, StreamOptions, Taps};
+pub use session::{AudioTap, Client, FrameTap, Session, StreamOptions, Taps};
 pub use store::Store;
 pub use violations::Violations;

@@ -15,14 +15,14 @@ pub enum Version {
 }
 
 enum Cipher {
-    V1(Gcm16),
+    V1(Box<Gcm16>),
     V2(Gcm),
 }
 
 impl Cipher {
     fn new(key: &Key, version: Version) -> Result<Self, Error> {
         Ok(match version {
-            Version::V1 => Self::V1(Gcm16::new(key)),
+            Version::V1 => Self::V1(Box::new(Gcm16::new(key))),
             Version::V2 => Self::V2(Gcm::new(key)?),
         })
     }

@@ -29,6 +29,7 @@ pub struct Rtsp {
     sequence: u32,
     cseq: u32,
     session: Option<String>,
+    session_ids: bool,
     violations: Violations,
 }
 
@@ -79,6 +80,7 @@ impl Rtsp {
             sequence: 0,
             cseq: 0,
             session: None,
+            session_ids: true,
             violations: Violations::default(),
         })
     }
@@ -87,6 +89,11 @@ impl Rtsp {
     #[must_use]
     pub fn violations(&self) -> &Violations {
         &self.violations
+    }
+
+    /// Overlooks ping payloads and connect data, as clients from before them do.
+    pub fn without_session_ids(&mut self) {
+        self.session_ids = false;
     }
 
     /// Where RTSP is.
@@ -146,12 +153,14 @@ impl Rtsp {
             format!("X-SS-Connect-Data is {data:?}")
         });
         let connect_data = match data {
-            Some(text) => text.parse().map_err(|_| Error::answer(format!("X-SS-Connect-Data {text:?}")))?,
-            None => 0,
+            Some(text) if self.session_ids => {
+                text.parse().map_err(|_| Error::answer(format!("X-SS-Connect-Data {text:?}")))?
+            }
+            _ => 0,
         };
         Ok(Endpoint {
             address: SocketAddr::new(self.address.ip(), port),
-            ping: ping.and_then(|p| p.as_bytes().try_into().ok()),
+            ping: ping.filter(|_| self.session_ids).and_then(|p| p.as_bytes().try_into().ok()),
             connect_data,
         })
     }

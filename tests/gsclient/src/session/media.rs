@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::{AudioTap, FrameTap};
 use crate::audio::{self, Audio, AudioOptions, AudioStats};
 use crate::control::Message;
 use crate::control::Sender;
@@ -70,7 +71,7 @@ pub(super) struct VideoSetup {
     pub(super) options: VideoOptions,
     pub(super) loss: Loss,
     pub(super) frames: Option<SyncSender<Frame>>,
-    pub(super) tap: Option<Box<dyn FnMut(&Frame) + Send>>,
+    pub(super) tap: Option<FrameTap>,
     pub(super) control: Sender,
     pub(super) launched: Instant,
 }
@@ -79,7 +80,7 @@ pub(super) struct AudioSetup {
     pub(super) endpoint: Endpoint,
     pub(super) options: AudioOptions,
     pub(super) loss: Loss,
-    pub(super) tap: Option<Box<dyn FnMut(&audio::Output) + Send>>,
+    pub(super) tap: Option<AudioTap>,
     pub(super) pinger: Pinger,
     pub(super) launched: Instant,
 }

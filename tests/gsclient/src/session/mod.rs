@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use options::{StreamOptions, Taps};
+pub use options::{AudioTap, FrameTap, StreamOptions, Taps};
 
 use crate::bytes::random;
 use crate::control::{Control, ControlEvent, ControlOptions, HostMessage, Message, Version};
@@ -131,6 +131,9 @@ impl Client {
         launch_ms: f64,
     ) -> Result<Session, Error> {
         let mut rtsp = Rtsp::new(self.http.address(), &started, &launch.rikey, options.low_audio())?;
+        if options.legacy {
+            rtsp.without_session_ids();
+        }
         let shared = Arc::new(MediaShared::default());
         let audio_socket = media::socket(self.http.address())?;
         let video_socket = media::socket(self.http.address())?;

@@ -110,13 +110,18 @@ impl Default for StreamOptions {
     }
 }
 
+/// Sees access units.
+pub type FrameTap = Box<dyn FnMut(&Frame) + Send>;
+/// Sees audio packets and gaps.
+pub type AudioTap = Box<dyn FnMut(&audio::Output) + Send>;
+
 /// Who else wants to see what arrives. Called on the receiving threads: quick, or datagrams are lost.
 #[derive(Default)]
 pub struct Taps {
     /// Every access unit.
-    pub frame: Option<Box<dyn FnMut(&Frame) + Send>>,
+    pub frame: Option<FrameTap>,
     /// Every audio packet or gap, for an Opus decoder.
-    pub audio: Option<Box<dyn FnMut(&audio::Output) + Send>>,
+    pub audio: Option<AudioTap>,
 }
 
 impl StreamOptions {

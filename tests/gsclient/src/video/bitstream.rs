@@ -25,16 +25,16 @@ fn annex_b(codec: Codec, kind: u8, unit: &[u8], first_payload: usize, v: &mut Vi
     v.check(unit.starts_with(&[0, 0, 1]) || unit.starts_with(&[0, 0, 0, 1]), "§8.8", || {
         "no start code in front".to_owned()
     });
-    let (prefix, parameter_sets, is_slice, is_idr): (&[u8], &[u8], fn(u8) -> bool, fn(u8) -> bool) = match codec {
-        Codec::H264 => (&[6, 9], &[7, 8], |n| (1..=5).contains(&n), |n| n == 5),
-        _ => (&[35, 39], &[32, 33, 34], |n| n < 32, |n| (16..=21).contains(&n)),
+    let (prefix, parameter_sets, slices, idrs): (&[u8], &[u8], _, _) = match codec {
+        Codec::H264 => (&[6, 9], &[7, 8], 1..=5, 5..=5),
+        _ => (&[35, 39], &[32, 33, 34], 0..=31, 16..=21),
     };
-    let slice = nals.iter().find(|(_, n)| is_slice(*n));
+    let slice = nals.iter().find(|(_, n)| slices.contains(n));
     let Some((slice_at, slice_kind)) = slice.copied() else {
         v.note("§8.8", format_args!("no slice among NAL units {nals:?}"));
         return;
     };
-    v.check(is_idr(slice_kind) == (kind == KEY), "§8.8", || {
+    v.check(idrs.contains(&slice_kind) == (kind == KEY), "§8.8", || {
         format!("NAL type {slice_kind} in a frame of type {kind}")
     });
     if kind != KEY {
