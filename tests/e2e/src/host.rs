@@ -29,6 +29,8 @@ pub struct Host {
     child: Child,
     /// Where it listens.
     pub quic: SocketAddr,
+    /// What it said on standard output up to and with that line.
+    said: Vec<String>,
     root: PathBuf,
     keep: Option<tempfile::TempDir>,
     identity: Identity,
@@ -87,13 +89,16 @@ impl Host {
                 }
             }
         });
+        let mut said = Vec::new();
         let deadline = Instant::now() + READY;
         let log_text = || std::fs::read_to_string(&log_path).unwrap_or_default();
         loop {
             match line.recv_timeout(Duration::from_millis(100)) {
                 Ok(text) => {
-                    if let Some(quic) = parse_listening(&text) {
-                        return Ok(Self { child, quic, root, keep, identity });
+                    let quic = parse_listening(&text);
+                    said.push(text);
+                    if let Some(quic) = quic {
+                        return Ok(Self { child, quic, said, root, keep, identity });
                     }
                 }
                 Err(_) => {
@@ -114,6 +119,16 @@ impl Host {
     pub fn command(&self, args: &[&str]) -> std::process::Output {
         let mut command = base_command(self.identity, &self.root, &[]);
         command.args(args).stdin(Stdio::null()).output().expect("the host binary starts")
+    }
+
+    /// The line of its standard output that begins like this, up to the one that said it was ready.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn line(&self, begin: &str) -> &str {
+        let line = self.said.iter().find(|line| line.starts_with(begin));
+        line.unwrap_or_else(|| panic!("no line {begin:?} in {:?}", self.said))
     }
 
     /// Process id.

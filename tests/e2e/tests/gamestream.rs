@@ -1,0 +1,346 @@
+//! GameStream from end to end: the real host, and our own Moonlight-side client that judges every byte of it.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use punktfunk_e2e::Host;
+use punktfunk_gsclient::control::HostMessage;
+use punktfunk_gsclient::{Client, Error, Identity, Loss, Report, Session, Shape, StreamOptions, Style, Taps, input};
+use rustix::process::Signal;
+
+const SYNTHETIC: &[&str] = &["punktfunk1-host", "--source", "synthetic", "--gamestream", "--gamestream-port", "0"];
+const PRIVATE: &[&str] = &["serve", "--desktop", "private", "--linger", "20", "--gamestream", "--gamestream-port", "0"];
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// DESIGN: a new client can stream within 2 s of any failure; the rest is for busy machines.
+const SOON: Duration = Duration::from_secs(12);
+
+/// Where a host's GameStream listens, from its own line on standard output.
+fn http(host: &Host) -> SocketAddr {
+    let line = host.line("gamestream http=");
+    line.split_whitespace().find_map(|w| w.strip_prefix("http=")).and_then(|a| a.parse().ok()).expect("an address")
+}
+
+fn udp(host: &Host, what: &str) -> SocketAddr {
+    let line = host.line("gamestream http=");
+    let port: u16 =
+        line.split_whitespace().find_map(|w| w.strip_prefix(what)).and_then(|p| p.parse().ok()).expect("a port");
+    SocketAddr::new(http(host).ip(), port)
+}
+
+/// A client that the operator let in by typing its PIN.
+fn paired(host: &Host, pin: &str) -> Client {
+    let mut client = Client::new(http(host), Arc::new(Identity::generate(Shape::Serial0).expect("a key")));
+    pair(host, &mut client, pin);
+    client
+}
+
+fn pair(host: &Host, client: &mut Client, pin: &str) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) && !host.command(&["pair", "pin", pin]).status.success() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let outcome = client.pair(pin, Style::Qt);
+        done.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|e| panic!("not paired: {e}\n{}", host.log()));
+    });
+}
+
+fn options() -> StreamOptions {
+    StreamOptions { decode: true, ..StreamOptions::default() }
+}
+
+fn start(client: &mut Client, options: StreamOptions, host: &Host) -> Session {
+    let mut session =
+        client.start(options, Taps::default()).unwrap_or_else(|e| panic!("no stream: {e}\n{}", host.log()));
+    assert!(session.wait_first_frame(PATIENCE), "no picture\n{}", host.log());
+    session
+}
+
+fn judge(report: &Report, host: &Host) {
+    assert_eq!(report.violation_count, 0, "{:#?}\n{}", report.violations, host.log());
+    assert_eq!(report.video.decode_errors, 0, "{report:#?}");
+}
+
+/// Streams a little and finds nothing wrong.
+fn stream(client: &mut Client, options: StreamOptions, host: &Host) -> Report {
+    let mut session = start(client, options, host);
+    session.run(Duration::from_millis(1500));
+    let report = session.stop().expect("a report");
+    judge(&report, host);
+    assert!(report.video.stats.frames > 20, "{report:#?}");
+    report
+}
+
+#[test]
+fn every_kind_of_client_streams_and_no_rule_of_the_wire_is_broken() {
+    let host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "1234");
+    let apps = client.http.app_list().unwrap();
+    assert_eq!(apps[0].title, "Desktop");
+    assert!(client.http.app_asset(apps[0].id).unwrap().body.starts_with(b"\x89PNG"));
+    let base = options();
+    let table = [
+        ("all sealed", StreamOptions { encryption: 6, ..base.clone() }),
+        ("video in the clear", StreamOptions { encryption: 4, ..base.clone() }),
+        ("surround 5.1", StreamOptions { channels: 6, ..base.clone() }),
+        ("surround 7.1, high", StreamOptions { channels: 8, bitrate_kbps: 60_000, ..base.clone() }),
+        ("small packets, far away", StreamOptions { packet_size: 1024, remote: true, ..base.clone() }),
+        ("four slices", StreamOptions { slices: 4, ..base.clone() }),
+        ("long blocks of sound", StreamOptions { packet_duration_ms: 10, ..base.clone() }),
+        ("no sealed RTSP", StreamOptions { corever: Some(0), ..base.clone() }),
+        ("from before the extensions", StreamOptions { corever: None, legacy: true, encryption: 0, ..base.clone() }),
+        ("another mode", StreamOptions { width: 1366, height: 768, fps: 30, ..base }),
+    ];
+    for (name, options) in table {
+        let (width, height) = (options.width as usize, options.height as usize);
+        let report = stream(&mut client, options, &host);
+        assert_eq!(report.video.picture_size, (width, height), "{name}");
+        assert!(report.video.stamped > 20 && report.video.stamps_backwards == 0, "{name}: {report:#?}");
+        assert!(report.audio.stats.packets > 100, "{name}: {report:#?}");
+        client.http.cancel().unwrap();
+        assert_eq!(client.http.server_info(true).unwrap().current_game, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_private_desktop_is_streamed_typed_into_heard_and_found_again() {
+    let host = Host::start(PRIVATE);
+    let mut client = paired(&host, "0007");
+    let effect = host.root().join("home/typed");
+    let mut session = start(&mut client, options(), &host);
+    // The shell reads what is typed once it is there.
+    std::thread::sleep(Duration::from_secs(2));
+    for c in format!("echo 'Grüße €' > {}", effect.display()).chars() {
+        input::text(&c.to_string()).into_iter().for_each(|packet| assert!(session.input(packet)));
+    }
+    for down in [true, false] {
+        assert!(session.input(input::key(0x0d, down, 0, 0)));
+    }
+    let written = session.wait_until(PATIENCE, |_| std::fs::read_to_string(&effect).is_ok_and(|t| t == "Grüße €\n"));
+    assert!(written, "{:?}\n{}", std::fs::read_to_string(&effect), host.log());
+    assert!(session.wait_until(PATIENCE, |s| s.audio_packets() > 50), "no sound\n{}", host.log());
+
+    // Gone without a word: the desktop is kept, and the shell on it still runs.
+    let report = session.vanish().expect("a report");
+    judge(&report, &host);
+    let info = client.http.server_info(true).unwrap();
+    assert_ne!(info.current_game, 0, "something to resume");
+    let again = stream(&mut client, StreamOptions { width: 1600, height: 900, ..options() }, &host);
+    assert!(again.resumed);
+    assert_eq!(again.video.picture_size, (1600, 900));
+
+    client.http.cancel().unwrap();
+    assert_eq!(client.http.server_info(true).unwrap().current_game, 0);
+    assert!(matches!(client.http.cancel(), Ok(()) | Err(Error::Refused { .. })));
+    host.signal(Signal::INT);
+    host.assert_nothing_left(SOON);
+}
+
+#[test]
+fn each_client_has_its_own_session_and_sees_only_that() {
+    let host = Host::start(SYNTHETIC);
+    let (mut one, mut two) = (paired(&host, "1111"), paired(&host, "2222"));
+    let first = start(&mut one, options(), &host);
+    assert_ne!(one.http.server_info(true).unwrap().current_game, 0);
+    assert_eq!(two.http.server_info(true).unwrap().current_game, 0);
+    assert_eq!(one.http.server_info(false).unwrap().current_game, 0, "plain HTTP says FREE");
+    let mut second = start(&mut two, StreamOptions { width: 640, height: 480, ..options() }, &host);
+    two.http.cancel().unwrap();
+    let told = second.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. }));
+    assert!(told.is_some(), "the end is announced before the disconnect");
+    assert!(two.http.server_info(true).unwrap().current_game == 0);
+    let frames = first.frames();
+    let mut first = first;
+    assert!(first.wait_until(PATIENCE, |s| s.frames() > frames + 30), "the other one goes on");
+    judge(&first.stop().unwrap(), &host);
+    judge(&second.stop().unwrap(), &host);
+}
+
+#[test]
+fn losses_are_repaired_and_frames_beyond_repair_lead_to_a_keyframe() {
+    let host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "3333");
+    let light = StreamOptions { video_loss: Loss::new(1.0, 1, 7), audio_loss: Loss::new(1.0, 1, 8), ..options() };
+    let mut session = start(&mut client, light, &host);
+    session.run(Duration::from_secs(4));
+    let report = session.stop().unwrap();
+    judge(&report, &host);
+    assert!(report.video.dropped_on_purpose > 0 && report.video.stats.recovered > 0, "{report:#?}");
+    client.http.cancel().unwrap();
+
+    let heavy = StreamOptions { video_loss: Loss::new(20.0, 12, 9), ..options() };
+    let mut session = start(&mut client, heavy, &host);
+    session.run(Duration::from_secs(4));
+    let report = session.stop().unwrap();
+    assert_eq!(report.violation_count, 0, "{:#?}", report.violations);
+    assert!(report.video.stats.lost > 0 && report.video.stats.keyframes > 1, "{report:#?}");
+    assert!(report.video.pictures > 30, "the picture came back: {report:#?}");
+}
+
+#[test]
+fn a_client_that_stops_anywhere_costs_nothing_and_the_next_one_streams() {
+    let host = Host::start(&[&["punktfunk1-host", "--max-sessions", "1"], &SYNTHETIC[1..]].concat());
+    let (mut stopping, mut next) = (paired(&host, "4444"), paired(&host, "5555"));
+    let junk = junk_on_all_ports(&host);
+    // After launch alone.
+    let info = stopping.http.server_info(true).unwrap();
+    assert_eq!(info.current_game, 0);
+    let app = stopping.http.app_list().unwrap()[0].id;
+    stopping.http.launch(&launch(app)).unwrap();
+    streams_soon(&mut next, &host);
+    // With a control stream that says nothing any more.
+    let silent = start(&mut stopping, StreamOptions { control_pings: false, ..options() }, &host);
+    drop(silent);
+    streams_soon(&mut next, &host);
+    // In the middle of everything.
+    let gone = start(&mut stopping, options(), &host);
+    gone.vanish().unwrap();
+    streams_soon(&mut next, &host);
+    drop(junk);
+}
+
+/// The slot is free as soon as the one who holds it has been silent: launches until then say who has it.
+fn streams_soon(client: &mut Client, host: &Host) {
+    let begun = Instant::now();
+    loop {
+        match client.start(options(), Taps::default()) {
+            Ok(mut session) => {
+                assert!(session.wait_first_frame(PATIENCE), "no picture\n{}", host.log());
+                judge(&session.stop().unwrap(), host);
+                client.http.cancel().unwrap();
+                return;
+            }
+            Err(Error::Refused { code: 503, message }) => {
+                assert!(message.contains("Held by"), "{message}");
+                assert!(begun.elapsed() < SOON, "still busy after {SOON:?}\n{}", host.log());
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Err(e) => panic!("{e}\n{}", host.log()),
+        }
+    }
+}
+
+fn launch(app_id: u32) -> punktfunk_gsclient::Launch {
+    punktfunk_gsclient::Launch {
+        app_id,
+        width: 1280,
+        height: 720,
+        fps: 60,
+        rikey: [7; 16],
+        rikey_id: -5,
+        sops: false,
+        local_audio: false,
+        surround_audio_info: 0x3_0002,
+        hdr: false,
+        gamepads: 0,
+        corever: Some(1),
+        extra: vec![],
+        omit: vec![],
+    }
+}
+
+/// Sends nonsense to every UDP port until dropped: bounded in rate, and over at the latest after a minute.
+fn junk_on_all_ports(host: &Host) -> impl Drop + use<> {
+    struct Stop(Arc<AtomicBool>, Option<std::thread::JoinHandle<()>>);
+    impl Drop for Stop {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+            self.1.take().map(std::thread::JoinHandle::join);
+        }
+    }
+    let targets = ["video=", "control=", "audio="].map(|what| udp(host, what));
+    let stop = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&stop);
+    let thread = std::thread::spawn(move || {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let begun = Instant::now();
+        let mut state = 1u32;
+        while !until.load(Ordering::Relaxed) && begun.elapsed() < Duration::from_secs(60) {
+            for target in targets {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let junk: Vec<u8> = (0..state % 1400).map(|i| (state >> (i % 24)) as u8).collect();
+                let _ = socket.send_to(&junk, target);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    Stop(stop, Some(thread))
+}
+
+#[test]
+fn a_revoked_client_is_told_and_out() {
+    let host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "6666");
+    let mut session = start(&mut client, options(), &host);
+    let list = host.command(&["pair", "list", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    let id = list.as_array().and_then(|l| l[0]["id"].as_str()).expect("a client").to_owned();
+    assert_eq!(list[0]["protocol"].as_str().or(list[0]["kind"].as_str()), Some("gamestream"), "{list}");
+    assert!(host.command(&["pair", "revoke", &id]).status.success());
+    assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some());
+    drop(session);
+    assert!(matches!(client.http.app_list(), Err(Error::Refused { code: 401, .. })));
+    // It pairs again and streams.
+    pair(&host, &mut client, "7777");
+    stream(&mut client, options(), &host);
+}
+
+#[test]
+fn a_compositor_that_dies_ends_the_session_with_a_word() {
+    let host = Host::start(PRIVATE);
+    let mut client = paired(&host, "8888");
+    let mut session = start(&mut client, options(), &host);
+    // The one on the stage, not the warm spare.
+    for (pid, line) in host.processes() {
+        if line.starts_with("sway ") {
+            let pid = rustix::process::Pid::from_raw(pid).expect("a process");
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+    let ended = session.wait_until(PATIENCE, |_| host.log().contains("desktop.died"));
+    assert!(ended, "{}", host.log());
+    assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some());
+    drop(session);
+    stream(&mut client, options(), &host);
+}
+
+#[test]
+fn what_the_operator_forbids_is_refused_with_its_reason() {
+    let host = Host::start(&[SYNTHETIC, &["--gamestream-encryption", "require"]].concat());
+    let mut client = paired(&host, "9999");
+    let refused = client.start(
+        StreamOptions {
+            encryption: 0,
+            announce: vec![("x-ss-general.encryptionEnabled".into(), Some("0".into()))],
+            ..options()
+        },
+        Taps::default(),
+    );
+    assert!(refused.is_err(), "nothing less than everything");
+    host.wait_for_log("gamestream.encryption_required", PATIENCE);
+    stream(&mut client, StreamOptions { encryption: 6, ..options() }, &host);
+}
+
+#[test]
+fn host_messages_reach_the_client_and_the_host_says_good_bye() {
+    let mut host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "0000");
+    let mut session = start(&mut client, options(), &host);
+    assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Hdr { .. })).is_some(), "HDR is off");
+    // The synthetic host's pads answer every press with rumble.
+    assert!(session.input(input::pad_arrival(0, 1, 0x2, 0xffff)));
+    assert!(session.input(input::pad(0, 1, &input::PadState::default())));
+    assert!(session.input(input::pad(0, 1, &input::PadState { buttons: 0x1000, ..input::PadState::default() })));
+    let rumble = session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Rumble { .. }));
+    assert!(rumble.is_some(), "{}", host.log());
+    host.signal(Signal::INT);
+    assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some());
+    assert!(host.wait(SOON).is_some_and(|s| s.success()));
+    judge(&session.stop().unwrap(), &host);
+}
