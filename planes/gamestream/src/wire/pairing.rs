@@ -246,12 +246,13 @@ fn hash(challenge: &[u8; 16], certificate_signature: &[u8], secret: &[u8; 16]) -
     Sha256::new().chain_update(challenge).chain_update(certificate_signature).chain_update(secret).finalize().into()
 }
 
-/// AES-128-ECB without padding: whole blocks only, which the callers' types say.
-struct Ecb(Aes128);
+/// AES-128-ECB without padding: whole blocks only, which the callers' types say. Boxed, because the expanded keys take most
+/// of a kilobyte and every phase hands them on.
+struct Ecb(Box<Aes128>);
 
 impl Ecb {
     fn new(key: &[u8; 16]) -> Self {
-        Self(Aes128::new(GenericArray::from_slice(key)))
+        Self(Box::new(Aes128::new(GenericArray::from_slice(key))))
     }
 
     fn encrypt(&self, blocks: &mut [u8]) {
