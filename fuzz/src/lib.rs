@@ -8,8 +8,8 @@
 //! - a stream cut anywhere yields the same frames;
 //! - a reassembler delivers what was packetized or nothing, in order, within its limits.
 
-mod gamestream_http;
 mod gamestream;
+mod gamestream_http;
 mod mutate;
 mod video;
 
@@ -21,8 +21,8 @@ use punktfunk_core::input::InputEvent;
 use punktfunk_core::pairing::{ClientCeremony, HostCeremony, PairMessage};
 use punktfunk_core::{Fingerprint, keys};
 
-pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
 pub use gamestream::{fuzz_gs_control, fuzz_gs_input, fuzz_gs_rtsp, fuzz_gs_sdp};
+pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
 pub use mutate::Mutator;
 pub use video::fuzz_video_packets;
 

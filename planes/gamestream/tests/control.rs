@@ -6,12 +6,12 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use recorded::{FakeControl, PATIENCE, RIKEY, Told, binding, list, unhex, vectors};
 use punktfunk_gamestream::control::ControlServer;
 use punktfunk_gamestream::door::{ControlBinding, SessionKey};
 use punktfunk_gamestream::wire::Side;
 use punktfunk_gamestream::wire::control::{ClientMessage, ControlCipher};
 use punktfunk_gamestream::wire::feedback::{HostMessage, REASON_ENDED};
+use recorded::{FakeControl, PATIENCE, RIKEY, Told, binding, list, unhex, vectors};
 use rusty_enet::{EventNoRef, Host, HostSettings, Packet, PeerID};
 
 const DATA: u32 = 0x89ab_cdef;

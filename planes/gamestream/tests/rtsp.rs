@@ -5,11 +5,11 @@ mod recorded;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use recorded::{FakeRtsp, PATIENCE, RIKEY, hex, list, offer, vectors};
 use punktfunk_gamestream::door::{Refusal, SessionKey};
 use punktfunk_gamestream::rtsp::RtspServer;
 use punktfunk_gamestream::wire::Side;
 use punktfunk_gamestream::wire::rtsp::RtspCipher;
+use recorded::{FakeRtsp, PATIENCE, RIKEY, hex, list, offer, vectors};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
