@@ -321,7 +321,8 @@ proptest! {
         for packet in all.chain((0..=255).map(|vk| press(vk, false, 0xff))) {
             for decoded in play(&mut decoder, &[packet]) {
                 let Decoded::Event(E::Key { vk, down: is_down }) = decoded else { panic!("{decoded:?}") };
-                prop_assert!(if is_down { down.insert(vk) } else { down.remove(&vk) });
+                let changed = if is_down { down.insert(vk) } else { down.remove(&vk) };
+                prop_assert!(changed, "{:#x} twice", vk);
             }
         }
         prop_assert!(down.is_empty(), "{:?}", down);
