@@ -321,6 +321,15 @@ fn junk_and_floods_of_strangers_lock_nobody_out() {
             wait_for(&told, &mut client, &message(1, "Ping"));
         }
     }
+    // Strangers who know what a client will say take every place, but answer nothing.
+    for stranger in &strangers {
+        for _ in 0..20 {
+            let mut datagram = seeds[0].clone();
+            datagram[44..48].copy_from_slice(&(random(&mut state) as u32).to_be_bytes());
+            datagram[48..52].copy_from_slice(&2_u32.to_be_bytes());
+            let _ = stranger.send(&datagram);
+        }
+    }
     let mut late = Client::connect(server.local_addr(), 2, true);
     late.say(0, &ClientMessage::Started);
     wait_for(&told, &mut late, &message(2, "Started"));

@@ -322,7 +322,7 @@ proptest! {
             for decoded in play(&mut decoder, &[packet]) {
                 let Decoded::Event(E::Key { vk, down: is_down }) = decoded else { panic!("{decoded:?}") };
                 let changed = if is_down { down.insert(vk) } else { down.remove(&vk) };
-                prop_assert!(changed, "key {vk} again");
+                prop_assert!(changed, "{:#x} twice", vk);
             }
         }
         prop_assert!(down.is_empty(), "{:?}", down);
