@@ -57,7 +57,7 @@ impl Header {
 
     /// The client's formula.
     pub fn recovery(&self) -> usize {
-        (self.data * self.percent + 99) / 100
+        (self.data * self.percent).div_ceil(100)
     }
 }
 
