@@ -15,7 +15,7 @@ use punktfunk_testkit::desktop::{Launch, Suite, marked};
 
 pub const MODE: Mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
 /// How long a test waits for something that must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A private desktop of a suite, with its journal. Checks when dropped that nothing is left.
 pub struct PrivateBench {
