@@ -81,6 +81,7 @@ reasons! {
     GAMESTREAM_ENCRYPTION_REQUIRED = "gamestream.encryption_required", "This host requires encryption of control, video and sound, and the client did not enable all of it.", "Update the client and allow encryption in its settings, or set gamestream.encryption to prefer.";
     GAMESTREAM_FRAME_TOO_LARGE = "gamestream.frame_too_large", "An encoded picture was larger than the protocol can protect.", "Lower the bitrate; the host sends a new keyframe by itself.";
     GAMESTREAM_HANDSHAKE_INVALID = "gamestream.handshake_invalid", "The client asked for its stream in a way that makes no sense.", "Update the client; if it is up to date, report it with the log.";
+    GAMESTREAM_LAUNCH_DENIED = "gamestream.launch_denied", "This device may stream the desktop, but not launch applications.", "Let the operator of the host grant it, or choose Desktop.";
     GAMESTREAM_MEDIA_SOCKET = "gamestream.media_socket", "The UDP ports of video and sound cannot be used.", "Free the ports that the log names, or choose another base port for GameStream.";
     GAMESTREAM_NETWORK_REFUSED = "gamestream.network_refused", "GameStream is served to private networks only, and the client is in another one.", "Connect through a private network (a VPN), or set gamestream.networks to any.";
     GAMESTREAM_NEVER_CAME = "gamestream.never_came", "The client launched a session and did not come to stream it.", "Let the firewall pass TCP 48010 and UDP 47998 to 48000, and try again.";

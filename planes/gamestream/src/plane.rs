@@ -190,7 +190,7 @@ impl GameStreamPlane {
             Deps {
                 hub,
                 sessions: sessions as Arc<dyn Sessions>,
-                apps: Arc::new(Library(apps)),
+                apps: Arc::new(apps.catalogue().clone()),
                 codecs: Arc::new(move || codecs.codec_facts()),
             },
         )
@@ -374,21 +374,6 @@ impl Shared {
 pub(crate) fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let span = tracing::Span::current();
     tokio::task::spawn_blocking(move || span.in_scope(work))
-}
-
-/// The hub's library as clients list it.
-struct Library(Arc<Apps>);
-
-impl http::Apps for Library {
-    fn list(&self) -> Vec<http::App> {
-        let app = |a: &punktfunk_hub::catalogue::App| http::App { id: a.number(), title: a.title.clone(), hdr: false };
-        self.0.catalogue().apps().iter().map(app).collect()
-    }
-
-    fn cover(&self, id: u32) -> Option<Vec<u8>> {
-        let path = self.0.catalogue().by_number(id)?.cover.clone()?;
-        std::fs::read(&path).inspect_err(|e| tracing::warn!(path = %path.display(), "a cover cannot be read: {e}")).ok()
-    }
 }
 
 /// Offsets of gamestream.md §2.1.

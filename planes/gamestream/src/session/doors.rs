@@ -2,8 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use punktfunk_core::Fingerprint;
+use punktfunk_core::{Fingerprint, Grants};
+use punktfunk_hub::catalogue::App;
+use punktfunk_hub::trust::TrustState;
 use punktfunk_media::reason;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
@@ -57,7 +60,22 @@ impl Doors {
         known.map_or_else(|| request.device_name.clone(), |c| c.name)
     }
 
-    fn admit(&self, request: &LaunchRequest) -> Result<(), Refusal> {
+    /// The session that a control stream belongs to; none before ANNOUNCE, which says how it is sealed.
+    fn expected(&self, data: u32, peer: IpAddr) -> Option<Arc<Live>> {
+        let live = self.0.table.by_connect_data(data, peer.to_canonical())?;
+        matches!(live.phase(), Phase::Announced | Phase::Streaming).then_some(live)
+    }
+
+    /// Whether this client may start something from where it is.
+    fn admit(&self, client: &Fingerprint, request: &LaunchRequest) -> Result<(), Refusal> {
+        let now = SystemTime::now();
+        let TrustState::Paired { grants, .. } = self.0.hub.trust().state(client, now) else {
+            return Err(Refusal::of(401, &reason::ACCESS_REVOKED));
+        };
+        let desktop = App::desktop().number();
+        if !grants.contains(Grants::LAUNCH) && request.app.is_some_and(|app| app != desktop) {
+            return Err(Refusal::of(403, &reason::GAMESTREAM_LAUNCH_DENIED));
+        }
         if self.0.config.networks.allows(request.peer) {
             return Ok(());
         }
@@ -74,7 +92,7 @@ impl Sessions for Doors {
 
     fn launch<'a>(&'a self, client: &'a Fingerprint, request: LaunchRequest) -> Boxed<'a, Result<SessionUrl, Refusal>> {
         Box::pin(async move {
-            self.admit(&request)?;
+            self.admit(client, &request)?;
             let app = request.app.ok_or(Refusal::of(400, &reason::GAMESTREAM_NO_SUCH_APP))?;
             if self.0.apps.catalogue().by_number(app).is_none() {
                 return Err(Refusal::of(404, &reason::GAMESTREAM_NO_SUCH_APP));
@@ -93,7 +111,7 @@ impl Sessions for Doors {
         mut request: LaunchRequest,
     ) -> Boxed<'a, Result<SessionUrl, Refusal>> {
         Box::pin(async move {
-            self.admit(&request)?;
+            self.admit(client, &request)?;
             let before = match self.0.table.of_client(client) {
                 Some(live) => Paused { app: live.app, request: live.request.clone() },
                 None => self.paused(client).ok_or(Refusal::of(503, &reason::GAMESTREAM_NOTHING_TO_RESUME))?,
@@ -171,12 +189,12 @@ impl Doors {
 }
 
 impl ControlSessions for Doors {
+    fn expects(&self, data: u32, peer: IpAddr) -> bool {
+        self.expected(data, peer).is_some()
+    }
+
     fn connected(&self, data: u32, peer: SocketAddr, _local: Option<IpAddr>) -> Option<ControlBinding> {
-        let live = self.0.table.by_connect_data(data, peer.ip().to_canonical())?;
-        // Not before ANNOUNCE, which says how it is sealed.
-        if !matches!(live.phase(), Phase::Announced | Phase::Streaming) {
-            return None;
-        }
+        let live = self.expected(data, peer.ip())?;
         live.ask(Ask::ControlUp);
         Some(ControlBinding { session: live.key, rikey: live.request.rikey, v2: live.v2() })
     }
