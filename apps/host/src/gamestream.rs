@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use punktfunk_audio::OpusCodec;
+use punktfunk_engine::plan::HostOffer;
 use punktfunk_gamestream::policy::{Encryption, Networks};
+use punktfunk_gamestream::wire::video::START_FEC_PERCENT;
 use punktfunk_gamestream::{GameStreamConfig, GameStreamPlane};
 use punktfunk_hub::Hub;
 use punktfunk_hub::apps::Apps;
@@ -23,7 +25,7 @@ pub fn config(config: &Config, paths: &Paths, identity: &Identity, native: &Nati
     let wished = config.gamestream?;
     Some(GameStreamConfig {
         base_port: wished.port,
-        offer: native.offer.clone(),
+        offer: HostOffer { fec_percent: START_FEC_PERCENT, ..native.offer.clone() },
         pads: native.pads.as_ref().map(|pads| (Arc::clone(&pads.factory), pads.policy)),
         encryption: match wished.encryption {
             GameStreamEncryption::Prefer => Encryption::Prefer,
