@@ -26,6 +26,7 @@ pub struct Script {
 
 /// One thing to send.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a script holds few of them")]
 pub enum Step {
     /// Ordinary input.
     Input(InputEvent),

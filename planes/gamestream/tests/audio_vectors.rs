@@ -78,7 +78,7 @@ fn sequences_wrap_at_a_block_and_ivs_wrap_with_their_number() {
         }
         let coded = i.to_le_bytes();
         packetizer.push(&coded).expect("fits").for_each(|packet| client.push(packet));
-        if i % 4 == 3 && (i < 400 || i > 65_500) {
+        if i % 4 == 3 && !(400..=65_500).contains(&i) {
             let coded = client.finish().expect("all there");
             assert_eq!(coded[3], i.to_le_bytes());
         }

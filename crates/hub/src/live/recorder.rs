@@ -52,7 +52,7 @@ impl Recorder {
         Self { ring: Mutex::new(ring), mode: Mutex::default(), stages, events, session }
     }
 
-    /// Records a frame. Allocates nothing; waits at most for a reader that copies [`CHUNK`] rows.
+    /// Records a frame. Allocates nothing; waits at most for a reader that copies a bounded run of rows.
     pub fn frame_sent(&self, frame: &SentFrame) {
         self.stages.record(frame);
         let clip = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

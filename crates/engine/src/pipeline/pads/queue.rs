@@ -22,6 +22,7 @@ pub(crate) struct PadQueue {
 
 /// What waits.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a place in a queue that is made once; boxing would allocate per report")]
 pub(crate) enum QueuedPad {
     Input(PadInput),
     /// Too much was lost: nothing is held any more.

@@ -9,6 +9,7 @@ use punktfunk_media::{PadBattery, PadMotion, PadReport, PadTouch};
 
 /// Something about one pad.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "boxing would allocate per report")]
 pub(crate) enum PadInput {
     /// A gamepad event (any other event is nothing to a pad).
     Event(InputEvent),
