@@ -353,7 +353,9 @@ mod tests {
     fn every_command_that_the_documentation_shows_exists() {
         let documents = [
             include_str!("../../../README.md"),
+            include_str!("../../../docs/api.md"),
             include_str!("../../../docs/config.md"),
+            include_str!("../../../docs/console.md"),
             include_str!("../../../docs/testing.md"),
         ];
         let mut shown = 0;

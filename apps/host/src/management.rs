@@ -72,8 +72,16 @@ pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
     let socket = ControlSocket::bind(&paths.control_socket()).map_err(|e| Failure::new(e.reason, e.to_string()))?;
     let mut problems = Vec::new();
     let mut open = |port: Option<u16>, kind| {
-        let address = SocketAddr::new(config.bind, port.filter(|_| doors)?);
-        match Door::bind(address, kind, identity) {
+        let port = port.filter(|_| doors)?;
+        let bind = |ip| Door::bind(SocketAddr::new(ip, port), kind, identity);
+        // A kernel without IPv6 has no `::`.
+        let everywhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let door = bind(config.bind).or_else(|e| {
+            let no_v6 =
+                config.bind.is_ipv6() && config.bind.is_unspecified() && *e.reason == reason::NETWORK_UNAVAILABLE;
+            if no_v6 { bind(everywhere) } else { Err(e) }
+        });
+        match door {
             Ok(door) => Some(door),
             Err(error) => {
                 tracing::warn!(code = error.reason.code, fix = error.reason.fix, %error, "a door stays closed");

@@ -29,6 +29,10 @@ pub struct Host {
     child: Child,
     /// Where it listens.
     pub quic: SocketAddr,
+    /// Where its management API and its console are, if they are served.
+    pub mgmt: Option<SocketAddr>,
+    /// As above.
+    pub web: Option<SocketAddr>,
     root: PathBuf,
     keep: Option<tempfile::TempDir>,
     identity: Identity,
@@ -93,7 +97,8 @@ impl Host {
             match line.recv_timeout(Duration::from_millis(100)) {
                 Ok(text) => {
                     if let Some(quic) = parse_listening(&text) {
-                        return Ok(Self { child, quic, root, keep, identity });
+                        let (mgmt, web) = (parse_door(&text, "mgmt="), parse_door(&text, "web="));
+                        return Ok(Self { child, quic, mgmt, web, root, keep, identity });
                     }
                 }
                 Err(_) => {
@@ -262,10 +267,20 @@ fn host_command(identity: Identity, root: &Path, options: &HostOptions) -> Comma
     if !has("--bind") {
         command.args(["--bind", "127.0.0.1"]);
     }
+    // Hosts of tests run beside each other.
+    for flag in ["--api-port", "--web-port"] {
+        if !has(flag) {
+            command.args([flag, "0"]);
+        }
+    }
     command.arg("--no-mdns").envs(options.env.iter().cloned());
     command
 }
 
 fn parse_listening(line: &str) -> Option<SocketAddr> {
     line.strip_prefix("listening quic=")?.split_whitespace().next()?.parse().ok()
+}
+
+fn parse_door(line: &str, name: &str) -> Option<SocketAddr> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name))?.parse().ok()
 }

@@ -335,8 +335,10 @@ struct Process {
 
 /// What the kernel says of this process; 0 where it says nothing.
 fn process() -> Process {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident =
+        status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let kib: u64 = resident.unwrap_or(0);
     let fds = std::fs::read_dir("/proc/self/fd").map_or(0, |d| d.count() as u64);
-    Process { memory_bytes: pages * rustix::param::page_size() as u64, fds }
+    Process { memory_bytes: kib * 1024, fds }
 }
