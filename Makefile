@@ -16,6 +16,7 @@ run: build
 
 build:
 	@scripts/setup run
+	@scripts/console
 	cargo build --release --locked -p punktfunk-host -p punktfunk-probe
 
 demo: build

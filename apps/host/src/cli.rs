@@ -41,6 +41,17 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
+    /// Steer the running host: everything that the management API does.
+    Ctl(crate::ctl::CtlArgs),
+    /// Print the web console's address, with a one-time link to set its password where it has none.
+    ConsoleUrl {
+        /// Print a link that sets a new password, although there is one.
+        #[arg(long)]
+        reset: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make an output on the desktop that `serve` would use, print what was found, remove it again. Exit 0 if it worked.
     ProbeCompositor {
         /// The mode to try, WxH@HZ.
@@ -145,6 +156,18 @@ pub struct ListenArgs {
     /// From where GameStream clients may come.
     #[arg(long, env = "PUNKTFUNK_GAMESTREAM_NETWORKS", value_enum, value_name = "WHICH")]
     pub gamestream_networks: Option<GameStreamNetworks>,
+    /// TCP port of the management API for programs (HTTPS); 0 picks one.
+    #[arg(long, env = "PUNKTFUNK_API_PORT", value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// Do not serve the management API on the network.
+    #[arg(long, env = "PUNKTFUNK_NO_API", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub no_api: bool,
+    /// TCP port of the web console (HTTPS); 0 picks one.
+    #[arg(long, env = "PUNKTFUNK_WEB_PORT", value_name = "PORT")]
+    pub web_port: Option<u16>,
+    /// Do not serve the web console.
+    #[arg(long, env = "PUNKTFUNK_NO_WEB", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub no_web: bool,
     /// The user a host started as root becomes.
     #[arg(long, env = "PUNKTFUNK_USER", value_name = "USER")]
     pub user: Option<String>,
@@ -330,7 +353,9 @@ mod tests {
     fn every_command_that_the_documentation_shows_exists() {
         let documents = [
             include_str!("../../../README.md"),
+            include_str!("../../../docs/api.md"),
             include_str!("../../../docs/config.md"),
+            include_str!("../../../docs/console.md"),
             include_str!("../../../docs/testing.md"),
         ];
         let mut shown = 0;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use punktfunk_hub::catalogue::Catalogue;
 use punktfunk_media::reason;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::cli::{
     CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs, PairingChoice,
@@ -19,11 +20,16 @@ use crate::exit::{Failure, USAGE};
 use crate::library::{self, FileApp};
 use crate::paths::Paths;
 use crate::privileges::DEFAULT_USER;
+use crate::settings;
 
 /// The default QUIC control port (punktfunk1.md §1.2).
 const DEFAULT_PORT: u16 = 9777;
 /// GameStream's HTTP port (gamestream.md §2.1).
 const GAMESTREAM_PORT: u16 = 47_989;
+/// The management API's port (punktfunk1.md §1.2).
+const DEFAULT_API_PORT: u16 = 47990;
+/// The web console's port (punktfunk1.md §1.2).
+const DEFAULT_WEB_PORT: u16 = 47992;
 /// Sessions at once unless configured (punktfunk1.md §8.2).
 const DEFAULT_MAX_SESSIONS: u32 = 4;
 /// How long a display outlives its client unless configured (punktfunk1.md §8.3).
@@ -52,6 +58,12 @@ pub struct Config {
     pub max_sessions: u32,
     /// How long displays are kept.
     pub linger: Linger,
+    /// TCP port of the management API on the network; `None`: not served there.
+    pub api_port: Option<u16>,
+    /// TCP port of the web console; `None`: not served.
+    pub web_port: Option<u16>,
+    /// Other names by which browsers and programs may call this host.
+    pub web_hosts: Vec<String>,
     /// The user a host started as root becomes.
     pub user: String,
     /// Which desktop to stream.
@@ -101,6 +113,23 @@ struct FileConfig {
     host: FileHost,
     apps: Vec<FileApp>,
     gamestream: FileGameStream,
+    api: FileApi,
+    web: FileWeb,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileApi {
+    enabled: Option<bool>,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FileWeb {
+    enabled: Option<bool>,
+    port: Option<u16>,
+    hosts: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -162,6 +191,8 @@ pub const KEYS: &[&str] = &[
     "apps.prepare.timeout",
     "apps.prepare.undo",
     "apps.working_dir",
+    "api.enabled",
+    "api.port",
     "desktop.choice",
     "desktop.keyboard_layout",
     "desktop.linger",
@@ -180,10 +211,14 @@ pub const KEYS: &[&str] = &[
     "pairing.policy",
     "video.encoder",
     "video.max_bitrate_kbps",
+    "web.enabled",
+    "web.hosts",
+    "web.port",
 ];
 
 /// The environment variables that set options, for naming the nearest one to a misspelt variable.
 const ENVIRONMENT: &[&str] = &[
+    "PUNKTFUNK_API_PORT",
     "PUNKTFUNK_BIND",
     "PUNKTFUNK_CONFIG",
     "PUNKTFUNK_DATA_PORT",
@@ -199,11 +234,14 @@ const ENVIRONMENT: &[&str] = &[
     "PUNKTFUNK_MAX_BITRATE",
     "PUNKTFUNK_MAX_SESSIONS",
     "PUNKTFUNK_NAME",
+    "PUNKTFUNK_NO_API",
     "PUNKTFUNK_NO_MDNS",
+    "PUNKTFUNK_NO_WEB",
     "PUNKTFUNK_PAIRING",
     "PUNKTFUNK_PORT",
     "PUNKTFUNK_PRIVATE_DESKTOP_SHELL",
     "PUNKTFUNK_USER",
+    "PUNKTFUNK_WEB_PORT",
 ];
 
 impl Config {
@@ -211,30 +249,85 @@ impl Config {
     ///
     /// # Errors
     /// `config.*`, exit code 2.
-    pub fn load(listen: &ListenArgs, common: &CommonArgs, paths: &Paths) -> Result<Self, Failure> {
+    pub fn load(listen: &ListenArgs, common: &CommonArgs, paths: &Paths) -> Result<(Self, Layers), Failure> {
         let file = match &common.config {
             Some(path) => read_file(path, true)?,
             None => read_file(&paths.config.join("config.toml"), false)?,
         };
-        resolve(listen, common, file)
+        let layers = Layers { listen: listen.clone(), common: common.clone(), file };
+        let saved = settings::load(&paths.state);
+        match layers.resolve(&saved) {
+            Ok(config) => Ok((config, layers)),
+            // A value that an older or newer release saved must not keep the host from starting.
+            Err(_) if !saved.is_empty() && layers.resolve(&Map::new()).is_ok() => {
+                tracing::warn!("the settings made in the console do not fit this version; they are left out");
+                Ok((layers.resolve(&Map::new())?, layers))
+            }
+            Err(e) => Err(e),
+        }
     }
 }
 
-fn read_file(path: &Path, must_exist: bool) -> Result<FileConfig, Failure> {
+/// What people wrote, from which a configuration is made.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    /// Flags and environment.
+    pub listen: ListenArgs,
+    /// Flags and environment.
+    pub common: CommonArgs,
+    /// The configuration file; its keys exist.
+    pub file: toml::Table,
+}
+
+impl Layers {
+    /// The configuration with these settings (by key) below the layers.
+    ///
+    /// # Errors
+    /// `config.*`, exit code 2.
+    pub fn resolve(&self, settings: &Map<String, Value>) -> Result<Config, Failure> {
+        let invalid = |detail: String| Failure::new(&reason::CONFIG_INVALID, detail).with_code(USAGE);
+        let mut merged = toml::Table::new();
+        for (key, value) in settings {
+            let (area, name) = key.split_once('.').ok_or_else(|| invalid(format!("`{key}`")))?;
+            let value = toml::Value::try_from(value).map_err(|e| invalid(format!("`{key}`: {e}")))?;
+            if let toml::Value::Table(table) = merged.entry(area).or_insert_with(|| toml::Table::new().into()) {
+                table.insert(name.to_owned(), value);
+            }
+        }
+        for (area, keys) in &self.file {
+            match (merged.entry(area).or_insert_with(|| toml::Table::new().into()), keys) {
+                (toml::Value::Table(table), toml::Value::Table(keys)) => table.extend(keys.clone()),
+                (place, other) => *place = other.clone(),
+            }
+        }
+        let file = merged.try_into().map_err(|e| invalid(format!("{e}")))?;
+        resolve(&self.listen, &self.common, file)
+    }
+
+    /// Whether the configuration file has this key.
+    #[must_use]
+    pub fn file_has(&self, key: &str) -> bool {
+        key.split_once('.').is_some_and(|(area, name)| self.file.get(area).is_some_and(|a| a.get(name).is_some()))
+    }
+}
+
+fn read_file(path: &Path, must_exist: bool) -> Result<toml::Table, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&text, path),
-        Err(e) if !must_exist && e.kind() == std::io::ErrorKind::NotFound => Ok(FileConfig::default()),
+        Err(e) if !must_exist && e.kind() == std::io::ErrorKind::NotFound => Ok(toml::Table::new()),
         Err(e) => Err(Failure::new(&reason::CONFIG_UNREADABLE, format!("{}: {e}", path.display())).with_code(USAGE)),
     }
 }
 
-fn parse(text: &str, path: &Path) -> Result<FileConfig, Failure> {
+fn parse(text: &str, path: &Path) -> Result<toml::Table, Failure> {
     let fail = |reason, detail: String| Failure::new(reason, format!("{}: {detail}", path.display())).with_code(USAGE);
     let table: toml::Table = text.parse().map_err(|e| fail(&reason::CONFIG_UNREADABLE, format!("{e}")))?;
     if let Some(unknown) = table.iter().find_map(|(area, value)| unknown_key(area, value)) {
         return Err(fail(&reason::CONFIG_UNKNOWN_KEY, format!("`{unknown}`{}", did_you_mean(&unknown, KEYS))));
     }
-    toml::from_str(text).map_err(|e| fail(&reason::CONFIG_INVALID, format!("{e}")))
+    // With line and column, which the table has no more.
+    toml::from_str::<FileConfig>(text).map_err(|e| fail(&reason::CONFIG_INVALID, format!("{e}")))?;
+    Ok(table)
 }
 
 /// The first key at or below `path` that does not exist. What is below a key that exists is the value's own business.
@@ -324,6 +417,11 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         max_bitrate_kbps,
         max_sessions,
         linger,
+        api_port: (!listen.no_api && file.api.enabled.unwrap_or(true))
+            .then(|| listen.api_port.or(file.api.port).unwrap_or(DEFAULT_API_PORT)),
+        web_port: (!listen.no_web && file.web.enabled.unwrap_or(true))
+            .then(|| listen.web_port.or(file.web.port).unwrap_or(DEFAULT_WEB_PORT)),
+        web_hosts: file.web.hosts,
         user: listen.user.clone().or(file.host.user).unwrap_or_else(|| DEFAULT_USER.to_owned()),
         desktop: common.desktop.or(file.desktop.choice).unwrap_or(DesktopChoice::Auto),
         private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
@@ -364,7 +462,8 @@ mod tests {
     use super::*;
 
     fn load(text: &str, listen: &ListenArgs) -> Result<Config, Failure> {
-        resolve(listen, &CommonArgs::default(), parse(text, Path::new("config.toml"))?)
+        let file = parse(text, Path::new("config.toml"))?;
+        Layers { listen: listen.clone(), common: CommonArgs::default(), file }.resolve(&Map::new())
     }
 
     #[test]
@@ -380,6 +479,24 @@ mod tests {
         let listen = ListenArgs { port: Some(1), linger: Some("off".into()), ..Default::default() };
         let c = load("network.port = 2\nnetwork.mdns = false\ndesktop.linger = 5\n", &listen).unwrap();
         assert_eq!((c.port, c.mdns, c.linger), (1, false, Linger::Off));
+    }
+
+    #[test]
+    fn settings_lie_below_the_file_and_flags() {
+        let file = parse("network.name = \"file\"", Path::new("config.toml")).unwrap();
+        let listen = ListenArgs { max_sessions: Some(2), ..Default::default() };
+        let layers = Layers { listen, common: CommonArgs::default(), file };
+        let settings = serde_json::json!({"network.name": "set", "host.max_sessions": 9, "network.mdns": false});
+        let c = layers.resolve(settings.as_object().unwrap()).unwrap();
+        assert_eq!((c.name.as_str(), c.max_sessions, c.mdns), ("file", 2, false));
+        assert!(layers.file_has("network.name") && !layers.file_has("network.mdns") && !layers.file_has("network"));
+        for bad in [
+            serde_json::json!({"network.mdns": "x"}),
+            serde_json::json!({"x": 1}),
+            serde_json::json!({"video.encoder": null}),
+        ] {
+            assert!(layers.resolve(bad.as_object().unwrap()).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod cli;
 mod config;
+mod ctl;
 mod desktops;
 mod doctor;
 mod encoders;
@@ -15,6 +16,7 @@ mod pair;
 mod paths;
 mod privileges;
 mod serve;
+mod settings;
 mod try_out;
 mod watchdog;
 
@@ -24,10 +26,10 @@ use std::time::Instant;
 use clap::Parser as _;
 
 use cli::{Cli, Command, CommonArgs, ListenArgs};
-use config::Config;
+use config::{Config, Layers};
 use exit::Failure;
 use paths::Paths;
-use serve::Measurement;
+use serve::{End, Measurement};
 
 fn main() -> ExitCode {
     serve::STARTED.get_or_init(Instant::now);
@@ -44,12 +46,14 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Pair(args) => pair::run(args, &paths),
         Command::Doctor { json, common } => doctor::run(&local_config(common, &paths)?, &paths, *json),
         Command::Library { common } => library::print(&local_config(common, &paths)?.library),
+        Command::Ctl(args) => ctl::run(args, &paths),
+        Command::ConsoleUrl { reset, json } => ctl::console_url(&paths, *reset, *json),
         Command::ProbeCompositor { mode, common } => {
-            let config = as_user(&ListenArgs::default(), common, &paths, &log)?;
+            let (config, _) = as_user(&ListenArgs::default(), common, &paths, &log)?;
             try_out::compositor(&config, &paths, mode)
         }
         Command::InputTest { text, common } => {
-            let config = as_user(&ListenArgs::default(), common, &paths, &log)?;
+            let (config, _) = as_user(&ListenArgs::default(), common, &paths, &log)?;
             try_out::input(&config, &paths, text)
         }
         Command::Openapi => {
@@ -75,21 +79,38 @@ fn host(
     measurement: Measurement,
     log: &dyn Fn(),
 ) -> Result<(), Failure> {
-    let config = as_user(listen, common, paths, log)?;
+    let (config, layers) = as_user(listen, common, paths, log)?;
     for sentence in config::unknown_environment(std::env::vars().map(|(name, _)| name)) {
         tracing::warn!("{sentence}");
     }
-    serve::run(&config, paths, measurement)
+    match serve::run(&config, &layers, paths, measurement)? {
+        End::Restart => Err(start_anew()),
+        End::Interrupt | End::Terminate | End::TimeIsUp => Ok(()),
+    }
+}
+
+/// Becomes a fresh host with the same arguments; returns only if that fails. The program may have been replaced meanwhile.
+fn start_anew() -> Failure {
+    use std::os::unix::process::CommandExt as _;
+    let program = std::env::current_exe().ok().filter(|p| p.exists()).unwrap_or_else(|| "/proc/self/exe".into());
+    tracing::info!("starting anew");
+    let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    Failure::new(&punktfunk_media::reason::ACTION_FAILED, format!("the host could not be started anew: {error}"))
 }
 
 /// The configuration, as somebody who is not root: as root this does not return, the process starts anew.
-fn as_user(listen: &ListenArgs, common: &CommonArgs, paths: &Paths, log: &dyn Fn()) -> Result<Config, Failure> {
-    let config = Config::load(listen, common, paths)?;
+fn as_user(
+    listen: &ListenArgs,
+    common: &CommonArgs,
+    paths: &Paths,
+    log: &dyn Fn(),
+) -> Result<(Config, Layers), Failure> {
+    let (config, layers) = Config::load(listen, common, paths)?;
     privileges::leave_root(&config.user)?;
     log();
-    Ok(config)
+    Ok((config, layers))
 }
 
 fn local_config(common: &CommonArgs, paths: &Paths) -> Result<Config, Failure> {
-    Config::load(&ListenArgs::default(), common, paths)
+    Config::load(&ListenArgs::default(), common, paths).map(|(config, _)| config)
 }

@@ -1,51 +1,163 @@
-//! The management API in this process: the control socket for the local command line.
+//! The management API in this process: the control socket for the local command line, and two HTTPS doors.
 
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::process::Command;
 use std::sync::Arc;
 
 use punktfunk_hub::Hub;
-use punktfunk_media::reason;
+use punktfunk_hub::apps::Apps;
+use punktfunk_hub::displays::Displays;
+use punktfunk_media::{EncoderList, reason};
+use punktfunk_mgmt::door::{Door, DoorKind};
 use punktfunk_mgmt::socket::ControlSocket;
-use punktfunk_mgmt::{HostFacts, MgmtState, router};
+use punktfunk_mgmt::{Action, EncoderView, HostFacts, MgmtState, Problem, console_router, router};
 use punktfunk_net::Identity;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{Config, Layers};
 use crate::doctor;
 use crate::exit::Failure;
+use crate::logging;
 use crate::paths::Paths;
+use crate::settings::HostSettings;
+
+/// What the API speaks for.
+pub struct Parts<'a> {
+    /// The configuration in force.
+    pub config: &'a Config,
+    /// What it was made from.
+    pub layers: &'a Layers,
+    /// The folders.
+    pub paths: &'a Paths,
+    /// Everything that outlives a session.
+    pub hub: &'a Arc<Hub>,
+    /// Who this host is.
+    pub identity: &'a Identity,
+    /// What it encodes with.
+    pub encoders: &'a EncoderList,
+    /// Its displays.
+    pub displays: &'a Arc<Displays>,
+    /// The programs that clients start.
+    pub apps: &'a Arc<Apps>,
+    /// Told when somebody asks for a restart.
+    pub restart: watch::Sender<bool>,
+    /// Whether there are doors on the network.
+    pub doors: bool,
+}
 
 /// The running API.
 pub struct Management {
     stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    serving: Vec<JoinHandle<()>>,
     address: watch::Sender<Option<SocketAddr>>,
+    api: Option<SocketAddr>,
+    web: Option<SocketAddr>,
+    state: MgmtState,
 }
 
-/// Binds the control socket and serves. Inside a tokio runtime.
+/// Binds the control socket and the doors, and serves. Inside a tokio runtime. A door that cannot be opened is a problem
+/// that the host tells, not a reason not to stream.
 ///
 /// # Errors
 /// `host.already_running`, or why the socket cannot be made.
-pub fn start(config: &Config, paths: &Paths, hub: &Arc<Hub>, identity: &Identity) -> Result<Management, Failure> {
+pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
+    let Parts { config, layers, paths, hub, identity, encoders, displays, apps, restart, doors } = parts;
     let facts = HostFacts {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         fingerprint: identity.fingerprint(),
     };
+    let socket = ControlSocket::bind(&paths.control_socket()).map_err(|e| Failure::new(e.reason, e.to_string()))?;
+    let mut problems = Vec::new();
+    let mut open = |port: Option<u16>, kind| {
+        let port = port.filter(|_| doors)?;
+        let bind = |ip| Door::bind(SocketAddr::new(ip, port), kind, identity);
+        // A kernel without IPv6 has no `::`.
+        let everywhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let door = bind(config.bind).or_else(|e| {
+            let no_v6 =
+                config.bind.is_ipv6() && config.bind.is_unspecified() && *e.reason == reason::NETWORK_UNAVAILABLE;
+            if no_v6 { bind(everywhere) } else { Err(e) }
+        });
+        match door {
+            Ok(door) => Some(door),
+            Err(error) => {
+                tracing::warn!(code = error.reason.code, fix = error.reason.fix, %error, "a door stays closed");
+                problems.push(Problem::new(error.reason).with_detail(error.to_string()));
+                None
+            }
+        }
+    };
+    let api = open(config.api_port, DoorKind::Lan);
+    let web = open(config.web_port, DoorKind::Console);
+    let (api_at, web_at) = (api.as_ref().map(Door::local_addr), web.as_ref().map(Door::local_addr));
+
     let (address, known) = watch::channel(None);
     let (for_doctor, doctor_paths) = (config.clone(), paths.clone());
+    let list = encoders.clone();
     let state = MgmtState::new(Arc::clone(hub), facts)
+        .with_names(config.web_hosts.iter().cloned())
+        .with_problems(problems)
         .with_addresses(move || known.borrow().map(addresses).unwrap_or_default())
-        .with_diagnostics(move || doctor::checks(&for_doctor, &doctor_paths));
-    let socket = ControlSocket::bind(&paths.control_socket()).map_err(|e| Failure::new(e.reason, e.to_string()))?;
-    let (stop, mut stopped) = watch::channel(false);
-    let shutdown = async move {
-        // An error means that the sender is gone: the same.
-        let _ = stopped.wait_for(|stop| *stop).await;
-    };
-    let serving = tokio::spawn(socket.serve(router(state), rustix::process::getuid().as_raw(), shutdown));
-    Ok(Management { stop, serving, address })
+        .with_console_addresses(move || web_at.map(addresses).unwrap_or_default())
+        .with_diagnostics(move || doctor::checks(&for_doctor, &doctor_paths))
+        .with_encoders(move || encoder_views(&list))
+        .with_actions(move |action| act(action, &restart))
+        .with_logs(Arc::clone(logging::buffer()))
+        .with_settings(Arc::new(HostSettings::new(layers.clone(), config.clone(), &paths.state)));
+    state.set_displays(Arc::clone(displays));
+    state.set_apps(Arc::clone(apps));
+
+    let (stop, stopped) = watch::channel(false);
+    let shutdown = || until(stopped.clone());
+    let uid = rustix::process::getuid().as_raw();
+    let mut serving = vec![tokio::spawn(socket.serve(router(state.clone()), uid, shutdown()))];
+    serving.extend(api.map(|door| tokio::spawn(door.serve(router(state.clone()), shutdown()))));
+    serving.extend(web.map(|door| tokio::spawn(door.serve(console_router(state.clone()), shutdown()))));
+    Ok(Management { stop, serving, address, api: api_at, web: web_at, state })
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone: the same.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// The encoders that are offered in their order, then the others.
+fn encoder_views(list: &EncoderList) -> Vec<EncoderView> {
+    let offered: Vec<_> = list.snapshot().iter().map(|e| e.name()).collect();
+    let mut views: Vec<_> = punktfunk_encode::facts()
+        .into_iter()
+        .map(|fact| EncoderView {
+            offered: offered.contains(&fact.name),
+            name: fact.name.to_owned(),
+            codec: fact.codec.to_string(),
+            detail: fact.detail,
+            fix: fact.fix.to_string(),
+        })
+        .collect();
+    let place = |view: &EncoderView| offered.iter().position(|name| *name == view.name).unwrap_or(usize::MAX);
+    views.sort_by_key(place);
+    views
+}
+
+fn act(action: Action, restart: &watch::Sender<bool>) -> Result<(), Problem> {
+    match action {
+        Action::Restart => {
+            restart.send_replace(true);
+            Ok(())
+        }
+        Action::Sleep => {
+            let failed = |detail: String| Problem::new(&reason::ACTION_FAILED).with_detail(detail);
+            let output =
+                Command::new("systemctl").arg("suspend").output().map_err(|e| failed(format!("systemctl: {e}")))?;
+            if output.status.success() {
+                return Ok(());
+            }
+            Err(failed(String::from_utf8_lossy(&output.stderr).trim().chars().take(300).collect()))
+        }
+    }
 }
 
 impl Management {
@@ -54,11 +166,28 @@ impl Management {
         self.address.send_replace(Some(address));
     }
 
-    /// Closes the socket and waits until its requests are answered.
+    /// Where the API's door is, if it is open.
+    pub const fn api(&self) -> Option<SocketAddr> {
+        self.api
+    }
+
+    /// Where the console's door is, if it is open.
+    pub const fn web(&self) -> Option<SocketAddr> {
+        self.web
+    }
+
+    /// What to open in a browser: the one-time link, or the console's address once it has a password.
+    pub fn console_url(&self) -> Option<String> {
+        self.state.console_url()
+    }
+
+    /// Closes the doors and waits until their requests are answered.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
-        if let Err(e) = self.serving.await {
-            tracing::error!("the control socket: {e}");
+        for door in self.serving {
+            if let Err(e) = door.await {
+                tracing::error!("a door of the management API: {e}");
+            }
         }
     }
 }

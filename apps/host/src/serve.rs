@@ -20,15 +20,16 @@ use punktfunk_native::{MdnsConfig, NativeConfig, NativePlane, StartError};
 use punktfunk_net::identity::IdentityError;
 use punktfunk_net::udp::PortRange;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::cli::{ListenerCodec, PairingChoice, Punktfunk1Args, Source};
-use crate::config::{Config, Linger};
+use crate::config::{Config, Layers, Linger};
 use crate::desktops;
 use crate::encoders;
 use crate::exit::{Failure, PORT_TAKEN};
 use crate::gamepads;
 use crate::gamestream;
-use crate::management;
+use crate::management::{self, Management, Parts};
 use crate::paths::{Paths, make_private_dir};
 use crate::watchdog::{Watchdog, undo_map};
 
@@ -47,6 +48,8 @@ pub struct Measurement {
     pub frames: u32,
     /// End the host after this long.
     pub run_for: Option<Duration>,
+    /// No management API and no console on the network.
+    pub no_doors: bool,
 }
 
 impl From<&Punktfunk1Args> for Measurement {
@@ -58,6 +61,7 @@ impl From<&Punktfunk1Args> for Measurement {
             fps: args.fps,
             frames: args.frames,
             run_for: args.seconds.map(Duration::from_secs),
+            no_doors: true,
         }
     }
 }
@@ -66,7 +70,7 @@ impl From<&Punktfunk1Args> for Measurement {
 ///
 /// # Errors
 /// Whatever keeps it from starting. Once it listens, it does not fail.
-pub fn run(config: &Config, paths: &Paths, measurement: Measurement) -> Result<(), Failure> {
+pub fn run(config: &Config, layers: &Layers, paths: &Paths, measurement: Measurement) -> Result<End, Failure> {
     // Sleeps of the pacer are meant to the microsecond; threads inherit this from the one that starts them.
     if let Err(e) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
         tracing::debug!("timer slack: {e}");
@@ -81,7 +85,7 @@ pub fn run(config: &Config, paths: &Paths, measurement: Measurement) -> Result<(
     if replayed.undone + replayed.failed + replayed.leases > 0 {
         tracing::info!(?replayed, "an earlier host ended without cleaning up");
     }
-    let result = run_locked(config, paths, measurement, &hub);
+    let result = run_locked(config, layers, paths, measurement, &hub);
     let nothing_left = hub.journal().is_empty();
     // The journal's lock goes first, so that the watchdog gets it.
     drop(hub);
@@ -89,7 +93,13 @@ pub fn run(config: &Config, paths: &Paths, measurement: Measurement) -> Result<(
     result
 }
 
-fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Arc<Hub>) -> Result<(), Failure> {
+fn run_locked(
+    config: &Config,
+    layers: &Layers,
+    paths: &Paths,
+    measurement: Measurement,
+    hub: &Arc<Hub>,
+) -> Result<End, Failure> {
     let names = [config.name.clone(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let identity = punktfunk_net::identity::load_or_create(&paths.state, &names).map_err(identity_failure)?;
     let identity = Arc::new(identity);
@@ -116,13 +126,27 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
     let end = runtime.block_on(async {
         // Before anything that takes time: a signal must never find the host without a handler.
         let mut signals = Signals::new().map_err(|e| Failure::new(&reason::INTERNAL_THREADS, e.to_string()))?;
-        let management = management::start(config, paths, hub, &identity)?;
+        let (restart, mut restarting) = watch::channel(false);
+        let management = management::start(Parts {
+            config,
+            layers,
+            paths,
+            hub,
+            identity: &identity,
+            encoders: &encoders,
+            displays: &displays,
+            apps: &apps,
+            restart,
+            doors: !measurement.no_doors,
+        })?;
+        let mgmt_port = management.api().map_or(0, |a| a.port());
         let bind = SocketAddr::new(config.bind, config.port);
         let native = NativeConfig {
             data_ports: data_ports(config)?,
             offer: offer(config, measurement),
             frames: measurement.frames,
-            mdns: config.mdns.then(|| MdnsConfig::new(config.name.clone())),
+            mgmt_port,
+            mdns: config.mdns.then(|| MdnsConfig { mgmt_port, ..MdnsConfig::new(config.name.clone()) }),
             apps: Some(Arc::clone(&apps)),
             pads: Some(gamepads::choose(measurement.synthetic, PadPolicy::Auto)),
             ..NativeConfig::new(bind)
@@ -134,8 +158,12 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
         let gamestream =
             gamestream.map(|gamestream| gamestream::start(gamestream, hub, encoders, &displays, &apps)).transpose()?;
         management.set_address(plane.local_addr());
-        announce(plane.local_addr(), config, &identity.fingerprint());
-        let end = signals.wait(measurement.run_for).await;
+        announce(plane.local_addr(), &management, config, &identity.fingerprint());
+        let end = tokio::select! {
+            end = signals.wait(measurement.run_for) => end,
+            // The sender lives in the management API.
+            Ok(_) = restarting.wait_for(|asked| *asked) => End::Restart,
+        };
         tracing::info!(?end, "ending");
         signals.exit_at_the_second();
         tokio::join!(plane.shutdown(), async {
@@ -147,18 +175,20 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
         Ok(end)
     });
     let at_end = match end {
-        Ok(End::Terminate) => AtEnd::LeaveLeases,
+        Ok(End::Terminate | End::Restart) => AtEnd::LeaveLeases,
         Ok(End::Interrupt | End::TimeIsUp) | Err(_) => AtEnd::EndLeases,
     };
     displays.shutdown(at_end);
     apps.shutdown(at_end);
     runtime.shutdown_timeout(Duration::from_secs(1));
-    end.map(|_| ())
+    end
 }
 
 /// Why the host ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub enum End {
+    /// Somebody asked for a restart: the program starts anew in the same process.
+    Restart,
     /// SIGINT: everything goes.
     Interrupt,
     /// SIGTERM, a restart: what policy keeps stays.
@@ -259,11 +289,17 @@ fn start_failure(error: StartError, bind: SocketAddr) -> Failure {
 }
 
 /// One line for scripts on standard output, the rest for a person in the log.
-fn announce(address: SocketAddr, config: &Config, fingerprint: &punktfunk_core::Fingerprint) {
+fn announce(address: SocketAddr, management: &Management, config: &Config, fingerprint: &punktfunk_core::Fingerprint) {
     let mut stdout = std::io::stdout();
     // Nobody may be reading; that is no reason to end.
-    let _ = writeln!(stdout, "listening quic={address} mgmt=-").and_then(|()| stdout.flush());
+    let or_none = |address: Option<SocketAddr>| address.map_or_else(|| "-".to_owned(), |a| a.to_string());
+    let (mgmt, web) = (or_none(management.api()), or_none(management.web()));
+    let _ = writeln!(stdout, "listening quic={address} mgmt={mgmt} web={web}").and_then(|()| stdout.flush());
     tracing::info!(%fingerprint, name = config.name, since_start_ms = started_ms(), "ready");
+    if let Some(url) = management.console_url() {
+        // To the terminal, not to the log: the link is a secret.
+        let _ = writeln!(stdout, "console {url}").and_then(|()| stdout.flush());
+    }
     let port = address.port();
     match config.pairing {
         PairingChoice::Open => {

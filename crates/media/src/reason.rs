@@ -37,13 +37,20 @@ reasons! {
     ACCESS_IDENTITY_REQUIRED = "access.identity_required", "The client presented no certificate, and this host requires paired devices.", "Use a client that has an identity, and pair it.";
     ACCESS_REVOKED = "access.revoked", "The operator revoked this device's access.", "Pair the device again if it should have access.";
     ACCESS_SUPERSEDED = "access.superseded", "A newer request of the same device replaced this one.", "Nothing to do: the newer request goes on.";
+    ACTION_FAILED = "action.failed", "The system did not carry this out.", "Look at the detail; the user that runs the host may need the right to do it.";
     API_BAD_REQUEST = "api.bad_request", "The request could not be understood.", "Compare it with the API description at /api/v1/openapi.json.";
+    API_CREDENTIAL_NEEDED = "api.credential_needed", "This request needs a token or a paired device's certificate.", "Make a token with `punktfunk-host ctl tokens create`, and send it as `Authorization: Bearer TOKEN`.";
     API_FORBIDDEN = "api.forbidden", "This user may not control the host.", "Run the command as the user that runs the host, or as root.";
     API_INTERNAL = "api.internal", "A bug in the host ended this request.", "Report it with the host's log.";
     API_METHOD_NOT_ALLOWED = "api.method_not_allowed", "This address does not take this method.", "Compare the request with the API description at /api/v1/openapi.json.";
     API_NOT_FOUND = "api.not_found", "There is nothing at this address.", "Compare the request with the API description at /api/v1/openapi.json.";
+    API_ORIGIN_REFUSED = "api.origin_refused", "This request came from another web page.", "Use the console itself, or a token from a program that is no browser.";
+    API_SCOPE = "api.scope", "This credential does not allow this.", "Use a token with the scope that the detail names.";
     API_TIMEOUT = "api.timeout", "The host did not finish this request in time.", "Try again; if it happens again, look at the host's log.";
+    API_TOKEN_UNKNOWN = "api.token_unknown", "This token does not exist, was revoked, or has expired.", "Make a new one with `punktfunk-host ctl tokens create`.";
     API_TOO_LARGE = "api.too_large", "The request is larger than this API takes.", "Send less in one request.";
+    API_TOO_MANY_STREAMS = "api.too_many_streams", "Too many event streams are open.", "Close some, or read the events less often.";
+    API_WRONG_HOST = "api.wrong_host", "The host is not known by this name.", "Use its address or its configured name; `web.hosts` adds names.";
     APP_EXITED = "app.exited", "The program that was streamed has ended.", "Start it again, or stream the desktop.";
     APP_FAILED = "app.failed", "The program could not be started.", "Look at the log for the program's error; correct its command in the configuration.";
     APP_PREPARE_FAILED = "app.prepare_failed", "A command that prepares for the program failed or took too long; what was done so far was undone.", "Run the command by hand in a terminal on the desktop; correct it or its timeout in the configuration.";
@@ -58,13 +65,21 @@ reasons! {
     CLIENT_AMBIGUOUS = "client.ambiguous", "Several devices match this id.", "Give more of the id's characters.";
     CLIENT_NOT_FOUND = "client.not_found", "No device has this id.", "Run `punktfunk-host pair list` and use an id from there.";
     CONFIG_INVALID = "config.invalid", "The configuration has a value that cannot be used.", "Correct the named key; `docs/config.md` lists every key with its values.";
+    CONFIG_PINNED = "config.pinned", "This setting is fixed by a flag, an environment variable or the configuration file.", "Change it there, or remove it there to set it here.";
     CONFIG_UNKNOWN_KEY = "config.unknown_key", "The configuration has a key that does not exist.", "Remove the named key or correct its spelling.";
     CONFIG_UNREADABLE = "config.unreadable", "The configuration file cannot be read.", "Correct the named line, or move the file away to use the defaults.";
+    CONSOLE_LINK_SPENT = "console.link_spent", "This link was used already or is out of date.", "Run `punktfunk-host console-url` for the current one.";
+    CONSOLE_LOCKED_OUT = "console.locked_out", "Too many wrong passwords.", "Wait for the time that the detail names; a browser that was signed in before has tries of its own.";
+    CONSOLE_PASSWORD_UNFIT = "console.password_unfit", "A password has 8 characters or more, and at most 256 bytes.", "Choose another one.";
+    CONSOLE_PASSWORD_UNSET = "console.password_unset", "The console has no password yet.", "Run `punktfunk-host console-url` and open the link that it prints.";
+    CONSOLE_PASSWORD_WRONG = "console.password_wrong", "The password is wrong.", "Try again; `punktfunk-host console-url --reset` prints a link to set a new one.";
+    CONSOLE_SIGNED_OUT = "console.signed_out", "You are signed out.", "Sign in again.";
     DESKTOP_DIED = "desktop.died", "The compositor behind this session ended.", "Reconnect: the host opens a new display.";
     DESKTOP_MISSING = "desktop.missing", "No desktop session was found, and the private desktop's programs are not installed.", "Install sway, or start the host inside a desktop session.";
     DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
     DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";
     DESKTOP_ROOT = "desktop.root", "The compositor refuses to run as root.", "Start the host with --user punktfunk, or as an ordinary user.";
+    DISPLAY_NOT_FOUND = "display.not_found", "No display is kept for this id.", "List the displays again: it may have ended.";
     ENCODE_CODEC_LEFT_OUT = "encode.codec_left_out", "Every encoder of the preferred codec failed for this client before.", "Look at the log for each encoder's error; the codec is tried again after a restart.";
     ENCODE_CODEC_OTHER = "encode.codec_other", "The client's preferred codec is not encoded here at this size.", "Nothing to do: another common codec is used.";
     ENCODE_FAILED = "encode.failed", "The video encoder failed while running.", "The host moves to the next encoder by itself; see the log for the cause.";
@@ -108,6 +123,7 @@ reasons! {
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
     INTERNAL_THREADS = "internal.threads", "The system gave the host no more threads.", "Raise the limit of tasks (TasksMax, ulimit -u), or end other sessions.";
+    LIBRARY_NOT_FOUND = "library.not_found", "The library has no such entry, or it has no cover.", "List the library again.";
     NATIVE_CLIENT_TOO_NEW = "native.client_too_new", "The client speaks only punktfunk/2, which this host does not.", "Use a client up to v0.40, or a transition build that also offers punktfunk/1.";
     NATIVE_DATA_SOCKET = "native.data_socket", "No UDP socket for video could be opened.", "Free a port of the --data-port range, or widen it.";
     NATIVE_ENDED_BY_OPERATOR = "native.ended_by_operator", "The operator of the host ended this session.", "Reconnect when the host is free.";
@@ -137,16 +153,24 @@ reasons! {
     PAIRING_RATE_LIMITED = "pairing.rate_limited", "Too many pairing attempts in a short time.", "Wait a few seconds and try again.";
     PAIRING_TIMED_OUT = "pairing.timed_out", "Nobody approved this device in time.", "Connect again and approve it with `punktfunk-host pair approve`.";
     PAIRING_WRONG_PIN = "pairing.wrong_pin", "The PIN did not match.", "Open a new window with `punktfunk-host pair arm` and type its PIN.";
+    RECORDING_NOT_FOUND = "recording.not_found", "There is no recording with this id.", "List the recordings again.";
+    RECORDING_RUNNING = "recording.running", "A recording is running already.", "Stop it first.";
     SESSION_BITRATE_CAPPED = "session.bitrate_capped", "The bitrate is limited by the operator or the protocol.", "Raise the host's bitrate cap.";
     SESSION_BITRATE_FRAME_LIMIT = "session.bitrate_frame_limit", "At this bitrate, pictures would be larger than the protocol can protect against loss.", "Choose a lower bitrate, or a larger packet size or a higher frame rate, which leave room for more.";
     SESSION_BITRATE_RAISED = "session.bitrate_raised", "The bitrate was below the lowest useful one.", "Ask for 500 kbit/s or more.";
     SESSION_MODE_INVALID = "session.mode_invalid", "This is no display mode: a side is shorter than 16 pixels, or the refresh rate is 0.", "Choose a resolution and a refresh rate.";
     SESSION_MODE_ROUNDED = "session.mode_rounded", "Width and height must be even; they were rounded down.", "Choose an even resolution.";
     SESSION_NOT_FOUND = "session.not_found", "No session has this id.", "List the sessions again: it may have ended.";
+    SESSION_NOT_STREAMING = "session.not_streaming", "This session does not stream yet, or is ending.", "Try again in a moment.";
     SESSION_REFRESH_CAPPED = "session.refresh_capped", "The refresh rate is higher than this host serves.", "Choose a lower refresh rate.";
+    SETTINGS_CONFLICT = "settings.conflict", "Somebody else changed the settings meanwhile.", "Read them again and repeat the change.";
+    SETTINGS_INVALID = "settings.invalid", "A setting does not take this value.", "Choose a value within the bounds that the settings name.";
+    SETTINGS_UNKNOWN_KEY = "settings.unknown_key", "There is no setting with this name, or it can be set only in the configuration file.", "Compare it with the list of settings.";
     STATE_FULL = "state.full", "The disk that holds the state folder is full.", "Free some space; the host takes up saving again by itself.";
     STATE_UNPARSABLE = "state.unparsable", "A state file could not be read and was kept aside.", "Look at the file that the log names; put a repaired copy back while the host is stopped.";
     STATE_UNWRITABLE = "state.unwritable", "The state folder cannot be written.", "Make the folder that the log names writable for the user that runs the host.";
+    TOKEN_NOT_FOUND = "token.not_found", "No token has this id.", "List the tokens again.";
+    TOKEN_TOO_MANY = "token.too_many", "There are too many tokens.", "Revoke those that are not used any more.";
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use punktfunk_media::reason;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::Problem;
@@ -221,6 +222,41 @@ impl Client {
         self.send::<(), ()>(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await
     }
 
+    /// Any request whose answer is JSON, or nothing (then `null`).
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, ClientError> {
+        self.send(method, path, body).await
+    }
+
+    /// Any request, with what it answers handed over as it comes. Ends with the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stream(&self, path: &str, mut sink: impl FnMut(&[u8])) -> Result<(), ClientError> {
+        let broken =
+            |e: &dyn std::fmt::Display| refused(&reason::HOST_NOT_RUNNING, format!("the connection broke: {e}"));
+        let request = Request::builder().uri(path).header("host", "localhost").body(Body::empty());
+        let request = request.map_err(|e| refused(&reason::API_BAD_REQUEST, e.to_string()))?;
+        let stream = UnixStream::connect(&self.path).await.map_err(|e| broken(&e))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+        let _driver = tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(|e| broken(&e))?;
+        let status = response.status();
+        let mut body = response.into_body();
+        if !status.is_success() {
+            let bytes = Limited::new(body, MAX_ANSWER_BYTES).collect().await.map_err(|e| broken(&e))?.to_bytes();
+            return read(status, &bytes);
+        }
+        while let Some(frame) = body.frame().await {
+            if let Some(data) = frame.map_err(|e| broken(&e))?.data_ref() {
+                sink(data);
+            }
+        }
+        Ok(())
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         self.send::<(), T>(Method::GET, path, None).await
     }
@@ -281,7 +317,8 @@ fn refused(reason: &'static punktfunk_media::Reason, detail: String) -> ClientEr
 }
 
 /// An id as one segment of a path: whatever is not plain is escaped.
-fn segment(id: &str) -> String {
+#[must_use]
+pub fn segment(id: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
     id.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

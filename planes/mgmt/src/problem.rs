@@ -43,39 +43,71 @@ impl Problem {
     /// The HTTP status that goes with the code.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        let is = |reasons: &[&Reason]| reasons.iter().any(|r| r.code == self.code);
-        if is(&[
-            &reason::API_NOT_FOUND,
-            &reason::CLIENT_NOT_FOUND,
-            &reason::PAIRING_KNOCK_NOT_FOUND,
-            &reason::PAIRING_NOBODY_WAITS,
-            &reason::SESSION_NOT_FOUND,
-        ]) {
-            StatusCode::NOT_FOUND
-        } else if is(&[&reason::API_BAD_REQUEST, &reason::PAIRING_BAD_PIN, &reason::PAIRING_BAD_WINDOW]) {
-            StatusCode::BAD_REQUEST
-        } else if is(&[
-            &reason::CLIENT_AMBIGUOUS,
-            &reason::GAMESTREAM_PAIRING_FAILED,
-            &reason::PAIRING_AMBIGUOUS,
-            &reason::PAIRING_PIN_NEEDED,
-        ]) {
-            StatusCode::CONFLICT
-        } else if is(&[&reason::API_FORBIDDEN]) {
-            StatusCode::FORBIDDEN
-        } else if is(&[&reason::API_METHOD_NOT_ALLOWED]) {
-            StatusCode::METHOD_NOT_ALLOWED
-        } else if is(&[&reason::API_TOO_LARGE]) {
-            StatusCode::PAYLOAD_TOO_LARGE
-        } else if is(&[&reason::API_TIMEOUT]) {
-            StatusCode::GATEWAY_TIMEOUT
-        } else if is(&[&reason::STATE_FULL]) {
-            StatusCode::INSUFFICIENT_STORAGE
-        } else if is(&[&reason::HOST_SHUTTING_DOWN]) {
-            StatusCode::SERVICE_UNAVAILABLE
-        } else {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        let status = |status, reasons: &[&Reason]| reasons.iter().any(|r| r.code == self.code).then_some(status);
+        let table: [(StatusCode, &[&Reason]); 13] = [
+            (
+                StatusCode::NOT_FOUND,
+                &[
+                    &reason::API_NOT_FOUND,
+                    &reason::CLIENT_NOT_FOUND,
+                    &reason::DISPLAY_NOT_FOUND,
+                    &reason::LIBRARY_NOT_FOUND,
+                    &reason::PAIRING_KNOCK_NOT_FOUND,
+                    &reason::PAIRING_NOBODY_WAITS,
+                    &reason::RECORDING_NOT_FOUND,
+                    &reason::SESSION_NOT_FOUND,
+                    &reason::TOKEN_NOT_FOUND,
+                ],
+            ),
+            (
+                StatusCode::BAD_REQUEST,
+                &[
+                    &reason::API_BAD_REQUEST,
+                    &reason::CONSOLE_PASSWORD_UNFIT,
+                    &reason::PAIRING_BAD_PIN,
+                    &reason::PAIRING_BAD_WINDOW,
+                    &reason::SETTINGS_INVALID,
+                    &reason::SETTINGS_UNKNOWN_KEY,
+                ],
+            ),
+            (
+                StatusCode::CONFLICT,
+                &[
+                    &reason::CLIENT_AMBIGUOUS,
+                    &reason::CONFIG_PINNED,
+                    &reason::CONSOLE_PASSWORD_UNSET,
+                    &reason::GAMESTREAM_PAIRING_FAILED,
+                    &reason::PAIRING_AMBIGUOUS,
+                    &reason::PAIRING_PIN_NEEDED,
+                    &reason::RECORDING_RUNNING,
+                    &reason::SESSION_NOT_STREAMING,
+                    &reason::SETTINGS_CONFLICT,
+                    &reason::TOKEN_TOO_MANY,
+                ],
+            ),
+            (
+                StatusCode::UNAUTHORIZED,
+                &[
+                    &reason::API_CREDENTIAL_NEEDED,
+                    &reason::API_TOKEN_UNKNOWN,
+                    &reason::CONSOLE_PASSWORD_WRONG,
+                    &reason::CONSOLE_SIGNED_OUT,
+                ],
+            ),
+            (
+                StatusCode::FORBIDDEN,
+                &[&reason::API_FORBIDDEN, &reason::API_ORIGIN_REFUSED, &reason::API_SCOPE, &reason::CONSOLE_LINK_SPENT],
+            ),
+            (StatusCode::MISDIRECTED_REQUEST, &[&reason::API_WRONG_HOST]),
+            (StatusCode::TOO_MANY_REQUESTS, &[&reason::CONSOLE_LOCKED_OUT]),
+            (StatusCode::METHOD_NOT_ALLOWED, &[&reason::API_METHOD_NOT_ALLOWED]),
+            (StatusCode::PAYLOAD_TOO_LARGE, &[&reason::API_TOO_LARGE]),
+            (StatusCode::GATEWAY_TIMEOUT, &[&reason::API_TIMEOUT]),
+            (StatusCode::INSUFFICIENT_STORAGE, &[&reason::STATE_FULL]),
+            (StatusCode::SERVICE_UNAVAILABLE, &[&reason::HOST_SHUTTING_DOWN, &reason::API_TOO_MANY_STREAMS]),
+            (StatusCode::BAD_GATEWAY, &[&reason::ACTION_FAILED]),
+        ];
+        table.into_iter().find_map(|(code, reasons)| status(code, reasons)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 

@@ -6,6 +6,7 @@
 //! serve: accept ─► peer's uid = ours or 0, else 403 ─► HTTP/1.1 with bounds ─► until shutdown; then the file is removed
 //! ```
 
+use std::convert::Infallible;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::future::Future;
 use std::io;
@@ -17,15 +18,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use punktfunk_media::{Reason, reason};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tower::Service as _;
 
 use crate::Problem;
+use crate::access::Caller;
+use crate::door::enter;
 
 /// The socket could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -161,7 +166,12 @@ async fn connection(stream: UnixStream, router: Router, allowed_uid: u32) {
     };
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
-    let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let serve = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut router = router.clone();
+        let request = enter(Caller::Socket, request);
+        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|e| match e {})) }
+    });
+    let serving = http.serve_connection(TokioIo::new(stream), serve);
     match tokio::time::timeout(CONNECTION_LIFE, serving).await {
         Ok(Ok(())) => {}
         Ok(Err(e)) => tracing::debug!(%e, "a control connection broke"),

@@ -199,6 +199,9 @@ pub struct ClientChangeRequest {
     /// New name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// What it may do, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<crate::routes::Preset>,
     /// What it may do, a bit mask. Reaches live sessions at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<u32>,
@@ -224,9 +227,12 @@ pub struct SessionView {
     pub details: Option<SessionDetails>,
 }
 
-/// What a session streams.
+/// What a session streams. Rates and stages are those of the last seconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SessionDetails {
+    /// The protocol: `native` or `gamestream`.
+    #[schema(example = "native")]
+    pub plane: String,
     /// Width, height and refresh rate.
     #[schema(example = "1920x1080@60")]
     pub mode: String,
@@ -236,12 +242,91 @@ pub struct SessionDetails {
     /// Encoder in use.
     #[schema(example = "x264")]
     pub encoder: String,
-    /// Wire budget of the video plane.
-    pub bitrate_kbps: u32,
-    /// Frames sent so far.
-    pub frames: u64,
     /// Where the client is.
     pub peer: String,
+    /// Wire budget of the video plane.
+    pub budget_kbps: u32,
+    /// What video packets really take.
+    pub bitrate_kbps: u32,
+    /// Frames per second that left.
+    pub fps: f64,
+    /// Loss that the client reported, in per cent.
+    pub loss_percent: f64,
+    /// What recovery packets and padding add to the video, in per cent.
+    pub overhead_percent: f64,
+    /// How long frames spend in each stage.
+    pub stages: Vec<StageView>,
+    /// From an input event's arrival until it was injected.
+    pub input: StageView,
+    /// Everything counted since its start, by name.
+    #[schema(value_type = Object)]
+    pub counters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How long something takes, in microseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StageView {
+    /// `host` is the whole way; the others are its parts.
+    #[schema(example = "encode")]
+    pub name: String,
+    /// Values looked at.
+    pub count: u64,
+    /// Half are below.
+    pub p50_us: u64,
+    /// 99 of 100 are below.
+    pub p99_us: u64,
+    /// The largest.
+    pub max_us: u64,
+}
+
+/// The host at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StatusView {
+    /// Whether it is well.
+    pub status: HealthStatus,
+    /// Display name.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// For how long it has been running.
+    pub uptime_s: u64,
+    /// Sessions now.
+    pub sessions: u64,
+    /// Sessions at most.
+    pub max_sessions: u64,
+    /// Whether a PIN window is open.
+    pub pairing_armed: bool,
+    /// Devices that wait for approval.
+    pub pending: u64,
+    /// Whether everybody gets in without pairing.
+    pub open: bool,
+}
+
+/// An encoder and what its test found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EncoderView {
+    /// Its name, as `video.encoder` takes it.
+    #[schema(example = "x264")]
+    pub name: String,
+    /// Its codec.
+    #[schema(example = "h264")]
+    pub codec: String,
+    /// Whether sessions are offered it. The first that is offered is preferred.
+    pub offered: bool,
+    /// What was found.
+    pub detail: String,
+    /// What to do so that it works; empty when it does.
+    pub fix: String,
+}
+
+/// What the whole host can be told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// End every session and start again, with the settings as they are then.
+    Restart,
+    /// Put the machine to sleep.
+    Sleep,
 }
 
 /// One finding of `doctor`.

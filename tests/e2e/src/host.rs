@@ -31,6 +31,10 @@ pub struct Host {
     pub quic: SocketAddr,
     /// What it said on standard output up to and with that line.
     said: Vec<String>,
+    /// Where its management API and its console are, if they are served.
+    pub mgmt: Option<SocketAddr>,
+    /// As above.
+    pub web: Option<SocketAddr>,
     root: PathBuf,
     keep: Option<tempfile::TempDir>,
     identity: Identity,
@@ -96,9 +100,10 @@ impl Host {
             match line.recv_timeout(Duration::from_millis(100)) {
                 Ok(text) => {
                     let quic = parse_listening(&text);
+                    let (mgmt, web) = (parse_door(&text, "mgmt="), parse_door(&text, "web="));
                     said.push(text);
                     if let Some(quic) = quic {
-                        return Ok(Self { child, quic, said, root, keep, identity });
+                        return Ok(Self { child, quic, mgmt, web, said, root, keep, identity });
                     }
                 }
                 Err(_) => {
@@ -277,10 +282,20 @@ fn host_command(identity: Identity, root: &Path, options: &HostOptions) -> Comma
     if !has("--bind") {
         command.args(["--bind", "127.0.0.1"]);
     }
+    // Hosts of tests run beside each other.
+    for flag in ["--api-port", "--web-port"] {
+        if !has(flag) {
+            command.args([flag, "0"]);
+        }
+    }
     command.arg("--no-mdns").envs(options.env.iter().cloned());
     command
 }
 
 fn parse_listening(line: &str) -> Option<SocketAddr> {
     line.strip_prefix("listening quic=")?.split_whitespace().next()?.parse().ok()
+}
+
+fn parse_door(line: &str, name: &str) -> Option<SocketAddr> {
+    line.split_whitespace().find_map(|word| word.strip_prefix(name))?.parse().ok()
 }

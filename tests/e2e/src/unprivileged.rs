@@ -37,6 +37,12 @@ impl Identity {
         self.uid
     }
 
+    /// The numeric group id.
+    #[must_use]
+    pub fn gid(self) -> u32 {
+        self.gid
+    }
+
     /// Makes `command` run as this identity.
     pub fn apply(self, command: &mut Command) {
         if rustix::process::getuid().is_root() {

@@ -91,6 +91,13 @@ impl Recorder {
         *lock(&self.mode)
     }
 
+    /// The newest frames, and the number to go on with.
+    #[must_use]
+    pub fn recent(&self, most: u64) -> (Vec<FrameRow>, u64) {
+        let from = lock(&self.ring).count.saturating_sub(most);
+        self.rows(from)
+    }
+
     /// The frames from number `from` on (0 = everything that is still there), and the number to go on with.
     #[must_use]
     pub fn rows(&self, from: u64) -> (Vec<FrameRow>, u64) {

@@ -7,10 +7,50 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use punktfunk_core::Grants;
 use punktfunk_hub::trust::{self, ClientChange, ClientRecord, TrustError, TrustState};
+use punktfunk_media::reason;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Body, Path, blocking};
 use crate::views::{ClientChangeRequest, ClientKind, ClientState, ClientView};
 use crate::{MgmtState, Problem};
+
+/// What a device may do, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// Everything.
+    Full,
+    /// Gamepads only: for a guest on the sofa.
+    Controller,
+    /// Watching only.
+    View,
+}
+
+impl Preset {
+    /// The bits behind it.
+    #[must_use]
+    pub const fn grants(self) -> Grants {
+        match self {
+            Self::Full => Grants::ALL,
+            Self::Controller => Grants::GAMEPAD,
+            Self::View => Grants::VIEW,
+        }
+    }
+}
+
+/// The grants that a request asks for, by preset or by bits.
+pub(super) fn wanted(preset: Option<Preset>, grants: Option<u32>) -> Result<Option<Grants>, Problem> {
+    match (preset, grants) {
+        (Some(_), Some(_)) => Err(Problem::new(&reason::API_BAD_REQUEST).with_detail("preset or grants, not both")),
+        (Some(preset), None) => Ok(Some(preset.grants())),
+        (None, Some(bits)) if bits & !Grants::ALL.0 != 0 => {
+            Err(Problem::new(&reason::API_BAD_REQUEST)
+                .with_detail(format!("grants: {bits} has bits without a meaning")))
+        }
+        (None, bits) => Ok(bits.map(Grants)),
+    }
+}
 
 /// Every paired device, oldest first
 #[utoipa::path(
@@ -46,7 +86,8 @@ pub(super) async fn change(
         Some(0) => Some(None),
         some => Some(expires_at(some)),
     };
-    let change = ClientChange { name: request.name, grants: request.grants.map(Grants), expires_at };
+    let grants = wanted(request.preset, request.grants)?;
+    let change = ClientChange { name: request.name, grants, expires_at };
     let hub = state.hub.clone();
     let record = blocking(move || hub.trust().change(&id, change)).await?.map_err(|e| problem(&e))?;
     Ok(Json(view(&state, &record, SystemTime::now())))
@@ -65,6 +106,29 @@ pub(super) async fn change(
 pub(super) async fn revoke(State(state): State<MgmtState>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     blocking(move || state.hub.trust().revoke(&id)).await?.map_err(|e| problem(&e))?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes every device's access away; their sessions end
+#[utoipa::path(
+    delete, path = "/api/v1/clients", operation_id = "clients_revoke_all", tag = "clients",
+    responses(
+        (status = 204, description = "Nobody is paired any more"),
+        (status = "5XX", description = "Refused, maybe half-way", body = Problem),
+    )
+)]
+pub(super) async fn revoke_all(State(state): State<MgmtState>) -> Result<StatusCode, Problem> {
+    let revoke = move || {
+        let trust = state.hub.trust();
+        for client in trust.list() {
+            match trust.revoke(&client.fingerprint.to_string()) {
+                // Somebody else was faster.
+                Ok(_) | Err(TrustError::NotFound) => {}
+                Err(e) => return Err(problem(&e)),
+            }
+        }
+        Ok(StatusCode::NO_CONTENT)
+    };
+    blocking(revoke).await?
 }
 
 pub(super) fn view(state: &MgmtState, record: &ClientRecord, now: SystemTime) -> ClientView {
@@ -92,7 +156,7 @@ pub(super) fn expires_at(expires_in_s: Option<u64>) -> Option<u64> {
     expires_in_s.map(|s| now.saturating_add(s))
 }
 
-fn problem(error: &TrustError) -> Problem {
+pub(super) fn problem(error: &TrustError) -> Problem {
     let problem = Problem::new(error.reason());
     if let TrustError::State(e) = error { problem.with_detail(e.to_string()) } else { problem }
 }

@@ -3,8 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 
+use punktfunk_hub::PairingPolicy;
+use punktfunk_hub::pairing::PairingStatus;
+
 use super::blocking;
-use crate::views::{Diagnostic, Health, HealthStatus, Host};
+use crate::views::{Diagnostic, EncoderView, Health, HealthStatus, Host, StatusView};
 use crate::{MgmtState, Problem};
 
 /// Whether the host is well
@@ -16,13 +19,68 @@ use crate::{MgmtState, Problem};
     )
 )]
 pub(super) async fn health(State(state): State<MgmtState>) -> Result<Json<Health>, Problem> {
-    let problems = blocking(move || state.hub.problems()).await?;
-    let problems: Vec<Problem> = problems
-        .into_iter()
-        .map(|p| Problem::new(p.reason).with_detail(format!("{}: {}", p.path.display(), p.detail)))
-        .collect();
+    blocking(move || look(&state)).await.map(Json)
+}
+
+fn look(state: &MgmtState) -> Health {
+    let of_state = state.hub.problems();
+    let of_state =
+        of_state.into_iter().map(|p| Problem::new(p.reason).with_detail(format!("{}: {}", p.path.display(), p.detail)));
+    let problems: Vec<_> = of_state.chain(state.problems.iter().cloned()).collect();
     let status = if problems.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded };
-    Ok(Json(Health { status, problems }))
+    Health { status, problems }
+}
+
+/// The host at a glance
+#[utoipa::path(
+    get, path = "/api/v1/status", operation_id = "status", tag = "host",
+    responses(
+        (status = 200, description = "What matters most", body = StatusView),
+        (status = "5XX", description = "Refused", body = Problem),
+    )
+)]
+pub(super) async fn status(State(state): State<MgmtState>) -> Result<Json<StatusView>, Problem> {
+    let look = move || {
+        let (hub, pairing) = (&state.hub, state.hub.pairing());
+        StatusView {
+            status: look(&state).status,
+            name: state.host.name.clone(),
+            version: state.host.version.clone(),
+            uptime_s: state.started.elapsed().as_secs(),
+            sessions: hub.admission().sessions().len() as u64,
+            max_sessions: hub.config().max_sessions as u64,
+            pairing_armed: matches!(pairing.status(), PairingStatus::Armed { .. }),
+            pending: pairing.pending().len() as u64,
+            open: hub.config().pairing_policy == PairingPolicy::Open,
+        }
+    };
+    blocking(look).await.map(Json)
+}
+
+/// The encoders, best first, and what their tests found
+#[utoipa::path(
+    get, path = "/api/v1/encoders", operation_id = "encoders", tag = "host",
+    responses(
+        (status = 200, description = "The encoders", body = Vec<EncoderView>),
+        (status = "5XX", description = "Refused", body = Problem),
+    )
+)]
+pub(super) async fn encoders(State(state): State<MgmtState>) -> Result<Json<Vec<EncoderView>>, Problem> {
+    blocking(move || (state.encoders)()).await.map(Json)
+}
+
+/// Where sound comes from and goes to
+#[utoipa::path(
+    get, path = "/api/v1/audio", operation_id = "audio", tag = "host",
+    responses(
+        (status = 200, description = "The findings about sound", body = Vec<Diagnostic>),
+        (status = "5XX", description = "Refused", body = Problem),
+    )
+)]
+pub(super) async fn audio(State(state): State<MgmtState>) -> Result<Json<Vec<Diagnostic>>, Problem> {
+    let mut rows = blocking(move || (state.diagnostics)()).await?;
+    rows.retain(|row| row.id.starts_with("audio."));
+    Ok(Json(rows))
 }
 
 /// What this host is and where clients reach it

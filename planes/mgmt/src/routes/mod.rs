@@ -1,41 +1,55 @@
 //! The routes: resources under `/api/v1`.
 
+mod actions;
+mod bundle;
 mod clients;
+mod console;
+mod displays;
+mod events;
 mod host;
+mod library;
+mod logs;
 mod pairing;
 mod sessions;
+mod settings;
+mod stats;
+mod tokens;
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use axum::{Extension, Router};
 use punktfunk_media::reason;
+use tower::{Layer, Service};
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use crate::{MgmtState, Problem};
+pub use self::clients::Preset;
+pub use self::console::ConsoleLink;
+pub(crate) use self::console::console_link;
+use crate::access::{Access, Class, authorise};
+use crate::{MgmtState, Problem, assets};
 
-/// The API, ready to be served.
+/// The API, ready to be served at the control socket and at the API's HTTPS door.
 pub fn router(state: MgmtState) -> Router {
-    let (router, document) = parts();
-    // Serialised once: it is the same for everybody.
-    let document = document.to_json().unwrap_or_default();
-    router
-        .route(
-            "/api/v1/openapi.json",
-            axum::routing::get(move || async move { ([("content-type", "application/json")], document) }),
-        )
-        .fallback(|| async { Problem::new(&reason::API_NOT_FOUND) })
-        .method_not_allowed_fallback(|| async { Problem::new(&reason::API_METHOD_NOT_ALLOWED) })
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(middleware::from_fn(bounded))
-        .with_state(state)
+    api(state.clone()).fallback(|| async { Problem::new(&reason::API_NOT_FOUND) }).layer(outermost(&state))
+}
+
+/// The API and the console's files, ready to be served at the console's HTTPS door.
+pub fn console_router(state: MgmtState) -> Router {
+    api(state.clone())
+        .fallback(|method: Method, uri: Uri, headers: HeaderMap| async move { assets::serve(&method, &uri, &headers) })
+        .layer(middleware::from_fn(with_security_headers))
+        .layer(outermost(&state))
 }
 
 /// The API's description: what `punktfunk-host openapi` prints.
@@ -44,22 +58,122 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     parts().1
 }
 
+fn api(state: MgmtState) -> Router {
+    let (router, document) = parts();
+    // Serialised once: it is the same for everybody.
+    let document = document.to_json().unwrap_or_default();
+    router
+        .route(
+            "/api/v1/openapi.json",
+            axum::routing::get(move || async move { ([("content-type", "application/json")], document) })
+                .layer(guard(Class::Inspect)),
+        )
+        .method_not_allowed_fallback(|| async { Problem::new(&reason::API_METHOD_NOT_ALLOWED) })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(bounded))
+        .with_state(state)
+}
+
+/// Puts the credentials into every request, for the check before its handler.
+fn outermost(state: &MgmtState) -> Extension<Arc<Access>> {
+    Extension(Arc::clone(&state.access))
+}
+
+/// Lets a request through to a route of this class, or refuses it.
+fn guard(
+    class: Class,
+) -> impl Layer<
+    Route,
+    Service: Service<Request, Response: IntoResponse, Error = Infallible, Future: Send> + Clone + Send + Sync,
+> + Clone
++ Send
++ Sync {
+    middleware::from_fn(move |request: Request, next: Next| authorise(class, request, next))
+}
+
+/// Routes, each with its class: there is no way to add one without.
+struct Classified(OpenApiRouter<MgmtState>);
+
+impl Classified {
+    fn with(self, class: Class, (schemas, mut paths, router): UtoipaMethodRouter<MgmtState>) -> Self {
+        for item in paths.paths.values_mut() {
+            let operations =
+                [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch, &mut item.head];
+            for operation in operations.into_iter().flatten() {
+                let extensions = operation.extensions.get_or_insert_default();
+                extensions.insert("x-access".to_owned(), class.name().into());
+            }
+        }
+        Self(self.0.routes((schemas, paths, router.layer(guard(class)))))
+    }
+}
+
 fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(host::health))
-        .routes(routes!(host::host))
-        .routes(routes!(host::diagnostics))
-        .routes(routes!(pairing::status))
-        .routes(routes!(pairing::arm))
-        .routes(routes!(pairing::disarm))
-        .routes(routes!(pairing::pin))
-        .routes(routes!(pairing::approve))
-        .routes(routes!(pairing::deny))
-        .routes(routes!(clients::list))
-        .routes(routes!(clients::change, clients::revoke))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::stop))
+    Classified(OpenApiRouter::with_openapi(Document::openapi()))
+        .with(Class::View, routes!(host::health))
+        .with(Class::View, routes!(host::host))
+        .with(Class::View, routes!(host::status))
+        .with(Class::View, routes!(host::encoders))
+        .with(Class::View, routes!(host::audio))
+        .with(Class::Inspect, routes!(host::diagnostics))
+        .with(Class::Admin, routes!(bundle::bundle))
+        .with(Class::Admin, routes!(actions::run))
+        .with(Class::Inspect, routes!(pairing::status))
+        .with(Class::Pair, routes!(pairing::arm))
+        .with(Class::Pair, routes!(pairing::disarm))
+        .with(Class::Pair, routes!(pairing::pin))
+        .with(Class::Pair, routes!(pairing::approve))
+        .with(Class::Pair, routes!(pairing::deny))
+        .with(Class::Inspect, routes!(clients::list))
+        .with(Class::Pair, routes!(clients::revoke_all))
+        .with(Class::Pair, routes!(clients::change, clients::revoke))
+        .with(Class::Inspect, routes!(sessions::list))
+        .with(Class::Control, routes!(sessions::stop))
+        .with(Class::Control, routes!(sessions::keyframe))
+        .with(Class::Control, routes!(sessions::bitrate))
+        .with(Class::Pair, routes!(sessions::grants))
+        .with(Class::Inspect, routes!(displays::list))
+        .with(Class::Control, routes!(displays::release))
+        .with(Class::View, routes!(library::list))
+        .with(Class::View, routes!(library::cover))
+        .with(Class::Control, routes!(library::end))
+        .with(Class::Inspect, routes!(events::stream))
+        .with(Class::Inspect, routes!(logs::page))
+        .with(Class::Inspect, routes!(settings::get))
+        .with(Class::Admin, routes!(settings::change))
+        .with(Class::Inspect, routes!(stats::live))
+        .with(Class::Inspect, routes!(stats::frames))
+        .with(Class::Inspect, routes!(stats::recordings))
+        .with(Class::Inspect, routes!(stats::download))
+        .with(Class::Control, routes!(stats::record_start))
+        .with(Class::Control, routes!(stats::record_stop))
+        .with(Class::Control, routes!(stats::record_save))
+        .with(Class::Control, routes!(stats::delete))
+        .with(Class::Metrics, routes!(stats::metrics))
+        .with(Class::Inspect, routes!(tokens::list))
+        .with(Class::Admin, routes!(tokens::create))
+        .with(Class::Admin, routes!(tokens::revoke))
+        .with(Class::ConsoleDoor, routes!(console::status))
+        .with(Class::ConsoleDoor, routes!(console::setup))
+        .with(Class::ConsoleDoor, routes!(console::login))
+        .with(Class::View, routes!(console::logout))
+        .with(Class::Admin, routes!(console::password))
+        .with(Class::Local, routes!(console::link))
+        .0
         .split_for_parts()
+}
+
+async fn with_security_headers(request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in assets::SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if is_api {
+        headers.entry("cache-control").or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
 }
 
 #[derive(OpenApi)]
@@ -73,7 +187,15 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         (name = "host", description = "The host itself."),
         (name = "pairing", description = "PIN windows, devices that wait for approval, and devices that show a PIN."),
         (name = "clients", description = "Paired devices and what they may do."),
-        (name = "sessions", description = "Who is streaming."),
+        (name = "sessions", description = "Who is streaming, and how to steer it."),
+        (name = "displays", description = "Displays that are kept for their clients."),
+        (name = "library", description = "What can be launched, and what runs."),
+        (name = "stats", description = "Figures: live, recorded, for Prometheus."),
+        (name = "events", description = "What happens, as it happens."),
+        (name = "diagnostics", description = "The log and the support bundle."),
+        (name = "settings", description = "What can be set while the host runs."),
+        (name = "tokens", description = "Credentials for scripts."),
+        (name = "console", description = "Signing in at the web console."),
     )
 )]
 struct Document;
@@ -135,6 +257,20 @@ impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> 
             .await
             .map(|p| Self(p.0))
             .map_err(|e| refuse(PathRejection::status(&e), e.body_text()))
+    }
+}
+
+/// Query parameters whose refusal is a [`Problem`].
+struct Query<T>(T);
+
+impl<S: Send + Sync, T: serde::de::DeserializeOwned + Send> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Query::<T>::from_request_parts(parts, state)
+            .await
+            .map(|q| Self(q.0))
+            .map_err(|e| refuse(e.status(), e.body_text()))
     }
 }
 

@@ -141,7 +141,7 @@ pub(super) async fn approve(
     Path(id): Path<String>,
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<ClientView>, Problem> {
-    let grants = request.grants.map_or(Grants::ALL, Grants);
+    let grants = clients::wanted(None, request.grants)?.unwrap_or(Grants::ALL);
     let expires_at = clients::expires_at(request.expires_in_s);
     let pairing = state.hub.pairing().clone();
     let record = blocking(move || pairing.approve(&id, grants, expires_at))

@@ -1,0 +1,441 @@
+//! `ctl` and `console-url`: the management API from a shell, over the control socket.
+
+mod table;
+
+use std::io::Write as _;
+
+use clap::{Args, Subcommand, ValueEnum};
+use punktfunk_media::reason;
+use punktfunk_mgmt::client::{Client, segment};
+use punktfunk_mgmt::{ConsoleLink, Preset};
+use serde_json::{Map, Value, json};
+
+use crate::exit::{Failure, USAGE};
+use crate::pair::{block_on, failure};
+use crate::paths::Paths;
+
+/// `ctl`.
+#[derive(Args, Clone, Debug)]
+pub struct CtlArgs {
+    /// Print the API's JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Ctl,
+}
+
+/// What `ctl` does. Without a further word, resources are listed.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Ctl {
+    /// The host at a glance.
+    Status,
+    /// Whether the host is well.
+    Health,
+    /// What the host is and where clients reach it.
+    Host,
+    /// The live sessions.
+    #[command(subcommand)]
+    Sessions(Sessions),
+    /// Paired devices.
+    #[command(subcommand)]
+    Clients(Clients),
+    /// Pairing: `punktfunk-host pair` does the same with fewer words.
+    #[command(subcommand)]
+    Pairing(Pairing),
+    /// Displays that are kept for their clients.
+    #[command(subcommand)]
+    Displays(Displays),
+    /// Encoders and what their tests found.
+    Encoders,
+    /// Where sound comes from.
+    Audio,
+    /// What can be launched, and what runs.
+    Library,
+    /// Settings.
+    #[command(subcommand)]
+    Settings(SettingsCommand),
+    /// Live figures and recordings.
+    #[command(subcommand)]
+    Stats(Stats),
+    /// Figures in Prometheus' text format.
+    Metrics,
+    /// The log's newest lines.
+    Logs {
+        /// The least grave level.
+        #[arg(long, value_parser = ["trace", "debug", "info", "warn", "error"], default_value = "info")]
+        level: String,
+        /// How many lines.
+        #[arg(long, default_value_t = 50)]
+        lines: u32,
+    },
+    /// What works here, what does not, and the fix (the same as `doctor`).
+    Diagnostics,
+    /// Write the support bundle to standard output.
+    Bundle,
+    /// Print events as they happen.
+    Events {
+        /// Beginnings of kinds, separated by commas, e.g. `session.,pairing.knock`.
+        #[arg(long)]
+        kinds: Option<String>,
+    },
+    /// Bearer tokens for scripts.
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// Restart the host with the settings as they are now.
+    Restart,
+    /// Put the machine to sleep.
+    Sleep,
+    /// Send any request, e.g. `ctl api GET /api/v1/status`.
+    Api {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+        /// The body, as JSON.
+        body: Option<String>,
+    },
+}
+
+/// `ctl sessions`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Sessions {
+    /// List them.
+    List,
+    /// End one.
+    Stop {
+        /// Its number.
+        id: u64,
+    },
+    /// Send a keyframe.
+    Keyframe {
+        /// Its number.
+        id: u64,
+    },
+    /// Change its bitrate.
+    Bitrate {
+        /// Its number.
+        id: u64,
+        /// In kbit/s; 0: the host decides.
+        kbps: u32,
+    },
+    /// Change what its client may do.
+    Grants {
+        /// Its number.
+        id: u64,
+        /// What it may do.
+        preset: PresetName,
+    },
+}
+
+/// `ctl clients`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Clients {
+    /// List them.
+    List,
+    /// Rename one.
+    Rename {
+        /// Its id.
+        id: String,
+        /// Its new name.
+        name: String,
+    },
+    /// Change what it may do.
+    Grants {
+        /// Its id.
+        id: String,
+        /// What it may do.
+        preset: PresetName,
+    },
+    /// Let its access end.
+    Expire {
+        /// Its id.
+        id: String,
+        /// After so many seconds; 0: never.
+        seconds: u64,
+    },
+    /// Forget one and end its sessions.
+    Unpair {
+        /// Its id.
+        id: String,
+    },
+    /// Forget all and end their sessions.
+    UnpairAll,
+}
+
+/// `ctl pairing`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Pairing {
+    /// The window and who waits.
+    Status,
+    /// Open a window for one pairing.
+    Arm {
+        /// How long it stays open.
+        #[arg(long, default_value_t = 120)]
+        seconds: u64,
+    },
+    /// Close the window.
+    Disarm,
+    /// Let a waiting device in.
+    Approve {
+        /// Its id.
+        id: String,
+    },
+    /// Turn a waiting device away.
+    Deny {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// `ctl displays`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Displays {
+    /// List them.
+    List,
+    /// End a kept one and what runs on it.
+    Release {
+        /// Its client's id.
+        id: String,
+    },
+}
+
+/// `ctl settings`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SettingsCommand {
+    /// List them.
+    List,
+    /// Set one.
+    Set {
+        /// Its key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// Go back to the default.
+    Unset {
+        /// Its key.
+        key: String,
+    },
+}
+
+/// `ctl stats`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Stats {
+    /// Live figures of every session.
+    Show,
+    /// The newest frames of a session.
+    Frames {
+        /// The session's number.
+        id: u64,
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        count: u32,
+    },
+    /// The recordings.
+    List,
+    /// Record every frame from now on.
+    Start,
+    /// Stop recording.
+    Stop,
+    /// Save the last two minutes.
+    Save,
+    /// Write a recording to standard output.
+    Download {
+        /// Its id.
+        id: String,
+    },
+    /// Delete a recording.
+    Delete {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// `ctl tokens`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Tokens {
+    /// List them.
+    List,
+    /// Make one and print its secret.
+    Create {
+        /// What to call it.
+        name: String,
+        /// What it may do.
+        #[arg(long = "scope", required = true, value_parser = ["read", "metrics", "control", "pair", "admin"])]
+        scopes: Vec<String>,
+        /// It ends after so many seconds.
+        #[arg(long)]
+        expires_in: Option<u64>,
+    },
+    /// Take one back.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
+/// What a device may do, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PresetName {
+    /// Everything.
+    Full,
+    /// Gamepads only.
+    Controller,
+    /// Watching only.
+    View,
+}
+
+/// What a command asks of the API.
+enum Ask {
+    /// A request whose answer is JSON.
+    Json(&'static str, String, Option<Value>),
+    /// A request whose answer is written as it comes.
+    Raw(String),
+}
+
+/// Runs `ctl`.
+///
+/// # Errors
+/// The host's refusal, or that none runs.
+pub fn run(args: &CtlArgs, paths: &Paths) -> Result<(), Failure> {
+    let ask = ask(&args.command)?;
+    block_on(async {
+        let client = Client::connect(&paths.control_sockets()).await.map_err(failure)?;
+        match ask {
+            Ask::Json(method, path, body) => {
+                let method = method.parse().map_err(|_| usage(format!("{method} is no method")))?;
+                let answer = client.request(method, &path, body.as_ref()).await.map_err(failure)?;
+                table::print(&answer, args.json);
+                Ok(())
+            }
+            Ask::Raw(path) => {
+                let mut stdout = std::io::stdout().lock();
+                // Whoever closed the other end has seen enough.
+                let mut write = |data: &[u8]| drop(stdout.write_all(data).and_then(|()| stdout.flush()));
+                client.stream(&path, &mut write).await.map_err(failure)
+            }
+        }
+    })
+}
+
+/// Runs `console-url`.
+///
+/// # Errors
+/// The host's refusal, or that none runs.
+pub fn console_url(paths: &Paths, reset: bool, json: bool) -> Result<(), Failure> {
+    block_on(async {
+        let client = Client::connect(&paths.control_sockets()).await.map_err(failure)?;
+        let method = "POST".parse().map_err(|_| usage("POST".into()))?;
+        let body = json!({ "reset": reset });
+        let answer = client.request(method, "/api/v1/console/link", Some(&body)).await.map_err(failure)?;
+        let unknown = |e: serde_json::Error| Failure::new(&reason::API_INTERNAL, e.to_string());
+        let link: ConsoleLink = serde_json::from_value(answer.clone()).map_err(unknown)?;
+        if json {
+            table::print(&answer, true);
+        } else if link.urls.is_empty() {
+            println!("this host serves no console (--no-web, or its port is taken: see `punktfunk-host ctl health`)");
+        } else {
+            link.urls.iter().for_each(|url| println!("{url}"));
+        }
+        Ok(())
+    })
+}
+
+fn ask(command: &Ctl) -> Result<Ask, Failure> {
+    let get = |path: &str| Ask::Json("GET", format!("/api/v1/{path}"), None);
+    let post = |path: String, body| Ask::Json("POST", format!("/api/v1/{path}"), body);
+    let delete = |path: String| Ask::Json("DELETE", format!("/api/v1/{path}"), None);
+    let patch = |path: String, body| Ask::Json("PATCH", format!("/api/v1/{path}"), Some(body));
+    let put = |path: String, body| Ask::Json("PUT", format!("/api/v1/{path}"), Some(body));
+    let raw = |path: String| Ask::Raw(format!("/api/v1/{path}"));
+    Ok(match command {
+        Ctl::Status => get("status"),
+        Ctl::Health => get("health"),
+        Ctl::Host => get("host"),
+        Ctl::Encoders => get("encoders"),
+        Ctl::Library => get("library"),
+        Ctl::Audio => get("audio"),
+        Ctl::Diagnostics => get("diagnostics"),
+        Ctl::Metrics => Ask::Raw("/metrics".to_owned()),
+        Ctl::Bundle => raw("diagnostics/bundle".to_owned()),
+        Ctl::Logs { level, lines } => get(&format!("logs?level={level}&limit={lines}")),
+        Ctl::Events { kinds: None } => raw("events".to_owned()),
+        Ctl::Events { kinds: Some(kinds) } => raw(format!("events?kinds={}", segment(kinds))),
+        Ctl::Restart => post("actions/restart".to_owned(), None),
+        Ctl::Sleep => post("actions/sleep".to_owned(), None),
+        Ctl::Sessions(Sessions::List) => get("sessions"),
+        Ctl::Sessions(Sessions::Stop { id }) => delete(format!("sessions/{id}")),
+        Ctl::Sessions(Sessions::Keyframe { id }) => post(format!("sessions/{id}/keyframe"), None),
+        Ctl::Sessions(Sessions::Bitrate { id, kbps }) => put(format!("sessions/{id}/bitrate"), json!({ "kbps": kbps })),
+        Ctl::Sessions(Sessions::Grants { id, preset }) => {
+            put(format!("sessions/{id}/grants"), json!({ "preset": preset.wire() }))
+        }
+        Ctl::Clients(Clients::List) => get("clients"),
+        Ctl::Clients(Clients::Rename { id, name }) => client(id, &patch, json!({ "name": name })),
+        Ctl::Clients(Clients::Grants { id, preset }) => client(id, &patch, json!({ "preset": preset.wire() })),
+        Ctl::Clients(Clients::Expire { id, seconds }) => client(id, &patch, json!({ "expires_in_s": seconds })),
+        Ctl::Clients(Clients::Unpair { id }) => delete(format!("clients/{}", segment(id))),
+        Ctl::Clients(Clients::UnpairAll) => delete("clients".to_owned()),
+        Ctl::Pairing(Pairing::Status) => get("pairing"),
+        Ctl::Pairing(Pairing::Arm { seconds }) => post("pairing/arm".to_owned(), Some(json!({ "seconds": seconds }))),
+        Ctl::Pairing(Pairing::Disarm) => post("pairing/disarm".to_owned(), None),
+        Ctl::Pairing(Pairing::Approve { id }) => post(format!("pairing/pending/{}/approve", segment(id)), None),
+        Ctl::Pairing(Pairing::Deny { id }) => post(format!("pairing/pending/{}/deny", segment(id)), None),
+        Ctl::Displays(Displays::List) => get("displays"),
+        Ctl::Displays(Displays::Release { id }) => delete(format!("displays/{}", segment(id))),
+        Ctl::Settings(SettingsCommand::List) => get("settings"),
+        Ctl::Settings(SettingsCommand::Set { key, value }) => change(key, typed(value), &patch),
+        Ctl::Settings(SettingsCommand::Unset { key }) => change(key, Value::Null, &patch),
+        Ctl::Stats(Stats::Show) => get("stats"),
+        Ctl::Stats(Stats::Frames { id, count }) => get(&format!("stats/sessions/{id}/frames?limit={count}")),
+        Ctl::Stats(Stats::List) => get("stats/recordings"),
+        Ctl::Stats(Stats::Start) => post("stats/recordings/start".to_owned(), None),
+        Ctl::Stats(Stats::Stop) => post("stats/recordings/stop".to_owned(), None),
+        Ctl::Stats(Stats::Save) => post("stats/recordings/save".to_owned(), None),
+        Ctl::Stats(Stats::Download { id }) => raw(format!("stats/recordings/{}", segment(id))),
+        Ctl::Stats(Stats::Delete { id }) => delete(format!("stats/recordings/{}", segment(id))),
+        Ctl::Tokens(Tokens::List) => get("tokens"),
+        Ctl::Tokens(Tokens::Create { name, scopes, expires_in }) => {
+            post("tokens".to_owned(), Some(json!({ "name": name, "scopes": scopes, "expires_in_s": expires_in })))
+        }
+        Ctl::Tokens(Tokens::Revoke { id }) => delete(format!("tokens/{}", segment(id))),
+        Ctl::Api { method, path, body } => {
+            let body = body.as_deref().map(serde_json::from_str).transpose();
+            let body = body.map_err(|e| usage(format!("the body is no JSON: {e}")))?;
+            let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|m| m.eq_ignore_ascii_case(method));
+            Ask::Json(known.ok_or_else(|| usage(format!("{method} is no method")))?, path.clone(), body)
+        }
+    })
+}
+
+fn client(id: &str, patch: &dyn Fn(String, Value) -> Ask, body: Value) -> Ask {
+    patch(format!("clients/{}", segment(id)), body)
+}
+
+fn change(key: &str, value: Value, patch: &dyn Fn(String, Value) -> Ask) -> Ask {
+    let changes = Map::from_iter([(key.to_owned(), value)]);
+    patch("settings".to_owned(), json!({ "changes": changes }))
+}
+
+/// `true`, `false` and numbers are what they look like; everything else is text.
+fn typed(value: &str) -> Value {
+    match value.parse::<u64>() {
+        Ok(number) => number.into(),
+        Err(_) => value.parse::<bool>().map_or_else(|_| value.into(), Value::from),
+    }
+}
+
+fn usage(detail: String) -> Failure {
+    Failure::new(&reason::API_BAD_REQUEST, detail).with_code(USAGE)
+}
+
+impl PresetName {
+    fn wire(self) -> Preset {
+        match self {
+            Self::Full => Preset::Full,
+            Self::Controller => Preset::Controller,
+            Self::View => Preset::View,
+        }
+    }
+}

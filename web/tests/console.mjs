@@ -1,0 +1,266 @@
+// The console in a real browser, against a real host, with a real probe. Started by tests/e2e/tests/console.rs:
+//
+//   WEB=https://127.0.0.1:PORT  LINK=…#setup=…  QUIC=127.0.0.1:PORT  PROBE=path  PROBE_HOME=dir  [UID_ GID_]  SHOTS=dir
+//
+// Every step ends with a check; the first that fails ends the run with its name.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { chromium } from "playwright-core";
+
+const { WEB, LINK, QUIC, PROBE, PROBE_HOME, UID_, GID_, SHOTS } = process.env;
+const PASSWORD = "correct horse battery";
+mkdirSync(SHOTS, { recursive: true });
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const strangers = [];
+const complaints = [];
+const probes = [];
+
+async function visitor(options = {}) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: "en-GB", viewport: { width: 1200, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  page.on("request", (r) => r.url().startsWith(WEB) || r.url().startsWith("data:") || strangers.push(r.url()));
+  page.on("console", (m) => m.type() === "error" && !/status of 4\d\d/.test(m.text()) && complaints.push(m.text()));
+  page.on("pageerror", (e) => complaints.push(String(e)));
+  return page;
+}
+
+/** A command of the probe; resolves with its exit code and output when it ends. */
+function probe(home, ...args) {
+  const env = { PATH: "/usr/bin:/bin", LANG: "C.UTF-8" };
+  for (const name of ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"]) env[name] = `${PROBE_HOME}/${home}`;
+  const who = UID_ ? { uid: Number(UID_), gid: Number(GID_) } : {};
+  const child = spawn(PROBE, args, { cwd: `${PROBE_HOME}/${home}`, env, stdio: ["ignore", "pipe", "pipe"], ...who });
+  probes.push(child);
+  let text = "";
+  child.stdout.on("data", (d) => (text += d));
+  child.stderr.on("data", (d) => (text += d));
+  const ended = new Promise((resolve) => child.on("close", (code) => resolve({ code, text })));
+  return { child, ended };
+}
+
+async function step(name, work) {
+  const before = Date.now();
+  try {
+    await work();
+  } catch (error) {
+    console.error(`FAILED: ${name}\n${error.stack ?? error}`);
+    await owner?.screenshot({ path: `${SHOTS}/failed.png`, fullPage: true }).catch(() => undefined);
+    await finish(1);
+  }
+  console.log(`ok  ${name} (${Date.now() - before} ms)`);
+}
+
+async function finish(code) {
+  for (const child of probes) child.kill("SIGKILL");
+  await browser.close();
+  process.exit(code);
+}
+
+async function accessible(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+  const told = violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target.join(" ")).join("; ")})`);
+  assert.deepEqual(told, [], `axe on ${where}`);
+}
+
+const shot = (page, name) => page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
+const button = (page, name) => page.getByRole("button", { name, exact: true });
+const visit = async (page, name) => {
+  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.getByRole("heading", { level: 1, name }).waitFor();
+};
+
+let owner = await visitor();
+
+await step("without a password the console says how to set one", async () => {
+  await owner.goto(WEB);
+  await owner.getByRole("heading", { name: "no password yet" }).waitFor();
+  await accessible(owner, "unset");
+  await shot(owner, "01-unset");
+});
+
+await step("the one-time link sets the password", async () => {
+  await owner.goto(LINK);
+  await owner.getByLabel("Password", { exact: true }).fill(PASSWORD);
+  await owner.getByLabel("Password again").fill("something else");
+  await owner.getByText("The two are not the same.").waitFor();
+  assert(await button(owner, "Set password and go on").isDisabled());
+  await accessible(owner, "setup");
+  await shot(owner, "02-setup");
+  await owner.getByLabel("Password again").fill(PASSWORD);
+  await button(owner, "Set password and go on").click();
+  await owner.getByRole("heading", { name: "Step 2 of 3: pair a device" }).waitFor();
+  assert(!owner.url().includes("setup="), "the secret does not stay in the address");
+});
+
+let stream;
+await step("a real probe pairs with the PIN and streams", async () => {
+  await button(owner, "Show a PIN").click();
+  const pin = (await owner.locator(".pin").innerText()).trim();
+  assert.match(pin, /^\d{4}$/);
+  await accessible(owner, "pairing");
+  await shot(owner, "03-pin");
+  const { code, text } = await probe("a", "pair", QUIC, "--pin", pin, "--name", "Sofa <b>TV</b>\u202Ereversed").ended;
+  assert.equal(code, 0, text);
+  await owner.getByText("is paired.").waitFor();
+  stream = probe("a", "stream", QUIC, "--mode", "640x360@30", "--seconds", "300");
+  await owner.getByText("It streams!").waitFor();
+  await shot(owner, "04-streams");
+});
+
+await step("the overview shows live figures, and names are only text", async () => {
+  await owner.getByRole("link", { name: "See it in the overview" }).click();
+  await owner.getByText("640x360@30").waitFor();
+  const fps = owner.locator(".plot", { hasText: "Frames per second" }).locator("b");
+  await owner.waitForFunction(() => [...document.querySelectorAll(".plot b")].some((b) => Number.parseFloat(b.textContent) > 5));
+  assert.match(await fps.innerText(), /fps/);
+  assert.equal(await owner.locator("main b", { hasText: /^TV$/ }).count(), 0, "a name must not become markup");
+  await owner.getByText("Sofa <b>TV</b>reversed").first().waitFor();
+  await owner.waitForTimeout(12_000);
+  await accessible(owner, "overview");
+  await shot(owner, "05-overview");
+});
+
+await step("a session is steered", async () => {
+  await button(owner, "Send keyframe").click();
+  await owner.getByLabel("Bitrate limit").selectOption("5000");
+  await owner.getByText("Saved.").waitFor();
+  await owner.getByLabel("May use").selectOption("view");
+  await owner.getByText("Changed.").waitFor();
+  await visit(owner, "Devices");
+  await owner.getByText("Watch only").first().waitFor();
+});
+
+await step("an unpaired device knocks and is let in", async () => {
+  await visit(owner, "Pairing");
+  const knocking = probe("b", "stream", QUIC, "--mode", "640x360@30", "--seconds", "2", "--name", "Tablet");
+  await button(owner, "Let in").waitFor();
+  await owner.getByRole("navigation").getByText("1", { exact: true }).waitFor();
+  await shot(owner, "06-knock");
+  await button(owner, "Let in").click();
+  const { code, text } = await knocking.ended;
+  assert.equal(code, 0, text);
+});
+
+await step("every page is accessible, light and dark, small and in German", async () => {
+  const pages = ["Overview", "Pairing", "Devices", "Library", "Displays", "Settings", "Diagnostics", "About"];
+  for (const name of pages) {
+    await visit(owner, name);
+    await owner.waitForTimeout(name === "Diagnostics" ? 4000 : 700);
+    for (const [suffix, colorScheme, size] of [["light", "light", { width: 1200, height: 900 }], ["dark", "dark", { width: 1200, height: 900 }], ["small", "light", { width: 320, height: 640 }]]) {
+      await owner.emulateMedia({ colorScheme });
+      await owner.setViewportSize(size);
+      await owner.waitForTimeout(200);
+      await accessible(owner, `${name} ${suffix}`);
+      const wide = await owner.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert(wide <= 0, `${name} ${suffix} scrolls sideways by ${wide} px`);
+      await shot(owner, `10-${name.toLowerCase()}-${suffix}`);
+    }
+    await owner.emulateMedia({ colorScheme: "light" });
+    await owner.setViewportSize({ width: 1200, height: 900 });
+  }
+  await owner.getByLabel("Language").selectOption("de");
+  await owner.getByRole("heading", { level: 1, name: "Über" }).waitFor();
+  assert.equal(await owner.evaluate(() => document.documentElement.lang), "de");
+  await visit(owner, "Einstellungen");
+  await owner.getByText("Welcher Video-Encoder benutzt wird.").waitFor();
+  await shot(owner, "11-settings-german");
+  await visit(owner, "Über");
+  await owner.getByLabel("Sprache").selectOption("en");
+});
+
+await step("the keyboard alone is enough", async () => {
+  await owner.goto(WEB);
+  await owner.getByRole("heading", { level: 1, name: "Overview" }).waitFor();
+  await owner.keyboard.press("Tab");
+  assert.equal(await owner.evaluate(() => document.activeElement?.className), "skip");
+  for (let n = 0; n < 3; n += 1) await owner.keyboard.press("Tab");
+  assert.equal(await owner.evaluate(() => document.activeElement?.textContent?.trim()), "Devices");
+  await owner.keyboard.press("Enter");
+  await owner.getByRole("heading", { level: 1, name: "Devices" }).waitFor();
+  assert.equal(await owner.evaluate(() => document.activeElement?.id), "content", "focus follows");
+});
+
+await step("settings are searched, changed and refused", async () => {
+  await visit(owner, "Settings");
+  await owner.getByLabel("Search settings").fill("encoder");
+  await owner.getByLabel("Which video encoder is used.").selectOption("openh264");
+  await owner.getByText("Saved.").waitFor();
+  await owner.getByText("Some changes wait for a restart").waitFor();
+  await owner.getByLabel("Search settings").fill("desktop.choice");
+  assert(await owner.getByLabel("Which desktop is streamed").isDisabled(), "fixed by a flag");
+  await owner.getByLabel("Search settings").fill("max_sessions");
+  const sessions = owner.getByLabel("How many sessions may run at once.");
+  await sessions.fill("0");
+  await sessions.press("Enter");
+  await owner.getByText("settings.invalid").waitFor();
+});
+
+await step("a problem is saved after it happened", async () => {
+  await visit(owner, "Diagnostics");
+  await owner.getByText("encoder.openh264").waitFor();
+  await button(owner, "Save the last two minutes").click();
+  const row = owner.getByRole("link", { name: /^Download 2/ }).or(owner.getByRole("link", { name: /^Download \d/ })).first();
+  const [download] = await Promise.all([owner.waitForEvent("download"), row.click()]);
+  const table = readFileSync(await download.path(), "utf8").trim().split("\n");
+  assert(table.length > 30 && table[0].startsWith("session,sent_us,index"), table.slice(0, 2).join("\n"));
+  const [bundle] = await Promise.all([owner.waitForEvent("download"), owner.getByRole("link", { name: "Download the bundle" }).click()]);
+  const text = readFileSync(await bundle.path(), "utf8");
+  assert(JSON.parse(text).log.length > 0 && !/[0-9a-f]{40}/.test(text), "nothing that looks like a key");
+  await owner.getByRole("log").getByText("sending video").first().waitFor();
+  await shot(owner, "12-diagnostics");
+});
+
+await step("revoking a device ends its stream", async () => {
+  await visit(owner, "Devices");
+  const row = owner.getByRole("listitem").filter({ hasText: "Sofa" });
+  await row.getByText("streaming", { exact: true }).waitFor();
+  owner.once("dialog", (dialog) => dialog.accept());
+  await row.getByRole("button", { name: "Unpair" }).click();
+  const { text } = await stream.ended;
+  assert.match(text, /access\.revoked|revoked/, text);
+  await row.waitFor({ state: "detached" });
+});
+
+await step("an expired session asks to sign in, and goes on", async () => {
+  const cookies = await owner.context().cookies();
+  await owner.context().clearCookies({ name: "__Host-punktfunk" });
+  await visit(owner, "Displays").catch(() => undefined);
+  await owner.getByText("You were signed out.").waitFor();
+  await accessible(owner, "login");
+  await shot(owner, "13-expired");
+  assert(cookies.every((c) => c.httpOnly && c.secure && c.sameSite === "Strict"), "cookies");
+});
+
+await step("guessing locks strangers out, and not the owner", async () => {
+  const stranger = await visitor();
+  await stranger.goto(WEB);
+  for (let n = 0; n < 5; n += 1) {
+    await stranger.getByLabel("Password").fill(`guess number ${n}`);
+    await button(stranger, "Sign in").click();
+    await stranger.getByText("The password is wrong.").waitFor();
+    await stranger.waitForFunction(() => document.querySelector("input").value === "");
+  }
+  await stranger.getByLabel("Password").fill(PASSWORD);
+  await button(stranger, "Sign in").click();
+  await stranger.getByText("Too many wrong passwords.").waitFor();
+  await shot(stranger, "14-locked");
+  await owner.getByLabel("Password").fill("not this one");
+  await button(owner, "Sign in").click();
+  await owner.getByText("The password is wrong.").waitFor();
+  await owner.getByLabel("Password").fill(PASSWORD);
+  await button(owner, "Sign in").click();
+  await owner.getByRole("navigation").waitFor();
+});
+
+await step("nothing came from elsewhere, and nothing complained", async () => {
+  assert.deepEqual(strangers, []);
+  assert.deepEqual(complaints.filter((c) => !/401|ERR_/.test(c)), []);
+});
+
+await finish(0);
