@@ -1,6 +1,5 @@
 //! The management API in this process: the control socket for the local command line, and two HTTPS doors.
 
-use std::future::Future;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
