@@ -1,13 +1,15 @@
 //! GameStream from end to end: the real host, and our own Moonlight-side client that judges every byte of it.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use punktfunk_e2e::Host;
 use punktfunk_gsclient::control::HostMessage;
-use punktfunk_gsclient::{Client, Error, Identity, Loss, Report, Session, Shape, StreamOptions, Style, Taps, input};
+use punktfunk_gsclient::{
+    Announce, Client, Error, Identity, Loss, Report, Rtsp, Session, Shape, StreamOptions, Style, Taps, input,
+};
 use rustix::process::Signal;
 
 const SYNTHETIC: &[&str] = &["punktfunk1-host", "--source", "synthetic", "--gamestream", "--gamestream-port", "0"];
@@ -204,6 +206,57 @@ fn a_client_that_stops_anywhere_costs_nothing_and_the_next_one_streams() {
     gone.vanish().unwrap();
     streams_soon(&mut next, &host);
     drop(junk);
+}
+
+#[test]
+fn a_client_that_leaves_the_handshake_at_any_step_is_forgotten() {
+    let host = Host::start(&[&["punktfunk1-host", "--max-sessions", "1"], &SYNTHETIC[1..]].concat());
+    let (mut leaving, mut next) = (paired(&host, "1212"), paired(&host, "3434"));
+    let app = leaving.http.app_list().unwrap()[0].id;
+    for steps in 0..=6 {
+        let started = leaving.http.launch(&launch(app)).unwrap();
+        let mut rtsp = Rtsp::new(leaving.http.address(), &started, &[7; 16], false).unwrap();
+        let mut describe = None;
+        for step in 0..steps {
+            match step {
+                0 => drop(rtsp.options().unwrap()),
+                1 => describe = Some(rtsp.describe().unwrap()),
+                2 => drop(rtsp.setup("audio/0/0").unwrap()),
+                3 => drop(rtsp.setup("video/0/0").unwrap()),
+                4 => drop(rtsp.setup("control/13/0").unwrap()),
+                _ => {
+                    let describe = describe.as_ref().expect("step 1");
+                    let wishes = options().wishes(describe, punktfunk_gsclient::Formats::H264);
+                    rtsp.announce(&Announce::stock(&wishes), 47_998).unwrap();
+                    rtsp.play().unwrap();
+                }
+            }
+        }
+        // It neither pings nor connects its control stream.
+        streams_soon(&mut next, &host);
+        assert!(rtsp.violations().is_empty(), "{:?}", rtsp.violations());
+        drop(rtsp);
+    }
+    leaving.http.launch(&launch(app)).unwrap();
+    assert_eq!(leaving.http.server_info(true).unwrap().current_game, app);
+    // Nobody else wants the slot: then it is the session's own timer.
+    host.wait_for_log("gamestream.never_came", PATIENCE);
+    assert_eq!(leaving.http.server_info(true).unwrap().current_game, 0, "nothing of it is left");
+}
+
+#[test]
+fn half_open_connections_keep_nobody_out() {
+    let host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "5656");
+    let rtsp = udp(&host, "rtsp=");
+    let https =
+        host.line("gamestream http=").split_whitespace().find_map(|w| w.strip_prefix("https=")).unwrap().parse();
+    // A third each; none of them says a word.
+    let doors = [http(&host), https.expect("an address"), rtsp];
+    let crowd: Vec<_> = (0..1998).filter_map(|i| TcpStream::connect_timeout(&doors[i % 3], PATIENCE).ok()).collect();
+    assert!(crowd.len() > 1000, "{} of 1998", crowd.len());
+    stream(&mut client, options(), &host);
+    drop(crowd);
 }
 
 /// The slot is free as soon as the one who holds it has been silent: launches until then say who has it.

@@ -317,7 +317,8 @@ impl Actor {
                 Err(_) => tracing::error!("a session's threads do not end"),
             }
         }
-        let may_resume = end.may_resume();
+        // What nobody has seen yet is nobody's to come back to.
+        let may_resume = end.may_resume() && (live.resumed || live.engine().is_some());
         if !may_resume {
             let (shared, identity) = (Arc::clone(&self.shared), live.identity.clone());
             let ended = blocking(move || shared.apps.end(&identity)).await;

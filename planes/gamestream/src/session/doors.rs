@@ -41,7 +41,8 @@ impl Doors {
         let shared = &self.0;
         let name = punktfunk_hub::sanitise_name(&self.name_of(&client, &request), &client);
         let (sealed, local) = (request.core_version >= 1, request.local);
-        let (live, inbox) = Live::new(shared.table.new_key(), client, name, app, request);
+        let resumed = self.current_app(&client) == Some(app);
+        let (live, inbox) = Live::new(shared.table.new_key(), client, name, app, resumed, request);
         let live = Arc::new(live);
         shared.table.insert(Arc::clone(&live));
         let (answer, answered) = oneshot::channel();
@@ -162,7 +163,11 @@ impl RtspSessions for Doors {
 
     fn describe(&self, session: SessionKey) -> Result<RtspOffer, Refusal> {
         let live = self.0.table.get(session);
-        live.and_then(|live| live.offer.get().cloned()).ok_or(Refusal::of(454, &reason::SESSION_NOT_FOUND))
+        live.and_then(|live| {
+            live.heard();
+            live.offer.get().cloned()
+        })
+        .ok_or(Refusal::of(454, &reason::SESSION_NOT_FOUND))
     }
 
     fn announce(&self, session: SessionKey, announce: Announce) -> Boxed<'_, Result<(), Refusal>> {
@@ -182,6 +187,7 @@ impl Doors {
     ) -> Result<(), Refusal> {
         let gone = || Refusal::of(454, &reason::SESSION_NOT_FOUND);
         let live = self.0.table.get(session).ok_or_else(gone)?;
+        live.heard();
         let (answer, answered) = oneshot::channel();
         live.ask(ask(answer));
         answered.await.unwrap_or_else(|_| Err(gone()))

@@ -28,6 +28,8 @@ pub(crate) struct Live {
     pub name: String,
     /// The application.
     pub app: u32,
+    /// It goes on with what an earlier session left.
+    pub resumed: bool,
     pub request: LaunchRequest,
     /// What RTSP tells; complete before the launch is answered.
     pub offer: OnceLock<RtspOffer>,
@@ -80,6 +82,7 @@ impl Live {
         client: Fingerprint,
         name: String,
         app: u32,
+        resumed: bool,
         request: LaunchRequest,
     ) -> (Self, mpsc::Receiver<Ask>) {
         let (asks, inbox) = mpsc::channel(ASKS);
@@ -89,6 +92,7 @@ impl Live {
             identity: client.to_string(),
             name,
             app,
+            resumed,
             request,
             offer: OnceLock::new(),
             asks,
