@@ -64,6 +64,8 @@ struct State {
 struct Entry {
     id: u64,
     source: IpAddr,
+    /// It has sent something.
+    spoke: bool,
     evict: Arc<Notify>,
 }
 
@@ -92,14 +94,17 @@ impl Lobby {
         }
         state.next_id += 1;
         let id = state.next_id;
-        state.half_open.push_back(Entry { id, source, evict: Arc::clone(&evict) });
+        state.half_open.push_back(Entry { id, source, spoke: false, evict: Arc::clone(&evict) });
         Guest { lobby: Arc::clone(self), id, source, evict }
     }
 }
 
 impl State {
+    /// Whoever is silent goes before those who are in the middle of their request: a crowd that never says a word does not
+    /// push out a client behind the same address.
     fn evict_oldest(&mut self, source: IpAddr) {
-        if let Some(index) = self.half_open.iter().position(|e| e.source == source)
+        let silent = self.half_open.iter().position(|e| e.source == source && !e.spoke);
+        if let Some(index) = silent.or_else(|| self.half_open.iter().position(|e| e.source == source))
             && let Some(entry) = self.half_open.remove(index)
         {
             // A permit stays if it does not wait yet.
@@ -121,6 +126,14 @@ impl Guest {
     /// Notified once when this connection must make room.
     pub fn eviction(&self) -> Arc<Notify> {
         Arc::clone(&self.evict)
+    }
+
+    /// Its first bytes are there.
+    pub fn spoke(&self) {
+        let mut state = lock(&self.lobby.state);
+        if let Some(entry) = state.half_open.iter_mut().find(|e| e.id == self.id) {
+            entry.spoke = true;
+        }
     }
 
     /// The request is read: gives the place back for one among the requests; `None` when there are too many.
@@ -197,6 +210,18 @@ mod tests {
         assert!(!evicted(&quiet).await && !evicted(&other[0]).await);
         drop((quiet, crowd, other));
         assert!(lock(&lobby.state).half_open.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_silent_go_before_those_who_speak() {
+        let lobby = lobby();
+        let client = lobby.enter(ip(9));
+        client.spoke();
+        let crowd: Vec<_> = (0..20).map(|_| lobby.enter(ip(9))).collect();
+        assert!(!evicted(&client).await && evicted(&crowd[0]).await && evicted(&crowd[17]).await);
+        crowd[18..].iter().for_each(Guest::spoke);
+        let newcomer = lobby.enter(ip(9));
+        assert!(evicted(&client).await && !evicted(&newcomer).await, "all speak: the oldest goes");
     }
 
     #[tokio::test]

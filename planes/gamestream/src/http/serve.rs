@@ -41,7 +41,9 @@ pub(super) async fn run(listener: TcpListener, secure: bool, shared: Arc<Shared>
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    connections.spawn(connection(stream, address, secure, Arc::clone(&shared)));
+                    // Here, where they come in order: whoever came last is nobody's oldest.
+                    let guest = shared.lobby.enter(canonical(address).ip());
+                    connections.spawn(connection(stream, address, secure, guest, Arc::clone(&shared)));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accept");
@@ -67,18 +69,23 @@ async fn stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, secure: bool, shared: Arc<Shared>) {
+async fn connection(stream: TcpStream, address: SocketAddr, secure: bool, guest: Guest, shared: Arc<Shared>) {
     let address = canonical(address);
-    let guest = shared.lobby.enter(address.ip());
     let head_due = Instant::now() + shared.lobby.limits().head;
     let Ok(local) = stream.local_addr().map(canonical) else { return };
     // Answers are one write.
     let _ = stream.set_nodelay(true);
     let mut peer = Peer { secure, address, local, certificate: None };
+    let eviction = guest.eviction();
+    tokio::select! {
+        // An error shows where the stream is read.
+        _ = stream.readable() => guest.spoke(),
+        () = eviction.notified() => return,
+        () = sleep_until(head_due) => return,
+    }
     if !secure {
         return answer(stream, peer, guest, head_due, shared).await;
     }
-    let eviction = guest.eviction();
     let handshake = tokio::select! {
         done = handshake(stream, &shared) => done,
         () = eviction.notified() => return,
