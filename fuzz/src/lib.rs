@@ -24,6 +24,7 @@ use punktfunk_core::{Fingerprint, keys};
 pub use gamestream::{fuzz_gs_control, fuzz_gs_input, fuzz_gs_rtsp, fuzz_gs_sdp};
 pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
 pub use mutate::Mutator;
+pub use punktfunk_gamestream::media_ports::fuzz_pings as fuzz_gs_pings;
 pub use video::fuzz_video_packets;
 
 /// A fuzz body.
@@ -44,6 +45,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("gs_input", fuzz_gs_input),
     ("gs_rtsp", fuzz_gs_rtsp),
     ("gs_sdp", fuzz_gs_sdp),
+    ("gs_pings", fuzz_gs_pings),
 ];
 
 /// Checks the promise of every decoder: what it accepts has a canonical form that says the same.

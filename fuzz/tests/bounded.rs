@@ -84,6 +84,11 @@ fn gs_sdp() {
     run("gs_sdp", 50_000);
 }
 
+#[test]
+fn gs_pings() {
+    run("gs_pings", 50_000);
+}
+
 /// Each round that parses costs two scalar multiplications.
 #[test]
 fn pairing() {

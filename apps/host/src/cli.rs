@@ -356,6 +356,7 @@ mod tests {
             include_str!("../../../docs/api.md"),
             include_str!("../../../docs/config.md"),
             include_str!("../../../docs/console.md"),
+            include_str!("../../../docs/gamestream.md"),
             include_str!("../../../docs/testing.md"),
         ];
         let mut shown = 0;
