@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use punktfunk_audio::OpusCodec;
 use punktfunk_engine::plan::HostOffer;
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
@@ -120,6 +121,7 @@ fn run_locked(config: &Config, paths: &Paths, measurement: Measurement, hub: &Ar
             offer: offer(config, measurement),
             frames: measurement.frames,
             mdns: config.mdns.then(|| MdnsConfig::new(config.name.clone())),
+            sound: Some(Arc::new(OpusCodec)),
             apps: Some(Arc::clone(&apps)),
             ..NativeConfig::new(bind)
         };
