@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use punktfunk_audio::OpusCodec;
 use punktfunk_engine::pads::PadPolicy;
 use punktfunk_engine::plan::HostOffer;
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
@@ -147,6 +148,7 @@ fn run_locked(
             frames: measurement.frames,
             mgmt_port,
             mdns: config.mdns.then(|| MdnsConfig { mgmt_port, ..MdnsConfig::new(config.name.clone()) }),
+            sound: Some(Arc::new(OpusCodec)),
             apps: Some(Arc::clone(&apps)),
             pads: Some(gamepads::choose(measurement.synthetic, PadPolicy::Auto)),
             ..NativeConfig::new(bind)

@@ -88,6 +88,12 @@ pub struct StreamArgs {
     /// Play this input script: one JSON object a line (docs/probe.md).
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// Channels of sound to ask for: 2, 6 (5.1) or 8 (7.1).
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = channels)]
+    pub channels: u8,
+    /// Write the sound to this file (16 bits, as many channels as agreed).
+    #[arg(long, value_name = "FILE")]
+    pub wav: Option<PathBuf>,
     /// Ask for this program of the host's library (`punktfunk-host library`).
     #[arg(long, value_name = "ID")]
     pub launch: Option<String>,
@@ -127,6 +133,15 @@ pub struct SpeedArgs {
     /// How this device is called on the host.
     #[arg(long)]
     pub name: Option<String>,
+}
+
+fn channels(text: &str) -> Result<u8, String> {
+    match text {
+        "2" => Ok(2),
+        "6" => Ok(6),
+        "8" => Ok(8),
+        _ => Err("sound has 2, 6 or 8 channels".to_owned()),
+    }
 }
 
 /// A mode as `WxH@HZ`. What it says is for the host to judge.

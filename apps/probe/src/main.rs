@@ -18,6 +18,7 @@ mod player;
 mod report;
 mod script;
 mod shots;
+mod sound;
 mod speed;
 mod store;
 mod stream;

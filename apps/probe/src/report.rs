@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::player::Seen;
+use crate::sound::Heard;
 
 /// Everything a stream showed. Field names are fixed by scripts; more may be added, none may change its meaning.
 #[derive(Serialize, Debug)]
@@ -39,6 +40,7 @@ pub struct Report {
     packets: Packets,
     requests: Requests,
     pictures: Pictures,
+    audio: Option<Heard>,
     /// From each reconnect's first step to its first complete access unit.
     reconnect_first_frame_ms: Vec<f64>,
 }
@@ -107,6 +109,8 @@ pub struct Facts<'a> {
     pub summary: &'a Summary,
     /// The decoder's.
     pub seen: &'a Seen,
+    /// The ears'.
+    pub heard: Option<&'a Heard>,
     /// How it ended.
     pub end: &'a End,
     /// See [`Report::first_frame_ms`].
@@ -118,7 +122,7 @@ pub struct Facts<'a> {
 impl Report {
     /// Puts it together.
     pub fn new(facts: Facts<'_>) -> Self {
-        let Facts { codec, decoder, summary: s, seen, end, first_frame_ms, reconnects } = facts;
+        let Facts { codec, decoder, summary: s, seen, heard, end, first_frame_ms, reconnects } = facts;
         let stage = |stage| s.stage(stage).map(TwoPercentiles::from);
         Self {
             schema: 1,
@@ -175,6 +179,7 @@ impl Report {
                 png: seen.shots,
                 png_skipped: seen.shots_skipped,
             },
+            audio: heard.cloned(),
             reconnect_first_frame_ms: reconnects,
         }
     }

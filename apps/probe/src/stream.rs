@@ -1,6 +1,7 @@
 //! `stream`: one measured stream, then as many reconnects as asked for.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use punktfunk_client::{
@@ -8,6 +9,7 @@ use punktfunk_client::{
     Summary,
 };
 use punktfunk_core::datagram::{Rumble, RumbleTiming};
+use punktfunk_core::handshake::AudioChannels;
 use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
 
@@ -19,12 +21,14 @@ use crate::player::{Eyes, Player, Seen};
 use crate::report::{Facts, Report};
 use crate::script::Script;
 use crate::shots::Shots;
+use crate::sound::{Ears, Heard};
 use crate::store::Store;
 
 /// What one connection gave.
 struct Outcome {
     summary: Option<Summary>,
     seen: Seen,
+    heard: Option<Heard>,
     end: End,
     /// Codec as agreed.
     codec: String,
@@ -71,6 +75,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
             decoder: first.decoder,
             summary,
             seen: &first.seen,
+            heard: first.heard.as_ref(),
             end: &first.end,
             first_frame_ms,
             reconnects,
@@ -100,7 +105,8 @@ async fn one(
     let eyes = Eyes::open(args.codec, args.decoder)?;
     let decoder = eyes.name();
     let met = Met::connect(store, dialer, &args.host).await?;
-    let opening = Stream::open(&met.link, clock, options(args, &eyes));
+    let (to_ears, datagrams) = Ears::way();
+    let opening = Stream::open(&met.link, clock, options(args, &eyes, to_ears));
     tokio::pin!(opening);
     let opened = match tokio::time::timeout(PATIENCE_UNTIL_TOLD, &mut opening).await {
         Ok(opened) => opened,
@@ -113,7 +119,7 @@ async fn one(
         Ok(stream) => stream,
         Err(StreamError::Ended(end)) => {
             let codec = args.codec.to_string();
-            return Ok(Outcome { summary: None, seen: Seen::default(), end, codec, decoder });
+            return Ok(Outcome { summary: None, seen: Seen::default(), heard: None, end, codec, decoder });
         }
         Err(error) => return Err(Failure::new(error.to_string())),
     };
@@ -126,6 +132,7 @@ async fn one(
 
     let (first_unit, at_first_unit) = oneshot::channel();
     let player = Player::start(stream.handle(), eyes, first_unit, shots)?;
+    let ears = Ears::start(stream.welcome(), datagrams, args.wav.clone())?;
     let mut playing = None;
     let mut until = tokio::time::Instant::now() + FIRST_FRAME_WITHIN;
     let mut at_first_unit = Some(at_first_unit);
@@ -158,7 +165,10 @@ async fn one(
     let seen = tokio::task::spawn_blocking(move || player.finish())
         .await
         .map_err(|e| Failure::new(format!("the decoder's thread: {e}")))??;
-    Ok(Outcome { summary, seen, end: early.unwrap_or(closed), codec, decoder })
+    let heard = tokio::task::spawn_blocking(move || ears.finish())
+        .await
+        .map_err(|e| Failure::new(format!("the sound's thread: {e}")))??;
+    Ok(Outcome { summary, seen, heard: Some(heard), end: early.unwrap_or(closed), codec, decoder })
 }
 
 /// What a person would feel.
@@ -192,16 +202,18 @@ fn judge(outcome: &Outcome) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(args: &StreamArgs, eyes: &Eyes) -> StreamOptions {
+fn options(args: &StreamArgs, eyes: &Eyes, sound: SyncSender<Vec<u8>>) -> StreamOptions {
     let codec = args.codec.wire();
     let mut session = SessionConfig::new(args.mode.0, CodecSet::only(codec), Some(codec));
     session.hello.bitrate_kbps = args.bitrate;
+    session.hello.audio_channels = AudioChannels::from_wire(args.channels).unwrap_or_default();
     session.hello.name = Some(device_name(args.name.clone()));
     session.hello.launch = args.launch.clone();
     session.label = Some(concat!("punktfunk-probe ", env!("CARGO_PKG_VERSION")).to_owned());
     session.probe_in_automatic = args.auto_probe;
     session.decoder_bridges_gaps = eyes.bridges_gaps();
     let mut options = StreamOptions::new(session);
+    options.sound = Some(sound);
     options.lose =
         Lossy::new(args.drop, args.burst, args.seed).map(|mut lossy| Box::new(move |_: &[u8]| lossy.loses()) as Lose);
     options

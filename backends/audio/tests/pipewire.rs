@@ -17,7 +17,7 @@ fn launch() -> Launch {
 }
 
 fn own_sink() -> Listen {
-    Listen::OwnSink { name: "punktfunk-test".into(), description: "punktfunk test".into() }
+    Listen::OwnSink { name: "punktfunk-test".into(), description: "punktfunk test".into(), alone: true }
 }
 
 fn request(layout: ChannelLayout) -> AudioRequest {

@@ -16,6 +16,7 @@ mod end;
 mod latency;
 pub mod policy;
 mod session;
+mod sound;
 mod summary;
 mod target;
 
@@ -26,5 +27,6 @@ pub use driver::{
 pub use end::{End, EndedBy};
 pub use latency::{Latency, Percentiles, Stage};
 pub use session::{Command, Event, Input, Output, Session, SessionConfig, SessionError, Unit};
+pub use sound::{SoundBlock, SoundCounts, SoundReceiver};
 pub use summary::Summary;
 pub use target::{BadTarget, Target};

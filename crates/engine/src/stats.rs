@@ -30,7 +30,7 @@ macro_rules! counters {
         pub(crate) struct LiveCounters { $(pub $name: Counter,)* }
 
         impl LiveCounters {
-            fn snapshot(&self) -> Counters {
+            pub fn snapshot(&self) -> Counters {
                 Counters { $($name: self.$name.get(),)* }
             }
         }
@@ -233,6 +233,11 @@ impl Stats {
         self.audio.lock().unwrap_or_else(PoisonError::into_inner).record(us);
     }
 
+    /// How long blocks of sound took so far.
+    pub fn audio(&self) -> Percentiles {
+        self.audio.lock().unwrap_or_else(PoisonError::into_inner).percentiles()
+    }
+
     pub fn set_rate(&self, wire_kbps: u32, video_bps: u64) {
         let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
         (gauges.wire_kbps, gauges.video_bps) = (wire_kbps, video_bps);
@@ -263,7 +268,7 @@ impl Stats {
             packetize: stages.packetize.percentiles(),
             pace: stages.pace.percentiles(),
             input: self.input.lock().unwrap_or_else(PoisonError::into_inner).percentiles(),
-            audio: self.audio.lock().unwrap_or_else(PoisonError::into_inner).percentiles(),
+            audio: self.audio(),
         }
     }
 }

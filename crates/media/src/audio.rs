@@ -9,6 +9,8 @@
 
 use std::time::{Duration, Instant};
 
+use punktfunk_core::handshake::{AudioChannels, AudioLayout};
+
 use crate::Reason;
 
 /// Samples per second and channel, of everything on both wires.
@@ -188,6 +190,26 @@ impl AudioCodecConfig {
     pub const fn uncoupled(layout: ChannelLayout, block: Duration, bitrate_bps: u32) -> Self {
         let streams = layout.channels() as u8;
         Self { layout, streams, coupled: 0, mapping: IDENTITY, block, bitrate_bps, constant: false }
+    }
+
+    /// What `punktfunk/1` agrees on (§4.7): blocks of 5 ms, and one of three ways to lay surround out.
+    #[must_use]
+    pub const fn native(channels: AudioChannels, layout: AudioLayout, bitrate_bps: u32) -> Self {
+        const BLOCK: Duration = Duration::from_millis(5);
+        let speakers = match channels {
+            AudioChannels::Stereo => ChannelLayout::Stereo,
+            AudioChannels::Surround51 => ChannelLayout::Surround51,
+            AudioChannels::Surround71 => ChannelLayout::Surround71,
+        };
+        let coupled = Self::coupled(speakers, BLOCK, bitrate_bps);
+        match (layout, channels) {
+            (AudioLayout::Uncoupled, AudioChannels::Surround51 | AudioChannels::Surround71) => {
+                Self::uncoupled(speakers, BLOCK, bitrate_bps)
+            }
+            (AudioLayout::Standard, AudioChannels::Surround51) => Self { mapping: [0, 1, 4, 5, 2, 3, 0, 0], ..coupled },
+            (AudioLayout::Standard, AudioChannels::Surround71) => Self { mapping: [0, 1, 6, 7, 2, 3, 4, 5], ..coupled },
+            _ => coupled,
+        }
     }
 
     /// The same with packets of one length.

@@ -57,6 +57,7 @@ reasons! {
     APP_UNKNOWN = "app.unknown", "There is no such program in this host's library.", "Choose one of those that `punktfunk-host library` prints, or add it to the configuration.";
     APP_UNSUPPORTED = "app.unsupported", "Programs cannot be started on this desktop.", "Use a private desktop (--desktop private), or start the program on the desktop itself.";
     AUDIO_CODEC = "audio.codec", "Sound could not be coded or decoded.", "Choose stereo in the client; report it with the log.";
+    AUDIO_LINK = "audio.link", "Sound could not be sent to the client.", "Reconnect; look at the network between client and host if it happens again.";
     AUDIO_LOST = "audio.lost", "The sound server ended.", "The host comes back to it by itself; look at the sound server's log if it does not.";
     AUDIO_UNSUPPORTED = "audio.unsupported", "There is no sound to be had on this desktop.", "Install pipewire and wireplumber.";
     CAPTURE_FORMAT_UNSUPPORTED = "capture.format_unsupported", "The compositor delivers pictures only in a pixel format that this host does not read.", "Set the output to 8 bits per colour, or use --desktop private.";

@@ -26,6 +26,7 @@ mod plane;
 mod refusal;
 mod session;
 mod setup;
+mod sound;
 mod stream;
 
 pub use mdns::MdnsConfig;

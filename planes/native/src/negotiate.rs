@@ -11,6 +11,7 @@ use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_media::{InjectorCaps, reason};
 
 use crate::refusal::Refusal;
+use crate::sound::SoundTerms;
 
 /// The wire version comes before everything else: other fields mean nothing without it.
 pub(crate) fn check_version(hello: &Hello) -> Result<(), Refusal> {
@@ -90,6 +91,8 @@ pub(crate) struct Terms {
     pub injector: Option<InjectorCaps>,
     /// What the client's first pad becomes; `None` = there are no pads.
     pub gamepad: Option<GamepadKind>,
+    /// `None` = there is no sound.
+    pub sound: Option<SoundTerms>,
 }
 
 /// The answer.
@@ -122,6 +125,9 @@ pub(crate) fn welcome(hello: &Hello, plan: &SessionPlan, terms: &Terms, secrets:
     .into_iter()
     .filter(|(can, _)| *can)
     .fold(HostCaps2::NONE, |caps, (_, cap)| caps | cap);
+    if let Some(sound) = terms.sound {
+        sound.promise(&mut welcome);
+    }
     debug_assert!(welcome.extensions.is_none() || hello.client_caps.contains(ClientCaps::EXT));
     welcome
 }
@@ -208,6 +214,7 @@ mod tests {
             expires_in_secs: 0,
             injector: Some(InjectorCaps { text: true, touch: false, precise_scroll: true }),
             gamepad: Some(GamepadKind::DualSense),
+            sound: None,
         };
         let ipv4 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!((ipv4.shard_payload, ipv4.frames, ipv4.udp_port), (1408, 7, 50_000));

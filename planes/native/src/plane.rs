@@ -12,7 +12,7 @@ use punktfunk_engine::session::ThreadHook;
 use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Displays;
 use punktfunk_hub::{Hub, PairingPolicy};
-use punktfunk_media::{EncoderFactory, EncoderList, InjectorCaps, Reason, Stage, reason};
+use punktfunk_media::{AudioCodec, EncoderFactory, EncoderList, InjectorCaps, Reason, Stage, reason};
 use punktfunk_net::Identity;
 use punktfunk_net::quic::{EndpointError, EndpointOptions, Server, server_endpoint};
 use punktfunk_net::udp::PortRange;
@@ -44,6 +44,8 @@ pub struct NativeConfig {
     pub mdns: Option<MdnsConfig>,
     /// Gamepads; `None` = this host has none.
     pub pads: Option<NativePads>,
+    /// Codes sound; `None` = this host has none.
+    pub sound: Option<Arc<dyn AudioCodec>>,
     /// The library that `Hello.launch` names entries of, on the same displays; `None` = there is none.
     pub apps: Option<Arc<Apps>>,
     /// Called first on every session thread.
@@ -63,6 +65,7 @@ impl NativeConfig {
             mgmt_port: 0,
             mdns: None,
             pads: None,
+            sound: None,
             apps: None,
             on_thread_start: None,
         }

@@ -35,6 +35,7 @@ use crate::outbox::{Outbox, Post, Timing};
 use crate::plane::{Shared, blocking};
 use crate::refusal::{Refusal, Stop};
 use crate::setup::Prepared;
+use crate::sound::{LossMeter, SoundTerms};
 use crate::stream::{ControlReader, ControlWriter};
 
 /// Runs a session to its end and gives everything back. Returns how to close the connection.
@@ -80,6 +81,10 @@ pub(crate) async fn run(
         }
     };
     let state = ControlState::new(&hello, &start, &plan, welcome.mode, shared.offer(seat.identity()), now);
+    let loss = Arc::new(LossMeter::default());
+    let sound = shared.config.sound.clone().map(|codec| (SoundTerms::new(&hello, plan.wire_kbps), codec));
+    let audio_bps = sound.as_ref().map_or(0, |(terms, _)| terms.wire_bps());
+    let audio = sound.map(|(terms, codec)| terms.link(codec, connection.clone(), Arc::clone(&loss)));
     let asked = hello.launch.clone().map(|key| Asked {
         apps: shared.config.apps.clone(),
         identity: seat.identity().to_owned(),
@@ -98,10 +103,10 @@ pub(crate) async fn run(
                 sink: Box::new(SocketSink(Arc::clone(&socket))),
                 events: outbox.clone(),
                 shard_payload: welcome.shard_payload,
-                audio_bps: 0,
+                audio_bps,
                 repeat_every: REPEAT_EVERY,
             },
-            audio: None,
+            audio,
             clock,
             frames: welcome.frames,
             grants: access.grants,
@@ -120,6 +125,7 @@ pub(crate) async fn run(
         connection: connection.clone(),
         fingerprint: client.fingerprint,
         state,
+        loss,
         clock,
         access,
         outbox,
@@ -219,6 +225,8 @@ struct Live {
     connection: quinn::Connection,
     fingerprint: Option<Fingerprint>,
     state: ControlState,
+    /// What the client reports, for the audio thread.
+    loss: Arc<LossMeter>,
     clock: SessionClock,
     access: Access,
     outbox: Arc<Outbox>,
@@ -305,6 +313,9 @@ impl Live {
             return Ok(());
         }
         let frames_sent = self.control.as_ref().map_or(0, |c| c.stats().counters.frames_sent);
+        if let ControlMessage::LossReport { loss_ppm } = message {
+            self.loss.report(loss_ppm);
+        }
         let answer = self.state.on_message(&message, arrived, frames_sent);
         if let Some(reply) = answer.reply {
             writer.send(|out| reply.encode(out)).await?;

@@ -25,6 +25,7 @@ use crate::limits::Pending;
 use crate::negotiate::{self, Secrets, Terms};
 use crate::plane::{Shared, blocking};
 use crate::refusal::{Refusal, Stop};
+use crate::sound::SoundTerms;
 use crate::stream::{ControlReader, ControlWriter, timed_out};
 
 /// A session between `Start` and its first frame.
@@ -220,6 +221,7 @@ async fn open_and_welcome(
     let udp_port = socket.local_addr().map_err(|e| Refusal::setup(&reason::NATIVE_DATA_SOCKET, e.to_string()))?.port();
     let mut random = [0; 52];
     random_bytes(&mut random).map_err(|e| Refusal::setup(&reason::HOST_NO_RANDOMNESS, e.to_string()))?;
+    let sound = shared.config.sound.is_some().then(|| SoundTerms::new(hello, plan.wire_kbps));
     let terms = Terms {
         udp_port,
         mode,
@@ -231,6 +233,7 @@ async fn open_and_welcome(
         expires_in_secs: access.expires_in_secs(),
         injector,
         gamepad: shared.config.pads.as_ref().and_then(|pads| pads.default_kind(hello.gamepad)),
+        sound,
     };
     let welcome = negotiate::welcome(hello, plan, &terms, &Secrets::from_random(&random));
     let exchange = async {

@@ -37,6 +37,9 @@ pub enum Listen {
         name: String,
         /// What a person reads in a mixer.
         description: String,
+        /// The server serves nobody but this session: it may be made to run at the session's pace (exactly so where
+        /// `clock.power-of-two-quantum` is off).
+        alone: bool,
     },
     /// To whatever plays on the default sink, which is left as it is.
     DefaultSink,

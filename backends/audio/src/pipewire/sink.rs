@@ -100,11 +100,16 @@ impl Blueprint for SinkBlueprint {
     fn describe(&self) -> Described {
         let layout = self.request.layout;
         let (names, positions): (Vec<_>, Vec<_>) = positions(layout).iter().copied().unzip();
-        // The graph runs at least this often while somebody plays; the server rounds down to a power of two.
-        let latency = ("node.latency", format!("{}/{SAMPLE_RATE}", self.request.block_frames()));
         let text = str::to_owned;
+        let block = self.request.block_frames();
+        // How often the graph runs while somebody plays. Where we may, exactly once per block: that wakes the programs
+        // least, and a block is whole when it comes. Elsewhere it is a wish, and a power of two.
+        let pace = match &self.listen {
+            Listen::OwnSink { alone: true, .. } => ("node.force-quantum", block.to_string()),
+            _ => ("node.latency", format!("{}/{SAMPLE_RATE}", block.next_power_of_two())),
+        };
         let (name, autoconnect, mut properties) = match &self.listen {
-            Listen::OwnSink { name, description } => (
+            Listen::OwnSink { name, description, .. } => (
                 name.clone(),
                 false,
                 vec![
@@ -132,7 +137,7 @@ impl Blueprint for SinkBlueprint {
         properties.extend([
             ("audio.channels", positions.len().to_string()),
             ("audio.position", format!("[ {} ]", names.join(" "))),
-            latency,
+            pace,
         ]);
         Described { name, direction: Direction::Input, autoconnect, positions, properties }
     }

@@ -11,9 +11,10 @@ use punktfunk_media::{AudioError, AudioRequest, AudioSource, MicSink, Sound, rea
 pub const SOUND_SCRIPT: &str = "sound.sh";
 
 /// Their files: name and text.
-pub fn files() -> [(&'static str, &'static str); 4] {
+pub fn files() -> [(&'static str, &'static str); 5] {
     [
         (SOUND_SCRIPT, SCRIPT),
+        ("sound/pipewire/pipewire.conf.d/80-punktfunk.conf", PACE),
         ("sound/wireplumber/main.lua.d/80-punktfunk.lua", NO_DEVICES_04),
         ("sound/wireplumber/bluetooth.lua.d/80-punktfunk.lua", NO_BLUETOOTH_04),
         ("sound/wireplumber/wireplumber.conf.d/80-punktfunk.conf", NO_DEVICES_05),
@@ -39,7 +40,8 @@ impl PrivateSound {
 impl Sound for PrivateSound {
     fn source(&self, request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError> {
         // The only sink there is, and so the default one.
-        let listen = Listen::OwnSink { name: "punktfunk".to_owned(), description: "punktfunk".to_owned() };
+        let name = "punktfunk".to_owned();
+        let listen = Listen::OwnSink { description: name.clone(), name, alone: true };
         self.server()?.source(&listen, request)
     }
 
@@ -78,6 +80,8 @@ fi
 wait
 ";
 
+/// Blocks on the wire are no powers of two: lets the graph run once per block (see `node.force-quantum` in the sink).
+const PACE: &str = "context.properties = { clock.power-of-two-quantum = false }\n";
 /// The machine's devices belong to the person at it. WirePlumber 0.4; read before its own `90-enable-all.lua`.
 const NO_DEVICES_04: &str = "alsa_monitor.enabled = false
 v4l2_monitor.enabled = false

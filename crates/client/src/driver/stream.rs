@@ -3,9 +3,11 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use punktfunk_core::datagram::HostDatagram;
 use punktfunk_core::datagram::RichInput;
 use punktfunk_core::framing::FrameReader;
 use punktfunk_core::handshake::Welcome;
@@ -35,13 +37,15 @@ pub struct StreamOptions {
     pub lose: Option<Lose>,
     /// Local ports of the data socket.
     pub data_ports: PortRange,
+    /// Takes the host's datagrams of sound, as they come (see [`crate::SoundReceiver`]). One that finds it full is lost.
+    pub sound: Option<SyncSender<Vec<u8>>>,
 }
 
 impl StreamOptions {
     /// Nothing special.
     #[must_use]
     pub fn new(session: SessionConfig) -> Self {
-        Self { session, lose: None, data_ports: PortRange::ANY }
+        Self { session, lose: None, data_ports: PortRange::ANY, sound: None }
     }
 }
 
@@ -132,7 +136,7 @@ impl Stream {
         let tasks = vec![
             tokio::spawn(write_control(send, to_write)),
             tokio::spawn(read_control(shared.clone(), frames)),
-            tokio::spawn(read_datagrams(shared.clone())),
+            tokio::spawn(read_datagrams(shared.clone(), options.sound)),
         ];
         Ok(Self { shared, events: from_session, welcome, receiver: Some(receiver), tasks })
     }
@@ -308,8 +312,14 @@ async fn read_control(shared: Arc<Shared>, mut frames: Frames) {
     shared.stop();
 }
 
-async fn read_datagrams(shared: Arc<Shared>) {
+async fn read_datagrams(shared: Arc<Shared>, sound: Option<SyncSender<Vec<u8>>>) {
     while let Ok(bytes) = shared.connection.read_datagram().await {
+        if let Some(sound) = &sound
+            && matches!(HostDatagram::decode(&bytes), Ok(HostDatagram::Audio { .. } | HostDatagram::AudioRed { .. }))
+        {
+            // Full: the listener is five seconds behind, and what comes now is of no use to it either.
+            let _ = sound.try_send(bytes.to_vec());
+        }
         shared.handle(Input::Datagram(&bytes));
     }
 }

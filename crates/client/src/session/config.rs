@@ -27,7 +27,7 @@ impl SessionConfig {
         hello.preferred_codec = preferred.map_or(CodecSet::default(), CodecSet::only);
         hello.video_caps =
             VideoCaps::HOST_TIMING | VideoCaps::PROBE_SEQ | VideoCaps::STREAMED_AU | VideoCaps::MULTI_SLICE;
-        hello.client_caps = ClientCaps::EXT;
+        hello.client_caps = ClientCaps::EXT | ClientCaps::AUDIO_RED;
         hello.max_shard_payload = MAX_SHARD_PAYLOAD;
         Self { hello, label: None, probe_in_automatic: true, decoder_bridges_gaps: true }
     }

@@ -32,7 +32,17 @@ impl AudioLoop {
     /// Runs until the session stops or there is no sound any more.
     pub fn run(self) {
         let shared = Arc::clone(&self.shared);
-        if let Err(end) = self.work() {
+        let worked = self.work();
+        let (counters, took) = (shared.stats.counters.snapshot(), shared.stats.audio());
+        tracing::info!(
+            session = shared.id,
+            blocks = counters.audio_blocks,
+            silent = counters.audio_silent,
+            p50_us = took.p50,
+            p99_us = took.p99,
+            "sound ends"
+        );
+        if let Err(end) = worked {
             let code = end.reason.code;
             tracing::warn!(session = shared.id, code, "the session goes on without sound: {}", end.detail);
             shared.events.sound_ended(&end);

@@ -1,0 +1,91 @@
+//! Sound from end to end: a program on a private desktop is heard by the probe, every channel in its place.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use punktfunk_e2e::{Host, Probe, ProbeOutcome};
+use punktfunk_testkit::sound::write_tones;
+use rustix::process::{Pid, Signal, kill_process};
+
+const TONES: [f32; 8] = [400.0, 700.0, 1100.0, 100.0, 1700.0, 2300.0, 3100.0, 4300.0];
+const MAP: [&str; 8] = ["FL", "FR", "FC", "LFE", "RL", "RR", "SL", "SR"];
+
+/// A host whose private desktop plays a tone per channel, and its client.
+fn playing(dir: &Path, channels: usize) -> (Host, Probe) {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let file = dir.join("tones.wav");
+    write_tones(&file, &TONES[..channels], Duration::from_secs(60));
+    // Again and again: the sound server may be restarted under it.
+    let play = format!(
+        "while :; do pw-cat -p --channel-map {} {}; sleep 0.1; done",
+        MAP[..channels].join(","),
+        file.display()
+    );
+    let host = Host::start(&["serve", "--desktop", "private", "--linger", "off", "--private-desktop-shell", &play]);
+    let probe = Probe::new();
+    let out = host.command(&["pair", "arm", "--seconds", "60", "--json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&out.stdout).expect("pair arm --json prints JSON");
+    let outcome = probe.pair(host.quic, answer["pin"].as_str().expect("a PIN"));
+    assert_eq!(outcome.code, 0, "{outcome:#?}");
+    (host, probe)
+}
+
+fn assert_tones(outcome: &ProbeOutcome, channels: usize) {
+    assert_eq!(outcome.number("/audio/channels"), channels as f64);
+    assert_eq!(outcome.number("/audio/decode_errors"), 0.0);
+    for (channel, hz) in TONES[..channels].iter().enumerate() {
+        let heard = outcome.number(&format!("/audio/levels/{channel}/hz"));
+        assert!((heard / f64::from(*hz) - 1.0).abs() < 0.02, "channel {channel}: {heard} Hz, not {hz}: {outcome:#?}");
+    }
+}
+
+#[test]
+fn a_program_is_heard_in_stereo_and_in_7_1_and_nothing_stays() {
+    for channels in [2, 8] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut host, probe) = playing(dir.path(), channels);
+        let count = channels.to_string();
+        let args = ["--mode", "1280x720@60", "--seconds", "6", "--channels", &count, "--wav", "heard.wav"];
+        let outcome = probe.stream(host.quic, &args);
+        assert_eq!(outcome.code, 0, "{outcome:#?}\n{}", host.log());
+        assert_tones(&outcome, channels);
+        assert!(outcome.number("/audio/audible_ms") > 1_000.0, "{outcome:#?}");
+        let wav = std::fs::read(probe.dir().join("heard.wav")).expect("the WAV file");
+        assert_eq!(usize::from(wav[22]), channels);
+        assert!(wav.len() > 44 + 48_000 * channels * 2, "{} bytes", wav.len());
+
+        host.signal(Signal::INT);
+        let status = host.wait(Duration::from_secs(10)).expect("the host ends");
+        assert_eq!(status.code(), Some(0), "{}", host.log());
+        host.assert_nothing_left(Duration::from_secs(2));
+    }
+}
+
+#[test]
+fn a_sound_server_killed_in_mid_session_comes_back_and_pictures_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (host, probe) = playing(dir.path(), 2);
+    let quic = host.quic.to_string();
+    let mut streaming = probe
+        .command(&["stream", &quic, "--mode", "1280x720@60", "--seconds", "12", "--json", "killed.json"])
+        .spawn()
+        .unwrap();
+    host.wait_for_log("sending video", Duration::from_secs(20));
+    std::thread::sleep(Duration::from_secs(4));
+    let servers: Vec<i32> =
+        host.processes().into_iter().filter(|(_, command)| command.trim() == "pipewire").map(|(pid, _)| pid).collect();
+    assert!(!servers.is_empty(), "{:?}", host.processes());
+    for pid in servers.into_iter().filter_map(Pid::from_raw) {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    let status = streaming.wait().unwrap();
+    assert!(status.success(), "{}", host.log());
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(probe.dir().join("killed.json")).unwrap()).unwrap();
+    let outcome = ProbeOutcome { code: 0, stdout: String::new(), stderr: String::new(), report: Some(report) };
+    assert_tones(&outcome, 2);
+    assert_eq!(outcome.number("/frames_lost"), 0.0, "{outcome:#?}");
+    // Four seconds before, and at least one of the eight after.
+    assert!(outcome.number("/audio/audible_ms") > 5_000.0, "{outcome:#?}");
+}
