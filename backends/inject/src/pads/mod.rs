@@ -54,7 +54,6 @@ impl PadFactory for KernelPads {
 }
 
 /// The kernel's doors for pads: device, what comes through it, and why it is shut for this user.
-#[must_use]
 pub fn doors() -> [(&'static str, &'static str, Result<(), &'static Reason>); 2] {
     [(UINPUT.path, "Xbox and Switch pads", usable(UINPUT)), (UHID.path, "DualSense and DualShock pads", usable(UHID))]
 }

@@ -18,7 +18,7 @@ impl Fingers {
             let (number, down) = place;
             if touch.is_some() && !*down {
                 *number = self.next;
-                self.next = (self.next + 1) & LIFTED - 1;
+                self.next = (self.next + 1) & (LIFTED - 1);
             }
             *down = touch.is_some();
             let at = touch.unwrap_or_default();
