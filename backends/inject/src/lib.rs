@@ -8,6 +8,7 @@
 //!
 //! Nothing here waits for the compositor: requests are written to the socket, and what it says is read when it is there.
 
+pub mod digitizer;
 mod keys;
 mod layout;
 mod link;

@@ -97,7 +97,10 @@ impl SessionControl {
 
     /// Hands over touchpads and motion of pads, or a pen.
     pub fn rich(&self, input: RichInput) {
-        self.pad(PadInput::Rich(input));
+        match PadInput::from_rich(&input) {
+            Some(input) => self.pad(input),
+            None => self.unsupported(),
+        }
     }
 
     /// The battery of a client's pad.
@@ -106,13 +109,17 @@ impl SessionControl {
     }
 
     fn pad(&self, input: PadInput) {
-        let counters = &self.shared.stats.counters;
-        if !self.mail.has_pads || input.slot().is_none() {
-            counters.input_events.one();
-            return counters.input_unsupported.one();
+        if !self.mail.has_pads {
+            return self.unsupported();
         }
-        self.mail.pads.push(input, counters);
+        self.mail.pads.push(input, &self.shared.stats.counters);
         self.mail.pads_signal.raise();
+    }
+
+    fn unsupported(&self) {
+        let counters = &self.shared.stats.counters;
+        counters.input_events.one();
+        counters.input_unsupported.one();
     }
 
     /// Asks the session to end. The first reason counts; later calls change nothing.

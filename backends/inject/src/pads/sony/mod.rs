@@ -154,3 +154,30 @@ fn put(report: &mut [u8], at: usize, bytes: &[u8]) {
         place.copy_from_slice(bytes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a program writes, nothing breaks, and no report asks for more than one thing of each kind.
+        #[test]
+        fn no_output_report_breaks_a_pad(id in 0_u8..8, rest in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let report = [&[id][..], &rest].concat();
+            for kind in [PadKind::DualShock4, PadKind::DualSense, PadKind::DualSenseEdge] {
+                let pad = SonyPad::new(kind, [0; 6]).expect("Sony's");
+                let mut wishes = 0;
+                pad.output(&report, |_| wishes += 1);
+                prop_assert!(wishes <= 6);
+                prop_assert!(pad.feature(id).is_none_or(|feature| feature[0] == id));
+            }
+        }
+    }
+
+    #[test]
+    fn only_sonys_pads_are_here() {
+        let here = PadKind::ALL.map(|kind| SonyPad::new(kind, [0; 6]).is_some());
+        assert_eq!(here, [false, false, false, true, true, true]);
+    }
+}

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use punktfunk_core::datagram::RichInput;
 use punktfunk_core::input::{InputEvent, MAX_PADS, seq_is_newer};
 
 use super::state::PadInput;
@@ -22,7 +21,6 @@ pub(crate) struct PadQueue {
 
 /// What waits.
 #[derive(Clone, Copy, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "a place in a queue that is made once; boxing would allocate per report")]
 pub(crate) enum QueuedPad {
     Input(PadInput),
     /// Too much was lost: nothing is held any more.
@@ -70,15 +68,14 @@ fn merge(items: &mut VecDeque<(QueuedPad, Instant)>, new: &PadInput) -> bool {
                 }
                 return true;
             }
-            (PadInput::Rich(RichInput::Motion { .. }), PadInput::Rich(RichInput::Motion { .. }))
-            | (PadInput::Battery(..), PadInput::Battery(..)) => {
+            (PadInput::Motion(..), PadInput::Motion(..)) | (PadInput::Battery(..), PadInput::Battery(..)) => {
                 *old = *new;
                 return true;
             }
-            (
-                PadInput::Rich(RichInput::Touchpad { finger: a, active: true, .. }),
-                PadInput::Rich(RichInput::Touchpad { finger: b, active: true, .. }),
-            ) if a == b => {
+            (PadInput::Touch(a), PadInput::Touch(b))
+                if (a.surface, a.finger, a.touch.is_some(), a.click)
+                    == (b.surface, b.finger, b.touch.is_some(), b.click) =>
+            {
                 *old = *new;
                 return true;
             }
@@ -121,6 +118,7 @@ mod tests {
     use proptest::prelude::*;
     use punktfunk_core::handshake::GamepadKind;
     use punktfunk_core::input::{GamepadButtons, GamepadState};
+    use punktfunk_media::{PadBattery, PadMotion};
 
     fn state(pad: u8, seq: u8, buttons: u32, left_x: i16) -> PadInput {
         let buttons = GamepadButtons(buttons);
@@ -208,8 +206,8 @@ mod tests {
             for (pad, seq, buttons, what) in inputs {
                 queue.push(match what {
                     0 => PadInput::Event(InputEvent::GamepadRemove { pad, seq }),
-                    1 => PadInput::Rich(RichInput::Motion { pad, gyro: [1; 3], accel: [2; 3] }),
-                    2 => PadInput::Rich(RichInput::Touchpad { pad, finger: seq % 3, active: seq % 2 == 0, x: 1, y: 1 }),
+                    1 => PadInput::Motion(pad, PadMotion::default()),
+                    2 => PadInput::Battery(pad, PadBattery::default()),
                     _ => state(pad, seq, buttons, 0),
                 }, &counters);
             }

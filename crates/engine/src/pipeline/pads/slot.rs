@@ -19,6 +19,8 @@ pub(super) struct Slot {
     device: Option<Device>,
     /// No plug before this.
     rest_until: Option<Instant>,
+    /// The last plug failed, and the log says why.
+    failing: bool,
     /// Devices made so far.
     generation: u64,
     told: Told,
@@ -40,6 +42,7 @@ impl Slot {
             state: PadState::default(),
             device: None,
             rest_until: None,
+            failing: false,
             generation: 0,
             told: Told::default(),
         }
@@ -125,6 +128,7 @@ impl Slot {
             match self.plug(shared, mail, setup) {
                 Ok(device) => {
                     self.rest_until = Some(now + PLUG_SPACING);
+                    self.failing = false;
                     let motion = device.kind.has_motion();
                     self.device = Some(device);
                     if motion {
@@ -134,8 +138,10 @@ impl Slot {
                 Err(error) => {
                     self.rest_until = Some(now + AFTER_FAILURE);
                     shared.stats.counters.input_failed.one();
-                    let code = error.reason.code;
-                    tracing::warn!(session = shared.id, pad = self.number, code, "no pad: {}", error.detail);
+                    let (pad, code) = (self.number, error.reason.code);
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::warn!(session = shared.id, pad, code, "no pad: {}", error.detail);
+                    }
                     return false;
                 }
             }

@@ -9,21 +9,57 @@ use punktfunk_media::{PadBattery, PadMotion, PadReport, PadTouch};
 
 /// Something about one pad.
 #[derive(Clone, Copy, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "boxing would allocate per report")]
 pub(crate) enum PadInput {
     /// A gamepad event (any other event is nothing to a pad).
     Event(InputEvent),
-    /// Touchpad or motion.
-    Rich(RichInput),
+    /// Its motion sensors.
+    Motion(u8, PadMotion),
+    /// A finger on one of its touchpads.
+    Touch(PadFinger),
     /// Its battery.
     Battery(u8, PadBattery),
 }
 
+/// A finger, and the touchpad under it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PadFinger {
+    pub pad: u8,
+    pub surface: u8,
+    pub finger: u8,
+    /// Where it is; `None` = lifted.
+    pub touch: Option<PadTouch>,
+    /// The touchpad is pressed down; `None` = the pad's buttons say so.
+    pub click: Option<bool>,
+}
+
 impl PadInput {
+    /// What rich input says of a pad; `None` for a pen, and for raw reports, which no pad here takes.
+    pub fn from_rich(rich: &RichInput) -> Option<Self> {
+        Some(match *rich {
+            RichInput::Motion { pad, gyro, accel } => Self::Motion(pad, PadMotion { gyro, accel }),
+            RichInput::Touchpad { pad, finger, active, x, y } => {
+                let touch = active.then_some(PadTouch { x, y });
+                Self::Touch(PadFinger { pad, surface: SINGLE, finger, touch, click: None })
+            }
+            RichInput::TouchpadExt { pad, surface, finger, touch, click, x, y, .. } => {
+                let at = |v: i16| (i32::from(v) + 0x8000) as u16;
+                // Two touchpads share the one of the pads that we make: each has its half.
+                let x = match surface {
+                    SINGLE => at(x),
+                    LEFT => at(x) / 2,
+                    _ => at(x) / 2 + 0x8000,
+                };
+                let touch = touch.then_some(PadTouch { x, y: at(y) });
+                Self::Touch(PadFinger { pad, surface, finger, touch, click: Some(click) })
+            }
+            RichInput::RawHid { .. } | RichInput::Pen(_) => return None,
+        })
+    }
+
     /// Which pad it is about; `None` if it is not about a pad.
     pub fn slot(&self) -> Option<u8> {
         match self {
-            Self::Battery(pad, _) => Some(*pad),
+            Self::Battery(pad, _) | Self::Motion(pad, _) | Self::Touch(PadFinger { pad, .. }) => Some(*pad),
             Self::Event(event) => match event {
                 InputEvent::GamepadButton { pad, .. }
                 | InputEvent::GamepadAxis { pad, .. }
@@ -31,13 +67,6 @@ impl PadInput {
                 | InputEvent::GamepadArrival { pad, .. } => Some(*pad),
                 InputEvent::GamepadState(state) => Some(state.pad),
                 _ => None,
-            },
-            Self::Rich(rich) => match rich {
-                RichInput::Touchpad { pad, .. }
-                | RichInput::Motion { pad, .. }
-                | RichInput::TouchpadExt { pad, .. }
-                | RichInput::RawHid { pad, .. } => Some(*pad),
-                RichInput::Pen(_) => None,
             },
         }
     }
@@ -82,13 +111,17 @@ impl PadState {
         let (was, before) = (self.present, self.report);
         let step = match input {
             PadInput::Event(event) => self.event(event, now),
-            PadInput::Rich(rich) if self.present => self.rich(rich),
+            PadInput::Motion(_, motion) if self.present => {
+                self.report.motion = *motion;
+                Step::Changed
+            }
+            PadInput::Touch(finger) if self.present => self.touch(finger),
             PadInput::Battery(_, battery) if self.present => {
                 self.report.battery = *battery;
                 Step::Changed
             }
             // Never a reason to plug a pad in: it may be late news of one that just left.
-            PadInput::Rich(_) | PadInput::Battery(..) => Step::Redundant,
+            PadInput::Motion(..) | PadInput::Touch(_) | PadInput::Battery(..) => Step::Redundant,
         };
         match step {
             Step::Changed if was && self.present && self.report == before => Step::Redundant,
@@ -169,40 +202,20 @@ impl PadState {
         Step::Changed
     }
 
-    fn rich(&mut self, rich: &RichInput) -> Step {
-        match *rich {
-            RichInput::Motion { gyro, accel, .. } => {
-                self.report.motion = PadMotion { gyro, accel };
-                Step::Changed
-            }
-            RichInput::Touchpad { finger, active, x, y, .. } => {
-                self.touch((SINGLE, finger), active.then_some(PadTouch { x, y }))
-            }
-            RichInput::TouchpadExt { surface, finger, touch, click, x, y, .. } => {
-                self.pad_click = click;
-                let buttons = self.report.buttons;
-                let mask = GamepadButtons::TOUCHPAD;
-                self.report.buttons = if click { buttons.union(mask) } else { buttons.without(mask) };
-                let at = |v: i16| (i32::from(v) + 0x8000) as u16;
-                // Two touchpads share the one of the pads that we make: each has its half.
-                let x = match surface {
-                    SINGLE => at(x),
-                    LEFT => at(x) / 2,
-                    _ => at(x) / 2 + 0x8000,
-                };
-                self.touch((surface, finger), touch.then_some(PadTouch { x, y: at(y) }))
-            }
-            RichInput::RawHid { .. } | RichInput::Pen(_) => Step::Unsupported,
+    fn touch(&mut self, input: &PadFinger) -> Step {
+        if let Some(click) = input.click {
+            self.pad_click = click;
+            let (buttons, mask) = (self.report.buttons, GamepadButtons::TOUCHPAD);
+            self.report.buttons = if click { buttons.union(mask) } else { buttons.without(mask) };
         }
-    }
-
-    fn touch(&mut self, finger: Finger, touch: Option<PadTouch>) -> Step {
+        let finger = (input.surface, input.finger);
         let own = self.fingers.iter().position(|f| *f == Some(finger));
-        let place = own.or_else(|| touch.and_then(|_| self.fingers.iter().position(Option::is_none)));
+        let place = own.or_else(|| input.touch.and_then(|_| self.fingers.iter().position(Option::is_none)));
         // A third finger has no place, and one that was never down cannot be lifted.
-        let Some(place) = place else { return Step::Redundant };
-        self.fingers[place] = touch.map(|_| finger);
-        self.report.touches[place] = touch;
+        if let Some(place) = place {
+            self.fingers[place] = input.touch.map(|_| finger);
+            self.report.touches[place] = input.touch;
+        }
         Step::Changed
     }
 }
@@ -229,8 +242,12 @@ mod tests {
         PadInput::Event(InputEvent::GamepadArrival { pad: 0, kind, haptics_audio: false, speaker_audio: false })
     }
 
+    fn rich(rich: RichInput) -> PadInput {
+        PadInput::from_rich(&rich).expect("of a pad")
+    }
+
     fn finger(finger: u8, active: bool, x: u16) -> PadInput {
-        PadInput::Rich(RichInput::Touchpad { pad: 0, finger, active, x, y: 9 })
+        rich(RichInput::Touchpad { pad: 0, finger, active, x, y: 9 })
     }
 
     #[test]
@@ -307,16 +324,7 @@ mod tests {
         let (mut pad, now) = (PadState::default(), Instant::now());
         pad.note(&arrival(GamepadKind::SteamDeck), now);
         let ext = |surface, click, x| {
-            PadInput::Rich(RichInput::TouchpadExt {
-                pad: 0,
-                surface,
-                finger: 0,
-                touch: true,
-                click,
-                x,
-                y: 0,
-                pressure: 0,
-            })
+            rich(RichInput::TouchpadExt { pad: 0, surface, finger: 0, touch: true, click, x, y: 0, pressure: 0 })
         };
         pad.note(&ext(1, false, i16::MIN), now);
         pad.note(&ext(2, true, i16::MAX), now);

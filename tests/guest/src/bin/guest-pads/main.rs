@@ -1,6 +1,7 @@
 //! Makes every kind of gamepad and judges what the kernel makes of it. Runs inside the emulated machine, where nothing
 //! else has devices; prints one line per check and fails if one does.
 
+mod digitizers;
 mod evdev_pads;
 mod nodes;
 mod sdl;
@@ -16,7 +17,7 @@ use punktfunk_inject::pads::KernelPads;
 use punktfunk_media::{Pad, PadEvents, PadFactory, PadFeedback, PadKind, PadSpec};
 
 fn main() -> ExitCode {
-    let checks: [(&str, fn()); 12] = [
+    let checks: [(&str, fn()); 14] = [
         ("every kind can be made here", every_kind),
         ("an Xbox 360 pad is what its driver makes", evdev_pads::xbox_360),
         ("an Xbox Series pad is what its driver makes", evdev_pads::xbox_series),
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         ("a DualSense's lights, motors and triggers come back", sony_pads::dualsense_feedback),
         ("a DualShock 4's lights and motors come back", sony_pads::dualshock_4_feedback),
         ("sixteen pads of all kinds live together", together::sixteen),
+        ("a pen hovers, presses, leans and turns around", digitizers::pen),
+        ("a touch screen follows ten fingers", digitizers::touch_screen),
         ("a pad that is unplugged while it is held is gone at once", together::unplugged),
     ];
     let mut failed = 0;
