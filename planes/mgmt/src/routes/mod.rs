@@ -183,6 +183,8 @@ async fn with_security_headers(request: Request, next: Next) -> Response {
         description = "Manages a punktfunk host. Every refusal is a Problem with a stable code.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
+    // A type of path parameters alone is not collected from the routes.
+    components(schemas(crate::views::Action)),
     tags(
         (name = "host", description = "The host itself."),
         (name = "pairing", description = "PIN windows, devices that wait for approval, and devices that show a PIN."),
