@@ -42,7 +42,7 @@ for (const [path] of flat(en)) {
   if (!used) wrong.push(`${words.join(".")}: nobody says it`);
 }
 for (const file of sources.filter((f) => f.endsWith(".svelte"))) {
-  const markup = readFileSync(file, "utf8").replace(/<script[\s\S]*?<\/script>/, "").replace(/<style[\s\S]*?<\/style>/, "").replace(/<!--[\s\S]*?-->/g, "").replace(/<code>[\s\S]*?<\/code>/g, "");
+  const markup = readFileSync(file, "utf8").replace(/<script[\s\S]*?<\/script>/, "").replace(/<style[\s\S]*?<\/style>/, "").replace(/<!--[\s\S]*?-->/g, "").replace(/<code>[\s\S]*?<\/code>|&\w+;/g, "");
   for (const [, text] of markup.replace(/\{[^{}]*\}/g, "").matchAll(/>([^<>{}]*[A-Za-z]{3,}[^<>{}]*)</g)) {
     wrong.push(`${file.slice(root.length)}: text in the page: ${text.trim()}`);
   }

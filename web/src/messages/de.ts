@@ -104,7 +104,6 @@ export const de: typeof en = {
     pairedNext: "Schritt 3 von 3: Starte darauf den Stream.",
     streams: "Es streamt!",
     watch: "In der Übersicht ansehen",
-    used: "Das Fenster wurde benutzt.",
     wrong: "Die PIN war falsch. Zeige eine neue an und versuche es noch einmal.",
     open: "Koppeln ist hier nicht nötig: Jedes Gerät darf sich verbinden. Das lässt sich in den Einstellungen ändern.",
   },

@@ -102,7 +102,6 @@ export const en = {
     pairedNext: "Step 3 of 3: start streaming on it.",
     streams: "It streams!",
     watch: "See it in the overview",
-    used: "The window was used.",
     wrong: "The PIN was wrong. Show a new one and try again.",
     open: "Pairing is not required here: every device may connect. Change that in the settings.",
   },
