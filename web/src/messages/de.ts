@@ -126,7 +126,8 @@ export const de: typeof en = {
     unpairSure: "{name} entkoppeln? Die Sitzung endet sofort.",
     unpairAll: "Alle entkoppeln",
     unpairAllSure: "Alle Geräte entkoppeln? Ihre Sitzungen enden sofort.",
-    edit: "{name} ändern",
+    change: "Ändern",
+    edit: "Ändern: {name}",
   },
   displays: {
     title: "Bildschirme",

@@ -124,6 +124,7 @@ export const en = {
     unpairSure: "Unpair {name}? Its session ends at once.",
     unpairAll: "Unpair all",
     unpairAllSure: "Unpair all devices? Their sessions end at once.",
+    change: "Change",
     edit: "Change {name}",
   },
   displays: {
