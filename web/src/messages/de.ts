@@ -223,6 +223,7 @@ export const de: typeof en = {
     },
     frame: "Bild",
     whole: "ganzer Weg",
+    table: "Als Tabelle",
     bundle: "Support-Paket",
     bundleHelp: "Alles, was beim Helfen hilft: Befunde, Einstellungen, Messwerte, Protokoll. Schlüssel und Token fehlen darin; sieh es dir an, bevor du es verschickst.",
     bundleDownload: "Paket herunterladen",

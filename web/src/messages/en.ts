@@ -221,6 +221,7 @@ export const en = {
     } as Record<string, string>,
     frame: "Frame",
     whole: "whole way",
+    table: "As a table",
     bundle: "Support bundle",
     bundleHelp: "Everything that helps to help you: findings, settings, figures, log. Keys and tokens are left out; look before you send it.",
     bundleDownload: "Download the bundle",
