@@ -126,7 +126,8 @@ export const de: typeof en = {
     unpairSure: "{name} entkoppeln? Die Sitzung endet sofort.",
     unpairAll: "Alle entkoppeln",
     unpairAllSure: "Alle Geräte entkoppeln? Ihre Sitzungen enden sofort.",
-    edit: "{name} ändern",
+    change: "Ändern",
+    edit: "Ändern: {name}",
   },
   displays: {
     title: "Bildschirme",
@@ -222,6 +223,7 @@ export const de: typeof en = {
     },
     frame: "Bild",
     whole: "ganzer Weg",
+    table: "Als Tabelle",
     bundle: "Support-Paket",
     bundleHelp: "Alles, was beim Helfen hilft: Befunde, Einstellungen, Messwerte, Protokoll. Schlüssel und Token fehlen darin; sieh es dir an, bevor du es verschickst.",
     bundleDownload: "Paket herunterladen",

@@ -124,6 +124,7 @@ export const en = {
     unpairSure: "Unpair {name}? Its session ends at once.",
     unpairAll: "Unpair all",
     unpairAllSure: "Unpair all devices? Their sessions end at once.",
+    change: "Change",
     edit: "Change {name}",
   },
   displays: {
@@ -220,6 +221,7 @@ export const en = {
     } as Record<string, string>,
     frame: "Frame",
     whole: "whole way",
+    table: "As a table",
     bundle: "Support bundle",
     bundleHelp: "Everything that helps to help you: findings, settings, figures, log. Keys and tokens are left out; look before you send it.",
     bundleDownload: "Download the bundle",
