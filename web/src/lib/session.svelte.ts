@@ -19,7 +19,8 @@ export const session = $state({
   },
 
   signedOut() {
-    session.expired = session.signedIn;
+    // Several requests may hear of it.
+    session.expired ||= session.signedIn;
     session.signedIn = false;
     session.csrf = null;
   },

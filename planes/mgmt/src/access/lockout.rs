@@ -67,8 +67,8 @@ impl Lockout {
 
 /// Typing mistakes.
 const FREE: u32 = 4;
-/// Doubled before it is first used: the wait after the fifth mistake is 2 s.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+/// Doubled before it is first used: the wait after the fifth mistake is 30 s.
+const FIRST_WAIT: Duration = Duration::from_secs(15);
 /// Four guesses an hour; a password of 8 letters stands for longer than its owner.
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
