@@ -262,7 +262,8 @@ async fn the_console_door_serves_its_pages_with_a_strict_policy_and_asks_for_no_
     for path in ["/", "/devices", "/%2e%2e/%2e%2e/etc/passwd", "/assets/../../Cargo.toml", "/nothing.js"] {
         let answer = ask(host.web, Some(&me), &format!("GET {path}"), "").await;
         let page = answer.starts_with("HTTP/1.1 200") && answer.contains("<!doctype html>");
-        assert_eq!(page, !path.contains('.') && !path.contains("%2e"), "{path}: {answer}");
+        // Every path without an extension is the console's own page, which says what it does not know.
+        assert_eq!(page, !path.ends_with(".toml") && !path.ends_with(".js"), "{path}: {answer}");
         assert!(answer.contains("content-security-policy: default-src 'none'"), "{answer}");
         assert!(!answer.contains("[workspace]") && !answer.contains("root:"));
     }
