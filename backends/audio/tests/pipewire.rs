@@ -82,10 +82,15 @@ impl Ear {
 /// Every channel has its own tone, and nobody else's. (A busy machine's hiccups smear a tone, but do not move it.)
 fn assert_tones(heard: &[f32], channels: usize) {
     for channel in 0..channels {
-        for (other, hz) in TONES[..channels].iter().enumerate() {
-            let share = share_at(heard, channels, channel, *hz);
-            let right = if other == channel { share > 0.5 } else { share < 0.2 };
-            assert!(right, "of {channels} channels, {channel} has {share} of its energy at {hz} Hz");
+        let share = |tone: usize| share_at(heard, channels, channel, TONES[tone]);
+        let own = share(channel);
+        assert!(own > 0.25, "of {channels} channels, {channel} has {own} of its energy at its own tone");
+        for other in (0..channels).filter(|other| *other != channel) {
+            let foreign = share(other);
+            assert!(
+                foreign < own / 4.0,
+                "of {channels} channels, {channel} has {foreign} at the tone of {other}, {own} at its own"
+            );
         }
     }
 }

@@ -28,6 +28,7 @@ pub struct Live {
     /// What ended sessions counted.
     ended: Mutex<Totals>,
     stages: Arc<StageHistograms>,
+    spare: Arc<recorder::SpareRings>,
     events: Arc<Events>,
 }
 
@@ -104,13 +105,19 @@ impl Live {
     /// Nobody streams yet.
     #[must_use]
     pub fn new(events: Arc<Events>) -> Arc<Self> {
-        Arc::new(Self { sessions: Mutex::default(), ended: Mutex::default(), stages: Arc::default(), events })
+        Arc::new(Self {
+            sessions: Mutex::default(),
+            ended: Mutex::default(),
+            stages: Arc::default(),
+            spare: Arc::default(),
+            events,
+        })
     }
 
     /// What the frames of session `id` are told to. Made before the session starts.
     #[must_use]
     pub fn recorder(&self, id: u64) -> Arc<Recorder> {
-        Arc::new(Recorder::new(id, Arc::clone(&self.stages), Arc::clone(&self.events)))
+        Arc::new(Recorder::new(id, Arc::clone(&self.stages), Arc::clone(&self.events), Arc::clone(&self.spare)))
     }
 
     /// The session streams now.

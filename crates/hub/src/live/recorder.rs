@@ -36,6 +36,27 @@ pub struct Recorder {
     stages: Arc<StageHistograms>,
     events: Arc<Events>,
     session: u64,
+    spare: Arc<SpareRings>,
+}
+
+/// Memory of ended sessions' rings, for the next ones: large blocks that come and go with every reconnect would leave holes
+/// in the heap.
+#[derive(Debug, Default)]
+pub(super) struct SpareRings(Mutex<Vec<Vec<FrameRow>>>);
+
+impl SpareRings {
+    fn take(&self) -> Vec<FrameRow> {
+        // Memory that was not written yet costs nothing.
+        lock(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(ROWS))
+    }
+
+    fn give_back(&self, mut rows: Vec<FrameRow>) {
+        rows.clear();
+        let mut spare = lock(&self.0);
+        if spare.len() < MAX_SPARE {
+            spare.push(rows);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -46,10 +67,9 @@ struct Ring {
 }
 
 impl Recorder {
-    pub(super) fn new(session: u64, stages: Arc<StageHistograms>, events: Arc<Events>) -> Self {
-        // Memory that was not written yet costs nothing.
-        let ring = Ring { rows: Vec::with_capacity(ROWS), count: 0 };
-        Self { ring: Mutex::new(ring), mode: Mutex::default(), stages, events, session }
+    pub(super) fn new(session: u64, stages: Arc<StageHistograms>, events: Arc<Events>, spare: Arc<SpareRings>) -> Self {
+        let ring = Ring { rows: spare.take(), count: 0 };
+        Self { ring: Mutex::new(ring), mode: Mutex::default(), stages, events, session, spare }
     }
 
     /// Records a frame. Allocates nothing; waits at most for a reader that copies a bounded run of rows.
@@ -117,6 +137,12 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.spare.give_back(std::mem::take(&mut lock(&self.ring).rows));
+    }
+}
+
 impl Ring {
     fn at(&self, number: u64) -> usize {
         // Below ROWS, so it fits.
@@ -126,6 +152,8 @@ impl Ring {
 
 /// Two minutes at 240 Hz, and some; 1.8 MB once they are full.
 const ROWS: usize = 32_768;
+/// As many as sessions run at once on most hosts.
+const MAX_SPARE: usize = 4;
 /// What a reader copies at a time: some microseconds.
 const CHUNK: u64 = 512;
 
@@ -139,7 +167,7 @@ mod tests {
 
     #[test]
     fn the_last_frames_are_kept_in_order() {
-        let recorder = Recorder::new(1, Arc::default(), Arc::default());
+        let recorder = Recorder::new(1, Arc::default(), Arc::default(), Arc::default());
         assert_eq!(recorder.rows(0), (vec![], 0));
         for index in 0..10 {
             recorder.frame_sent(&frame(index));

@@ -26,7 +26,8 @@ pub(crate) fn serve(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response
     if path.starts_with("api/") {
         return Problem::new(&reason::API_NOT_FOUND).into_response();
     }
-    let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.');
+    // No page's address needs escapes.
+    let is_page = !path.rsplit('/').next().unwrap_or_default().contains('.') && !path.contains('%');
     let name = if is_page { INDEX } else { path };
     let Some(whole) = find(name) else {
         if is_page {
