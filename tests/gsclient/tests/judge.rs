@@ -105,6 +105,17 @@ fn a_lost_frame_is_invalidated_until_one_comes_that_does_without() {
     assert_eq!((stats.lost, stats.discarded, stats.recovery_frames), (1, 1, 1));
 }
 
+#[test]
+fn what_still_comes_in_at_the_end_is_not_lost() {
+    let (mut sender, mut video) = (Packetizer::new(1024, None), receiver(None, false));
+    let whole = sender.frame(1, 2, &unit(true, 3000, 1), 1500);
+    let half = sender.frame(2, 1, &unit(false, 3000, 2), 3000);
+    whole.iter().chain(&half[..2]).for_each(|d| video.datagram(Instant::now(), d));
+    let (stats, violations) = video.finish();
+    assert!(violations.is_empty(), "{violations:?}");
+    assert_eq!((stats.frames, stats.lost, stats.idr_requests), (1, 0, 0));
+}
+
 /// Sends three frames of which the second is spoilt, and gives what the judge says.
 fn spoilt(spoil: impl Fn(&mut Vec<u8>)) -> Violations {
     let (mut sender, mut video) = (Packetizer::new(1024, None), receiver(None, false));

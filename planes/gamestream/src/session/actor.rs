@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
 
 use super::announce::{self, Announced};
+use super::figures;
 use super::live::{Ask, Live, Phase};
 use super::paused::Paused;
 use crate::door::Refusal;
@@ -312,7 +313,10 @@ impl Actor {
             handle.stop(end.stop_reason());
             let stopped = timeout(JOIN, blocking(move || handle.join())).await;
             match stopped {
-                Ok(Ok(session)) => self.stage = session.stage,
+                Ok(Ok(session)) => {
+                    figures::tell(&session);
+                    self.stage = session.stage;
+                }
                 Ok(Err(panic)) => tracing::error!(%panic, "ending a session failed"),
                 Err(_) => tracing::error!("a session's threads do not end"),
             }

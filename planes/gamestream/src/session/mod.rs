@@ -13,6 +13,7 @@ mod actor;
 mod announce;
 mod doors;
 mod feedback;
+mod figures;
 mod live;
 mod paused;
 mod table;

@@ -162,9 +162,10 @@ impl Video {
         &self.violations
     }
 
-    /// Ends: judges the last block and gives everything up.
+    /// Ends: judges the last block and gives everything up. A frame that was still coming in is not lost.
     #[must_use]
     pub fn finish(mut self) -> (VideoStats, Violations) {
+        self.frame.over = true;
         self.retire();
         (self.stats, self.violations)
     }
