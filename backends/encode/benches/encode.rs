@@ -9,7 +9,7 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
 use punktfunk_encode::convert::{Converter, PlanesMut};
 use punktfunk_encode::{NAMES, factory};
-use punktfunk_media::{Damage, EncodedFrame, EncoderConfig, Keyframe, Mode, PixelFormat, Rect, Transform};
+use punktfunk_media::{Colour, Damage, EncodedFrame, EncoderConfig, Keyframe, Mode, PixelFormat, Rect, Transform};
 use rustix::time::{ClockId, clock_gettime};
 
 #[path = "../tests/conformance/scene.rs"]
@@ -31,7 +31,7 @@ fn convert(c: &mut Criterion<CpuTime>) {
         let turned = scene::relaid(&upright, PixelFormat::Bgrx, Transform::Rotate90, 0);
         let cases = [("full", &upright, Damage::Full), ("tenth", &upright, strip), ("turned", &turned, Damage::Full)];
         for (name, drawn, damage) in cases {
-            let mut converter = Converter::new(width, height);
+            let mut converter = Converter::new(width, height, Colour::default());
             let (w, h) = (width as usize, height as usize);
             let (mut y, mut u, mut v) = (vec![0; w * h], vec![0; w * h / 4], vec![0; w * h / 4]);
             group.bench_function(BenchmarkId::new(name, height), |b| {
@@ -52,8 +52,15 @@ fn encode(c: &mut Criterion<CpuTime>) {
         for name in NAMES {
             let mode = Mode { width, height, refresh_hz: 60 };
             let bitrate_bps = width * height * 10;
-            let config =
-                EncoderConfig { mode, bitrate_bps, multi_slice: false, slices: 0, max_frame_bytes: None, threads: 1 };
+            let config = EncoderConfig {
+                mode,
+                bitrate_bps,
+                multi_slice: false,
+                slices: 0,
+                max_frame_bytes: None,
+                threads: 1,
+                colour: Colour::default(),
+            };
             let mut encoder = factory(name).expect("a rung").open(&config).expect("opens");
             let (mut out, mut next) = (EncodedFrame::default(), 0);
             group.bench_function(BenchmarkId::new(*name, height), |b| {

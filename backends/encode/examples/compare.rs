@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_encode::decode::{self, Picture};
 use punktfunk_encode::{NAMES, factory};
-use punktfunk_media::{Codec, Damage, EncodedFrame, EncoderConfig, Keyframe, Mode};
+use punktfunk_media::{Codec, Colour, Damage, EncodedFrame, EncoderConfig, Keyframe, Mode};
 use rustix::time::{ClockId, clock_gettime};
 
 #[path = "../tests/conformance/scene.rs"]
@@ -46,6 +46,7 @@ fn run(
         slices: 0,
         max_frame_bytes: None,
         threads,
+        colour: Colour::default(),
     };
     let mut encoder = match factory(name).expect("a rung").open(&config) {
         Ok(encoder) => encoder,

@@ -1,16 +1,19 @@
-//! Packed RGB to planar 4:2:0, BT.709 limited range.
+//! Packed RGB to planar 4:2:0, by the matrix and into the range of a [`Colour`].
 //!
 //! Rows are the unit of work: only pairs of rows that damage touches are converted anew, and a pair depends on its own
 //! source rows alone, so partial conversion equals full conversion. Turned and mirrored pictures go through an upright
 //! copy of those rows. After the first picture nothing allocates.
 
 mod bands;
+mod standard;
 mod upright;
 
-use punktfunk_media::{Damage, FrameLayout, PixelFormat};
-use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut, YuvRange, YuvStandardMatrix};
+use punktfunk_media::{Colour, Damage, FrameLayout, PixelFormat};
+use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut};
 
 use bands::Bands;
+use standard::forward_matrix;
+pub(crate) use standard::{inverse_matrix, range};
 
 /// Three planes to write to, of a coded (even) size; rows may be padded.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub enum ConvertError {
 pub struct Converter {
     width: u32,
     height: u32,
+    colour: Colour,
     /// The layout that the planes were filled from; `None` before the first picture.
     last: Option<FrameLayout>,
     /// Upright copy of turned pictures; empty until the first of them.
@@ -54,10 +58,10 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// A converter for upright pictures of this size.
+    /// A converter for upright pictures of this size, into planes of this colour.
     #[must_use]
-    pub const fn new(width: u32, height: u32) -> Self {
-        Self { width, height, last: None, upright: Vec::new() }
+    pub const fn new(width: u32, height: u32, colour: Colour) -> Self {
+        Self { width, height, colour, last: None, upright: Vec::new() }
     }
 
     /// The size of the planes: 4:2:0 needs even numbers, so odd pictures get one more column or row, a copy of the
@@ -104,7 +108,7 @@ impl Converter {
             } else {
                 (&pixels[top as usize * layout.stride as usize..], layout.stride as usize)
             };
-            convert_rows(layout.format, source, stride, self.width, top..bottom, planes)?;
+            convert_rows(layout.format, self.colour, source, stride, self.width, top..bottom, planes)?;
             self.pad(bottom, planes);
         }
         self.last = Some(*layout);
@@ -148,6 +152,7 @@ impl Converter {
 
 fn convert_rows(
     format: PixelFormat,
+    colour: Colour,
     source: &[u8],
     stride: usize,
     width: u32,
@@ -168,7 +173,7 @@ fn convert_rows(
         width,
         height,
     };
-    let (range, matrix, mode) = (YuvRange::Limited, YuvStandardMatrix::Bt709, YuvConversionMode::Fast);
+    let (range, matrix, mode) = (range(colour), forward_matrix(colour), YuvConversionMode::Fast);
     match format {
         PixelFormat::Bgrx => yuv::bgra_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
         PixelFormat::Rgbx => yuv::rgba_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),

@@ -82,7 +82,7 @@ impl Encoder for Failing {
 
 #[cfg(test)]
 mod tests {
-    use punktfunk_media::{Mode, PixelFormat, Transform};
+    use punktfunk_media::{Colour, Mode, PixelFormat, Transform};
 
     use super::*;
     use crate::ladder;
@@ -98,6 +98,7 @@ mod tests {
             slices: 0,
             max_frame_bytes: None,
             threads: 1,
+            colour: Colour::default(),
         };
         let mut encoder = factory.open(&config).expect("opens");
         let layout =

@@ -5,8 +5,10 @@ mod bits;
 mod slice;
 mod sps;
 
+use punktfunk_media::Colour;
+
 pub use slice::{LongTermMark, Pps, SliceHeader, SliceType};
-pub use sps::{Colour, Sps, VideoSignal, Vui};
+pub use sps::{ColourDescription, Sps, VideoSignal, Vui};
 
 /// A coded slice of a picture that is no IDR.
 pub const NAL_SLICE: u8 = 1;
@@ -47,6 +49,14 @@ pub fn find_unit(stream: &[u8], wanted: u8) -> Option<&[u8]> {
 #[must_use]
 pub fn is_idr(stream: &[u8]) -> bool {
     units(stream).map(unit_type).find(|t| matches!(*t, NAL_SLICE | NAL_IDR)) == Some(NAL_IDR)
+}
+
+/// How the pictures from this access unit on stand for colours; `None` without a readable SPS before the first slice.
+#[must_use]
+pub fn colour(stream: &[u8]) -> Option<Colour> {
+    let sps =
+        units(stream).take_while(|u| !matches!(unit_type(u), NAL_SLICE | NAL_IDR)).find(|u| unit_type(u) == NAL_SPS);
+    sps.and_then(Sps::parse).map(|sps| sps.colour())
 }
 
 fn after_start_code(stream: &[u8]) -> Option<&[u8]> {

@@ -69,7 +69,7 @@ struct OpenH264 {
 impl OpenH264 {
     fn open(config: &EncoderConfig) -> Result<Self, OpenEncoderError> {
         let mode = config.mode;
-        let converter = Converter::new(mode.width, mode.height);
+        let converter = Converter::new(mode.width, mode.height, config.colour);
         let (width, height) = converter.coded_size();
         let (width_mbs, height_mbs) = (u64::from(width.div_ceil(16)), u64::from(height.div_ceil(16)));
         if width_mbs * height_mbs > MAX_MACROBLOCKS || width_mbs.max(height_mbs) > MAX_SIDE_MACROBLOCKS {
@@ -86,7 +86,7 @@ impl OpenH264 {
         // Slices are the library's only way to use threads.
         let slices = config.slice_count(MAX_SLICES) as u32;
         let threads = config.threads.clamp(1, MAX_THREADS).min(slices as usize) as u32;
-        let raw = RawEncoder::open(&raw::Setup { width, height, budget, slices, threads })
+        let raw = RawEncoder::open(&raw::Setup { width, height, budget, slices, threads, colour: config.colour })
             .map_err(|e| open_error(&reason::ENCODE_FAILED, e))?;
         Ok(Self {
             raw,

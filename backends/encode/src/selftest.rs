@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use punktfunk_media::{
-    Damage, EncodedFrame, EncoderConfig, FrameLayout, FrameOrder, Keyframe, Mode, OpenEncoderError, PixelFormat,
-    Reason, Transform, reason,
+    Colour, Damage, EncodedFrame, EncoderConfig, FrameLayout, FrameOrder, Keyframe, Mode, OpenEncoderError,
+    PixelFormat, Reason, Transform, reason,
 };
 
 use crate::convert::{Converter, PlanesMut};
@@ -69,7 +69,15 @@ pub fn selftest_at(name: &str, mode: Mode) -> Result<SelfTest, SelfTestError> {
     // Half a bit per pixel at 60 Hz: plenty, so that PSNR judges the plumbing and not the rate control.
     let bitrate = u64::from(mode.width) * u64::from(mode.height) * u64::from(mode.refresh_hz) / 2;
     let bitrate_bps = u32::try_from(bitrate).unwrap_or(u32::MAX).clamp(1_000_000, 100_000_000);
-    let config = EncoderConfig { mode, bitrate_bps, multi_slice: false, slices: 0, max_frame_bytes: None, threads: 1 };
+    let config = EncoderConfig {
+        mode,
+        bitrate_bps,
+        multi_slice: false,
+        slices: 0,
+        max_frame_bytes: None,
+        threads: 1,
+        colour: Colour::default(),
+    };
     let mut encoder = factory.open(&config)?;
     let mut judge = referee(name).map_err(|e| unfit(e.to_string()))?;
     let mut reference = Reference::new(mode);
@@ -125,11 +133,18 @@ struct Reference {
 
 impl Reference {
     fn new(mode: Mode) -> Self {
-        let converter = Converter::new(mode.width, mode.height);
+        let converter = Converter::new(mode.width, mode.height, Colour::default());
         let (width, height) = converter.coded_size();
         let (width, height) = (width as usize, height as usize);
         let chroma = vec![0; width / 2 * (height / 2)];
-        let picture = Picture { width, height, y: vec![0; width * height], u: chroma.clone(), v: chroma };
+        let picture = Picture {
+            width,
+            height,
+            y: vec![0; width * height],
+            u: chroma.clone(),
+            v: chroma,
+            colour: Colour::default(),
+        };
         Self { converter, picture }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_media::{
     Codec, Damage, EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderConfig, EncoderFactory, FrameLayout,
-    FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError, reason,
+    FrameOrder, InvalidateOutcome, Keyframe, Matrix, OpenEncoderError, reason,
 };
 use punktfunk_sys_avcodec::{AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, Library};
 
@@ -78,7 +78,7 @@ struct X264 {
 impl X264 {
     fn open(library: &'static Library, config: &EncoderConfig) -> Result<Self, OpenEncoderError> {
         let mode = config.mode;
-        let converter = Converter::new(mode.width, mode.height);
+        let converter = Converter::new(mode.width, mode.height, config.colour);
         let (width, height) = converter.coded_size();
         let (width_mbs, height_mbs) = (u64::from(width.div_ceil(16)), u64::from(height.div_ceil(16)));
         if width_mbs * height_mbs > MAX_MACROBLOCKS || width_mbs.max(height_mbs) > MAX_SIDE_MACROBLOCKS {
@@ -214,6 +214,11 @@ fn set_up(
         let rows = height.div_ceil(16).div_ceil(threads as u32).div_ceil((slices / threads) as u32);
         own += &format!(":slice-max-mbs={}", rows * width.div_ceil(16));
     }
+    // One name serves matrix, primaries and transfer.
+    let standard = match config.colour.matrix {
+        Matrix::Bt601 => "smpte170m",
+        Matrix::Bt709 => "bt709",
+    };
     let options = [
         ("video_size", &*format!("{width}x{height}")),
         ("pixel_format", "yuv420p"),
@@ -227,10 +232,10 @@ fn set_up(
         ("bf", "0"),
         ("refs", "1"),
         ("weightp", "none"),
-        ("color_primaries", "bt709"),
-        ("color_trc", "bt709"),
-        ("colorspace", "bt709"),
-        ("color_range", "tv"),
+        ("color_primaries", standard),
+        ("color_trc", standard),
+        ("colorspace", standard),
+        ("color_range", if config.colour.full_range { "pc" } else { "tv" }),
         ("threads", &*threads.to_string()),
         ("slices", &*slices.to_string()),
         // Slices of one picture side by side; the alternative, pictures side by side, would delay them.
@@ -290,7 +295,7 @@ const SUPERFAST_PIXELS_PER_SECOND: u64 = 62_000_000;
 
 #[cfg(test)]
 mod tests {
-    use punktfunk_media::{Mode, PixelFormat, Transform};
+    use punktfunk_media::{Colour, Mode, PixelFormat, Transform};
 
     use super::*;
 
@@ -303,6 +308,7 @@ mod tests {
             slices: 0,
             max_frame_bytes: None,
             threads: 1,
+            colour: Colour::default(),
         };
         X264::open(usable_library().expect("installed for the tests"), &config).expect("opens")
     }
@@ -335,7 +341,15 @@ mod tests {
         let at = |width, height, refresh_hz, threads| {
             let mode = Mode { width, height, refresh_hz };
             preset(
-                &EncoderConfig { mode, bitrate_bps: 1, multi_slice: true, slices: 0, max_frame_bytes: None, threads },
+                &EncoderConfig {
+                    mode,
+                    bitrate_bps: 1,
+                    multi_slice: true,
+                    slices: 0,
+                    max_frame_bytes: None,
+                    threads,
+                    colour: Colour::default(),
+                },
                 threads,
             )
         };

@@ -2,7 +2,7 @@
 
 use punktfunk_encode::convert::{ConvertError, Converter, PlanesMut};
 use punktfunk_encode::decode::Picture;
-use punktfunk_media::{Damage, PixelFormat, Rect, Transform};
+use punktfunk_media::{Colour, Damage, PixelFormat, Rect, Transform};
 
 #[path = "conformance/scene.rs"]
 #[allow(dead_code, reason = "the conformance suite uses all of it")]
@@ -24,6 +24,7 @@ const TRANSFORMS: [Transform; 8] = [
 /// Planes with padded rows, and the converter that fills them.
 struct Target {
     converter: Converter,
+    colour: Colour,
     stride: usize,
     y: Vec<u8>,
     u: Vec<u8>,
@@ -32,11 +33,15 @@ struct Target {
 
 impl Target {
     fn new(width: u32, height: u32, padding: usize) -> Self {
-        let converter = Converter::new(width, height);
+        Self::of(width, height, padding, Colour::default())
+    }
+
+    fn of(width: u32, height: u32, padding: usize, colour: Colour) -> Self {
+        let converter = Converter::new(width, height, colour);
         let (w, h) = converter.coded_size();
         let stride = w as usize + 2 * padding;
         let (y, u) = (vec![7; stride * h as usize], vec![7; stride / 2 * (h as usize / 2)]);
-        Self { converter, stride, y, v: u.clone(), u }
+        Self { converter, colour, stride, y, v: u.clone(), u }
     }
 
     fn convert(&mut self, drawn: &Drawn, damage: &Damage) -> Result<u32, ConvertError> {
@@ -55,6 +60,7 @@ impl Target {
             y: cut(&self.y, self.stride, width),
             u: cut(&self.u, self.stride / 2, width / 2),
             v: cut(&self.v, self.stride / 2, width / 2),
+            colour: self.colour,
         }
     }
 }
@@ -70,14 +76,33 @@ fn every_colour_is_within_two_steps_of_the_standard() {
         let level = |n: u32| (n * 16).min(255) as u8;
         pixel.copy_from_slice(&[level(cell % 17), level(cell / 17 % 17), level(cell / 289), 0x55]);
     }
-    let ideal = scene::ideal(&drawn);
-    for format in [PixelFormat::Bgrx, PixelFormat::Rgbx] {
-        let mut target = Target::new(side, side, 0);
-        target.convert(&scene::relaid(&drawn, format, Transform::Normal, 0), &Damage::Full).expect("fits");
-        let picture = target.picture();
-        for (name, a, b) in [("Y", &ideal.y, &picture.y), ("U", &ideal.u, &picture.u), ("V", &ideal.v, &picture.v)] {
-            let worst = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().expect("not empty");
-            assert!(worst <= 2, "{format:?} {name}: off by {worst}");
+    for colour in Colour::ALL {
+        let ideal = scene::ideal_in(&drawn, colour);
+        for format in [PixelFormat::Bgrx, PixelFormat::Rgbx] {
+            let mut target = Target::of(side, side, 0, colour);
+            target.convert(&scene::relaid(&drawn, format, Transform::Normal, 0), &Damage::Full).expect("fits");
+            let picture = target.picture();
+            for (name, a, b) in [("Y", &ideal.y, &picture.y), ("U", &ideal.u, &picture.u), ("V", &ideal.v, &picture.v)]
+            {
+                let worst = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().expect("not empty");
+                assert!(worst <= 2, "{colour:?} {format:?} {name}: off by {worst}");
+            }
+        }
+    }
+}
+
+#[test]
+fn black_and_white_use_the_whole_range_and_no_more() {
+    for colour in Colour::ALL {
+        let (white, black) = if colour.full_range { (255, 0) } else { (235, 16) };
+        for (level, luma) in [(255, white), (0, black)] {
+            let mut drawn = scene::still(34, 18);
+            drawn.pixels.fill(level);
+            let mut target = Target::of(34, 18, 0, colour);
+            target.convert(&drawn, &Damage::Full).expect("fits");
+            let picture = target.picture();
+            assert!(picture.y.iter().all(|y| *y == luma), "{colour:?}: {}", picture.y[0]);
+            assert!(picture.u.iter().chain(&picture.v).all(|c| *c == 128), "{colour:?}: {}", picture.u[0]);
         }
     }
 }
@@ -102,18 +127,18 @@ fn all_transforms_strides_and_sizes_give_the_upright_picture() {
 #[test]
 fn damage_equals_full_conversion_and_skips_the_rest() {
     let (width, height) = (203, 151);
-    for transform in TRANSFORMS {
+    for (transform, colour) in TRANSFORMS.into_iter().flat_map(|t| Colour::ALL.map(|c| (t, c))) {
         let mut drawn = scene::relaid(&scene::moving(width, height, 0), PixelFormat::Bgrx, transform, 20);
-        let mut partial = Target::new(width, height, 3);
+        let mut partial = Target::of(width, height, 3, colour);
         partial.convert(&drawn, &Damage::Full).expect("fits");
         let mut skipped = 0;
         for seed in 0..150 {
             let (rects, damage) = scene::random_damage(drawn.layout.width, drawn.layout.height, seed);
             rects.iter().for_each(|r| drawn.scribble(*r, seed));
             skipped += height - partial.convert(&drawn, &damage).expect("fits");
-            let mut full = Target::new(width, height, 3);
+            let mut full = Target::of(width, height, 3, colour);
             full.convert(&drawn, &Damage::Full).expect("fits");
-            assert_eq!(partial.picture(), full.picture(), "{transform:?} after damage {seed}");
+            assert_eq!(partial.picture(), full.picture(), "{transform:?} {colour:?} after damage {seed}");
         }
         assert!(skipped > 0, "damage never saved a row");
     }

@@ -3,7 +3,7 @@
 use punktfunk_encode::decode::{self, Decoder, Picture};
 use punktfunk_encode::h264::{self, Pps, SliceHeader, Sps};
 use punktfunk_encode::openh264::OpenH264Factory;
-use punktfunk_media::{Codec, EncodedFrame, EncoderConfig, EncoderFactory, Keyframe, Mode};
+use punktfunk_media::{Codec, Colour, EncodedFrame, EncoderConfig, EncoderFactory, Keyframe, Mode};
 
 #[path = "conformance/scene.rs"]
 #[allow(dead_code, reason = "the conformance suite uses all of it")]
@@ -18,6 +18,7 @@ fn stream(pictures: u32) -> Vec<EncodedFrame> {
         slices: 0,
         max_frame_bytes: None,
         threads: 1,
+        colour: Colour::default(),
     };
     let mut encoder = OpenH264Factory.open(&config).expect("opens");
     (0..pictures)

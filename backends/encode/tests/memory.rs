@@ -5,7 +5,9 @@ use std::cell::Cell;
 use std::time::Instant;
 
 use punktfunk_encode::{NAMES, factory};
-use punktfunk_media::{Damage, EncodedFrame, EncoderConfig, FrameOrder, Keyframe, Mode, PixelFormat, Transform};
+use punktfunk_media::{
+    Colour, Damage, EncodedFrame, EncoderConfig, FrameOrder, Keyframe, Mode, PixelFormat, Transform,
+};
 
 #[path = "conformance/scene.rs"]
 #[allow(dead_code, reason = "the conformance suite uses all of it")]
@@ -56,6 +58,7 @@ fn nothing_is_allocated_per_picture() {
             slices: 0,
             max_frame_bytes: None,
             threads: 1,
+            colour: Colour::default(),
         };
         let mut encoder = factory(name).expect("a rung").open(&config).expect("opens");
         let mut out = EncodedFrame::default();

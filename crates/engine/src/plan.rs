@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use punktfunk_media::{Codec, CodecSet, EncoderChoice, EncoderFactory, Mode, Reason, reason};
+use punktfunk_media::{Codec, CodecSet, Colour, EncoderChoice, EncoderFactory, Mode, Reason, reason};
 
 /// What the host has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub struct ClientWish {
     pub slices: u8,
     /// The largest access unit that its protocol carries; `None` = none that matters here.
     pub max_frame_bytes: Option<usize>,
+    /// The colour that its decoder expects.
+    pub colour: Colour,
 }
 
 /// What the session will do.
@@ -118,6 +120,8 @@ pub struct SessionPlan {
     pub slices: u8,
     /// The largest access unit that the encoder may make.
     pub max_frame_bytes: Option<usize>,
+    /// What pictures are converted to, through every mode and encoder of the session.
+    pub colour: Colour,
     /// What the client does not get as it asked.
     pub downgrades: Vec<Downgrade>,
 }
@@ -171,6 +175,7 @@ pub fn plan(offer: &HostOffer, wish: &ClientWish) -> Result<SessionPlan, PlanErr
         multi_slice: wish.multi_slice,
         slices: wish.slices,
         max_frame_bytes: wish.max_frame_bytes,
+        colour: wish.colour,
         downgrades,
     })
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::{MODE, Running, Setup, code, encoder};
 use punktfunk_engine::session::SessionCommand;
@@ -10,7 +10,7 @@ use punktfunk_media::fake::{
     EncoderScript, Faults, ModeAnswer, SyntheticDesktop, SyntheticOptions, TransportEncoderFactory, pft1,
     read_fake_unit,
 };
-use punktfunk_media::{EncoderFactory, Mode};
+use punktfunk_media::{Codec, Colour, Encoder, EncoderConfig, EncoderFactory, Matrix, Mode, OpenEncoderError};
 
 fn desktop(mode_answer: ModeAnswer) -> SyntheticDesktop {
     let faults = Faults { mode_answer, ..Faults::default() };
@@ -136,6 +136,47 @@ fn a_size_that_breaks_the_first_encoder_goes_to_the_next() {
     wait_size(&running, bigger);
     let end = running.finish();
     assert_eq!((end.stats.encoder, end.stats.counters.encoder_changes, end.stats.counters.keyframes), ("floor", 1, 3));
+}
+
+/// Notes the colour that each encoder is opened with.
+struct Noting {
+    inner: Arc<dyn EncoderFactory>,
+    colours: Arc<Mutex<Vec<Colour>>>,
+}
+
+impl EncoderFactory for Noting {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn codec(&self) -> Codec {
+        self.inner.codec()
+    }
+
+    fn open(&self, config: &EncoderConfig) -> Result<Box<dyn Encoder>, OpenEncoderError> {
+        self.colours.lock().expect("no panic while held").push(config.colour);
+        self.inner.open(config)
+    }
+}
+
+#[test]
+fn the_colour_outlives_modes_and_encoders() {
+    let colours = Arc::new(Mutex::new(Vec::new()));
+    let noting = |name, script| -> Arc<dyn EncoderFactory> {
+        Arc::new(Noting { inner: encoder(name, script), colours: Arc::clone(&colours) })
+    };
+    let encoders = vec![
+        noting("weak", EncoderScript { fail_after: Some(5), ..EncoderScript::default() }),
+        noting("floor", EncoderScript::default()),
+    ];
+    let colour = Colour { matrix: Matrix::Bt601, full_range: true };
+    let bigger = Mode { width: 640, ..MODE };
+    let running = Setup { encoders, colour, ..Setup::default() }.start();
+    running.client.wait_units(8);
+    running.control.command(SessionCommand::SetMode(bigger));
+    wait_size(&running, bigger);
+    running.finish();
+    assert_eq!(*colours.lock().expect("no panic while held"), [colour; 3], "the first, the next, and of another size");
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Codec, Damage, FrameLayout, Mode, Reason};
+use crate::{Codec, Colour, Damage, FrameLayout, Mode, Reason};
 
 /// Opens encoders. One per kind of encoder; shared by all sessions, hence `Sync`.
 pub trait EncoderFactory: Send + Sync {
@@ -85,6 +85,8 @@ pub struct EncoderConfig {
     pub max_frame_bytes: Option<usize>,
     /// Threads the encoder may use, ≥ 1.
     pub threads: usize,
+    /// What pictures are converted to, and marked as.
+    pub colour: Colour,
 }
 
 impl EncoderConfig {
@@ -111,7 +113,7 @@ pub struct EncoderCaps {
 }
 
 /// An open encoder. Lives on the encode thread. One access unit per picture, no reordering, no delay, infinite GOP,
-/// parameter sets in-band on every IDR, BT.709 limited range in the VUI.
+/// parameter sets in-band on every IDR, the configured colour in their VUI.
 pub trait Encoder: Send {
     /// What it can do.
     fn caps(&self) -> EncoderCaps;

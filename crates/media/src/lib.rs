@@ -7,6 +7,7 @@
 mod app;
 mod audio;
 mod capture;
+mod colour;
 mod desktop;
 mod encode;
 pub mod fake;
@@ -22,6 +23,7 @@ pub use audio::{
     ChannelLayout, MicSink, SAMPLE_RATE, Sound,
 };
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
+pub use colour::{Colour, Matrix};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};
 pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,

@@ -18,7 +18,7 @@ use punktfunk_gamestream::wire::audio::{AudioConfig, AudioKey, RtpAudioSink};
 use punktfunk_gamestream::wire::ping::Ping;
 use punktfunk_gamestream::wire::video::{START_FEC_PERCENT, VideoConfig, VideoPacketizer};
 use punktfunk_media::fake::{SyntheticDesktop, TransportEncoderFactory};
-use punktfunk_media::{Codec, CodecSet, EncoderFactory};
+use punktfunk_media::{Codec, CodecSet, Colour, EncoderFactory};
 
 /// Counts allocations while told to.
 struct Counting;
@@ -113,6 +113,7 @@ fn a_warm_session_does_not_allocate() {
         multi_slice: true,
         slices: 4,
         max_frame_bytes: Some(packetizer.max_frame_bytes()),
+        colour: Colour::default(),
     };
     let offer = HostOffer { fec_percent: START_FEC_PERCENT, ..HostOffer::of(&encoders) };
     let events = Arc::new(Quiet::default());

@@ -8,7 +8,7 @@ use punktfunk_core::handshake::{
 };
 use punktfunk_core::{CloseCode, Codec, CodecSet, Grants, Mode};
 use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
-use punktfunk_media::{InjectorCaps, reason};
+use punktfunk_media::{Colour, InjectorCaps, reason};
 
 use crate::refusal::Refusal;
 use crate::sound::SoundTerms;
@@ -42,6 +42,7 @@ pub(crate) fn plan_session(hello: &Hello, offer: &HostOffer) -> Result<SessionPl
         multi_slice: hello.video_caps.contains(VideoCaps::MULTI_SLICE),
         slices: 0,
         max_frame_bytes: None,
+        colour: Colour::default(),
     };
     plan(offer, &wish).map_err(|error| Refusal::setup(error.reason, error.detail))
 }

@@ -1,16 +1,20 @@
 //! libavcodec's software decoders.
 
-use punktfunk_media::Codec;
+use punktfunk_media::{Codec, Colour};
 use punktfunk_sys_avcodec::Library;
 
 use super::{DecodeError, Decoder, Picture};
 use crate::avcodec::{Context, Frame, Packet};
+use crate::h264;
 
 pub(super) struct AvcodecDecoder {
     context: Context,
     packet: Packet,
     frame: Frame,
     name: &'static str,
+    codec: Codec,
+    /// As the last parameter set says.
+    colour: Colour,
 }
 
 impl AvcodecDecoder {
@@ -34,7 +38,7 @@ impl AvcodecDecoder {
             context.set(option, value).map_err(|e| unavailable(e.to_string()))?;
         }
         context.open().map_err(|e| unavailable(e.to_string()))?;
-        Ok(Self { context, packet, frame, name })
+        Ok(Self { context, packet, frame, name, codec, colour: Colour::default() })
     }
 }
 
@@ -47,6 +51,9 @@ impl Decoder for AvcodecDecoder {
         if !self.packet.fill(access_unit) {
             return Err(DecodeError::Corrupt("access unit of impossible size".to_owned()));
         }
+        if self.codec == Codec::H264 {
+            self.colour = h264::colour(access_unit).unwrap_or(self.colour);
+        }
         self.context.send_packet(&self.packet).map_err(|e| DecodeError::Corrupt(e.to_string()))?;
         if !self.context.receive_frame(&mut self.frame).map_err(|e| DecodeError::Corrupt(e.to_string()))? {
             return Ok(false);
@@ -56,6 +63,7 @@ impl Decoder for AvcodecDecoder {
         };
         let planes = [(y.data, y.stride), (u.data, u.stride), (v.data, v.stride)];
         out.assign(self.frame.width(), self.frame.height(), planes);
+        out.colour = self.colour;
         Ok(true)
     }
 }

@@ -10,10 +10,15 @@ use openh264_sys2::{
     WELS_LOG_QUIET, dsErrorFree, dsFramePending,
 };
 
+use punktfunk_media::Colour;
+
 use super::{DecodeError, Decoder, Picture};
+use crate::h264;
 
 pub(super) struct OpenH264Decoder {
     decoder: NonNull<ISVCDecoder>,
+    /// As the last parameter set says.
+    colour: Colour,
 }
 
 // SAFETY: the decoder is bound to no thread; every call takes `&mut self`.
@@ -26,7 +31,7 @@ impl OpenH264Decoder {
         // SAFETY: the out pointer is valid; on success it holds a decoder that we own.
         let code = unsafe { APILoader::WelsCreateDecoder(&raw mut decoder) };
         let decoder = NonNull::new(decoder).filter(|_| code == 0).ok_or_else(|| failed("create"))?;
-        let this = Self { decoder };
+        let this = Self { decoder, colour: Colour::default() };
 
         let mut quiet: c_int = WELS_LOG_QUIET;
         // SAFETY: a live decoder; this option reads one int.
@@ -63,6 +68,7 @@ impl Decoder for OpenH264Decoder {
     fn decode(&mut self, access_unit: &[u8], out: &mut Picture) -> Result<bool, DecodeError> {
         let len = c_int::try_from(access_unit.len())
             .map_err(|_| DecodeError::Corrupt("access unit of impossible size".to_owned()))?;
+        self.colour = h264::colour(access_unit).unwrap_or(self.colour);
         let mut planes: [*mut u8; 3] = [ptr::null_mut(); 3];
         let mut info = SBufferInfo::default();
         // SAFETY: an initialised decoder, `len` readable bytes, and out parameters that live through the call.
@@ -108,6 +114,7 @@ impl Decoder for OpenH264Decoder {
             // SAFETY: the decoder's picture buffer holds `stride * rows` bytes per plane until the next call.
             rows.map(|(i, stride, rows)| (unsafe { slice::from_raw_parts(planes[i], stride * rows) }, stride)),
         );
+        out.colour = self.colour;
         Ok(true)
     }
 }

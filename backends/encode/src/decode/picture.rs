@@ -1,8 +1,11 @@
 //! A decoded picture.
 
-use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix};
+use punktfunk_media::Colour;
+use yuv::YuvPlanarImage;
 
-/// An 8-bit 4:2:0 picture, BT.709 limited range, planes without padding.
+use crate::convert::{inverse_matrix, range};
+
+/// An 8-bit 4:2:0 picture, planes without padding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Picture {
     /// Pixels per row.
@@ -15,6 +18,8 @@ pub struct Picture {
     pub u: Vec<u8>,
     /// Red difference, like `u`.
     pub v: Vec<u8>,
+    /// How the samples stand for colours, as the stream says; the default where it does not.
+    pub colour: Colour,
 }
 
 impl Picture {
@@ -45,7 +50,8 @@ impl Picture {
             height: self.height as u32,
         };
         if self.width > 0 && self.height > 0 {
-            yuv::yuv420_to_rgb(&image, out, self.width as u32 * 3, YuvRange::Limited, YuvStandardMatrix::Bt709)
+            let (range, matrix) = (range(self.colour), inverse_matrix(self.colour));
+            yuv::yuv420_to_rgb(&image, out, self.width as u32 * 3, range, matrix)
                 .expect("planes and strides follow from width and height");
         }
     }

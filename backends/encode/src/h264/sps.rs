@@ -1,5 +1,7 @@
 //! Sequence parameter sets (7.3.2.1.1) and their VUI (E.1.1).
 
+use punktfunk_media::{Colour, Matrix};
+
 use super::bits::Bits;
 
 /// What we need to know of a sequence parameter set.
@@ -44,23 +46,18 @@ pub struct VideoSignal {
     /// `video_full_range_flag`.
     pub full_range: bool,
     /// Colour description.
-    pub colour: Option<Colour>,
+    pub description: Option<ColourDescription>,
 }
 
 /// Code points of ITU-T H.273.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Colour {
+pub struct ColourDescription {
     /// `colour_primaries`.
     pub primaries: u8,
     /// `transfer_characteristics`.
     pub transfer: u8,
     /// `matrix_coefficients`.
     pub matrix: u8,
-}
-
-impl Colour {
-    /// BT.709 in all three.
-    pub const BT709: Self = Self { primaries: 1, transfer: 1, matrix: 1 };
 }
 
 impl Sps {
@@ -125,10 +122,22 @@ impl Sps {
         })
     }
 
-    /// Whether the colours are marked as what we encode: BT.709, limited range.
+    /// What is said about colours; `None` where nothing is.
     #[must_use]
-    pub fn is_bt709_limited(&self) -> bool {
-        self.vui.as_ref().and_then(|v| v.signal) == Some(VideoSignal { full_range: false, colour: Some(Colour::BT709) })
+    pub fn signal(&self) -> Option<VideoSignal> {
+        self.vui.as_ref().and_then(|v| v.signal)
+    }
+
+    /// How a decoder is to read the samples: matrices 5 and 6 are both that of BT.601; any other, or none, passes for
+    /// BT.709.
+    #[must_use]
+    pub fn colour(&self) -> Colour {
+        let Some(signal) = self.signal() else { return Colour::default() };
+        let matrix = match signal.description {
+            Some(ColourDescription { matrix: 5 | 6, .. }) => Matrix::Bt601,
+            _ => Matrix::Bt709,
+        };
+        Colour { matrix, full_range: signal.full_range }
     }
 }
 
@@ -144,13 +153,13 @@ impl Vui {
         if bits.flag()? {
             bits.u(3)?; // video_format
             let full_range = bits.flag()?;
-            let colour = if bits.flag()? {
+            let description = if bits.flag()? {
                 let [primaries, transfer, matrix] = [bits.u(8)? as u8, bits.u(8)? as u8, bits.u(8)? as u8];
-                Some(Colour { primaries, transfer, matrix })
+                Some(ColourDescription { primaries, transfer, matrix })
             } else {
                 None
             };
-            vui.signal = Some(VideoSignal { full_range, colour });
+            vui.signal = Some(VideoSignal { full_range, description });
         }
         if bits.flag()? {
             bits.ue()?; // chroma_sample_loc_type_top_field

@@ -6,6 +6,7 @@ use std::slice;
 
 use openh264_sys2 as sys;
 use openh264_sys2::source::APILoader;
+use punktfunk_media::{Colour, Matrix};
 
 use super::Planes;
 use super::long_term::{Feedback, Recovery};
@@ -35,6 +36,8 @@ pub(super) struct Setup {
     pub(super) slices: u32,
     /// Threads that code them, at most as many.
     pub(super) threads: u32,
+    /// How the planes stand for colours.
+    pub(super) colour: Colour,
 }
 
 /// The library's version.
@@ -242,11 +245,15 @@ fn fill(p: &mut sys::SEncParamExt, setup: &Setup) {
     layer.sSliceArgument.uiSliceNum = setup.slices;
     layer.bVideoSignalTypePresent = true;
     layer.uiVideoFormat = 5; // unspecified (table E-2)
-    layer.bFullRange = false;
+    layer.bFullRange = setup.colour.full_range;
     layer.bColorDescriptionPresent = true;
-    layer.uiColorPrimaries = sys::CP_BT709 as u8;
-    layer.uiTransferCharacteristics = sys::TRC_BT709 as u8;
-    layer.uiColorMatrix = sys::CM_BT709 as u8;
+    let (primaries, transfer, matrix) = match setup.colour.matrix {
+        Matrix::Bt601 => (sys::CP_SMPTE170M, sys::TRC_SMPTE170M, sys::CM_SMPTE170M),
+        Matrix::Bt709 => (sys::CP_BT709, sys::TRC_BT709, sys::CM_BT709),
+    };
+    layer.uiColorPrimaries = primaries as u8;
+    layer.uiTransferCharacteristics = transfer as u8;
+    layer.uiColorMatrix = matrix as u8;
 }
 
 /// The library's own floor in camera mode, and H.264's ceiling.

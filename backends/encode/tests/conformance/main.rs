@@ -3,6 +3,7 @@
 //! A new backend joins by one line of `encoders!` and is tested from then on.
 
 mod bitrate;
+mod colour;
 mod loss;
 mod picture;
 mod scene;
@@ -46,6 +47,11 @@ macro_rules! encoders {
             #[test]
             fn odd_sizes_gain_a_row_and_a_column() {
                 picture::odd_sizes_gain_a_row_and_a_column(&subject());
+            }
+
+            #[test]
+            fn every_colour_arrives_and_is_signalled() {
+                colour::every_colour_arrives_and_is_signalled(&subject());
             }
 
             #[test]

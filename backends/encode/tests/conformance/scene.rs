@@ -1,7 +1,7 @@
 //! Test pictures: a desktop-like scene with sharp text-like texture, gradients and motion, the same on every machine.
 
 use punktfunk_encode::decode::Picture;
-use punktfunk_media::{Damage, FrameLayout, PixelFormat, Rect, Transform};
+use punktfunk_media::{Colour, Damage, FrameLayout, Matrix, PixelFormat, Rect, Transform};
 
 /// A packed picture.
 #[derive(Clone)]
@@ -60,7 +60,28 @@ pub fn still(width: u32, height: u32) -> Drawn {
         [0, 255, 255],
         [128, 64, 192],
     ];
-    draw(width, height, |x, y| COLOURS[((x * 4 / width) + (y * 2 / height) * 4) as usize])
+    cells(width, height, COLOURS)
+}
+
+/// A still picture of white, black and colours that stay away from every corner: read by the wrong matrix or in the wrong
+/// range, none of these is cut off at the ends.
+pub fn muted(width: u32, height: u32) -> Drawn {
+    const COLOURS: [[u8; 3]; 8] = [
+        [255, 255, 255],
+        [0, 0, 0],
+        [190, 70, 60],
+        [60, 170, 80],
+        [70, 80, 200],
+        [190, 180, 60],
+        [60, 170, 180],
+        [180, 60, 170],
+    ];
+    cells(width, height, COLOURS)
+}
+
+/// Two rows of four.
+fn cells(width: u32, height: u32, colours: [[u8; 3]; 8]) -> Drawn {
+    draw(width, height, |x, y| colours[((x * 4 / width) + (y * 2 / height) * 4) as usize])
 }
 
 fn draw(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Drawn {
@@ -121,21 +142,31 @@ fn place(transform: Transform, x: u32, y: u32, w: u32, h: u32) -> (u32, u32) {
     (x, y)
 }
 
-/// What a perfect decoder would show: BT.709 limited range by the formulas of the standard, in floating point, chroma
-/// averaged over two by two pixels.
+/// What a perfect decoder would show of the default colour.
 pub fn ideal(drawn: &Drawn) -> Picture {
+    ideal_in(drawn, Colour::default())
+}
+
+/// What a perfect decoder would show: by the formulas of the standards, in floating point, chroma averaged over two by
+/// two pixels.
+pub fn ideal_in(drawn: &Drawn, colour: Colour) -> Picture {
     let (w, h) = (drawn.layout.width as usize, drawn.layout.height as usize);
     let rgb = |x: usize, y: usize| {
         let at = y.min(h - 1) * drawn.layout.stride as usize + x.min(w - 1) * 4;
         [2, 1, 0].map(|c| f64::from(drawn.pixels[at + c]) / 255.0)
     };
-    let (kr, kb) = (0.2126, 0.0722);
+    let (kr, kb) = match colour.matrix {
+        Matrix::Bt601 => (0.299, 0.114),
+        Matrix::Bt709 => (0.2126, 0.0722),
+    };
+    // Of the largest luma and the largest colour difference; of black.
+    let (luma_span, chroma_span, black) = if colour.full_range { (255.0, 255.0, 0.0) } else { (219.0, 224.0, 16.0) };
     let luma = |[r, g, b]: [f64; 3]| kr * r + (1.0 - kr - kb) * g + kb * b;
     let (width, height) = (w.next_multiple_of(2), h.next_multiple_of(2));
-    let mut picture = Picture { width, height, ..Picture::default() };
+    let mut picture = Picture { width, height, colour, ..Picture::default() };
     for y in 0..height {
         for x in 0..width {
-            picture.y.push((16.0 + 219.0 * luma(rgb(x, y))).round() as u8);
+            picture.y.push((black + luma_span * luma(rgb(x, y))).round() as u8);
         }
     }
     for y in (0..height).step_by(2) {
@@ -143,8 +174,8 @@ pub fn ideal(drawn: &Drawn) -> Picture {
             let four = [rgb(x, y), rgb(x + 1, y), rgb(x, y + 1), rgb(x + 1, y + 1)];
             let mean = [0, 1, 2].map(|c| four.iter().map(|p| p[c]).sum::<f64>() / 4.0);
             let l = luma(mean);
-            picture.u.push((128.0 + 224.0 * (mean[2] - l) / (2.0 * (1.0 - kb))).round() as u8);
-            picture.v.push((128.0 + 224.0 * (mean[0] - l) / (2.0 * (1.0 - kr))).round() as u8);
+            picture.u.push((128.0 + chroma_span * (mean[2] - l) / (2.0 * (1.0 - kb))).round() as u8);
+            picture.v.push((128.0 + chroma_span * (mean[0] - l) / (2.0 * (1.0 - kr))).round() as u8);
         }
     }
     picture

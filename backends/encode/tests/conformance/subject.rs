@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use punktfunk_encode::decode::{Decoder, Picture};
-use punktfunk_media::{Damage, EncodedFrame, Encoder, EncoderConfig, EncoderFactory, Keyframe, Mode};
+use punktfunk_media::{Colour, Damage, EncodedFrame, Encoder, EncoderConfig, EncoderFactory, Keyframe, Mode};
 
 use crate::scene::Drawn;
 
@@ -25,6 +25,7 @@ pub fn config(bitrate_bps: u32) -> EncoderConfig {
         slices: 0,
         max_frame_bytes: None,
         threads: 1,
+        colour: Colour::default(),
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use punktfunk_core::recover::{Decision, KeyframeGate};
 use punktfunk_media::{
-    Damage, EncodeError, EncoderConfig, EncoderFactory, FrameLayout, FrameOrder, InvalidateOutcome, Keyframe, Mode,
-    Transform, reason,
+    Colour, Damage, EncodeError, EncoderConfig, EncoderFactory, FrameLayout, FrameOrder, InvalidateOutcome, Keyframe,
+    Mode, Transform, reason,
 };
 
 use super::cadence::{Idle, Stamps};
@@ -31,6 +31,7 @@ pub(crate) struct EncodeLoop {
     multi_slice: bool,
     slices: u8,
     max_frame_bytes: Option<usize>,
+    colour: Colour,
     /// What the stage was opened with.
     first_mode: Mode,
     threads: usize,
@@ -90,6 +91,7 @@ impl EncodeLoop {
             multi_slice: plan.multi_slice,
             slices: plan.slices,
             max_frame_bytes: plan.max_frame_bytes,
+            colour: plan.colour,
             first_mode: mode,
             threads: thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
             limit,
@@ -309,6 +311,7 @@ impl EncodeLoop {
             slices: self.slices,
             max_frame_bytes: self.max_frame_bytes,
             threads: self.threads,
+            colour: self.colour,
         };
         self.rebuilt = self.last_pushed.is_some();
         self.ladder.open(config, self.made)

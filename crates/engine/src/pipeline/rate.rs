@@ -101,7 +101,7 @@ const MIN_VIDEO_BPS: u32 = 100_000;
 mod tests {
     use super::*;
     use punktfunk_core::Mode;
-    use punktfunk_media::Codec;
+    use punktfunk_media::{Codec, Colour};
 
     fn plan(wire_kbps: u32, fec_percent: u8) -> SessionPlan {
         SessionPlan {
@@ -115,6 +115,7 @@ mod tests {
             multi_slice: false,
             slices: 0,
             max_frame_bytes: None,
+            colour: Colour::default(),
             downgrades: vec![],
         }
     }

@@ -35,6 +35,7 @@ fn wish(mode: (u32, u32, u32), codecs: u8, preferred: Option<Codec>, bitrate_kbp
         multi_slice: false,
         slices: 0,
         max_frame_bytes: None,
+        colour: Colour::default(),
     }
 }
 
@@ -123,6 +124,14 @@ fn bitrates() {
     let low = HostOffer { max_kbps: 5_000, ..software() };
     row(&mut t, "automatic under a low cap", &low, &wish(HD, H264, None, 0));
     insta::assert_snapshot!(t);
+}
+
+#[test]
+fn the_colour_is_the_one_asked_for() {
+    for colour in Colour::ALL {
+        let wish = ClientWish { colour, ..wish(HD, H264, None, 0) };
+        assert_eq!(plan(&software(), &wish).expect("a plan").colour, colour);
+    }
 }
 
 #[test]

@@ -24,7 +24,8 @@ use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionEnd, SessionHandle, SessionParams};
 use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, PcmCodec, SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{
-    AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, EncoderFactory, Mode, PadFeedback, Reason, reason,
+    AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, Colour, EncoderFactory, Mode, PadFeedback, Reason,
+    reason,
 };
 
 pub const MODE: Mode = Mode { width: 320, height: 240, refresh_hz: 240 };
@@ -355,6 +356,7 @@ pub struct Setup {
     pub encoders: Vec<Arc<dyn EncoderFactory>>,
     pub mode: Mode,
     pub kbps: u32,
+    pub colour: Colour,
     pub frames: u32,
     pub grants: Grants,
     pub faults: LinkFaults,
@@ -370,6 +372,7 @@ impl Default for Setup {
             encoders: vec![encoder("one", EncoderScript::default())],
             mode: MODE,
             kbps: 20_000,
+            colour: Colour::default(),
             frames: 0,
             grants: Grants::ALL,
             faults: LinkFaults::default(),
@@ -393,6 +396,7 @@ pub fn plan_for(encoders: &[Arc<dyn EncoderFactory>], mode: Mode, kbps: u32) -> 
         multi_slice: false,
         slices: 0,
         max_frame_bytes: None,
+        colour: Colour::default(),
     };
     plan(&HostOffer::of(encoders), &wish).expect("a plan")
 }
@@ -411,7 +415,7 @@ impl Setup {
         let clock = SessionClock::start();
         let params = SessionParams {
             id: 0,
-            plan: plan_for(&self.encoders, self.mode, self.kbps),
+            plan: SessionPlan { colour: self.colour, ..plan_for(&self.encoders, self.mode, self.kbps) },
             stage: self.desktop.stage(self.mode),
             encoders: self.encoders,
             link: link(&client, clock, self.faults),

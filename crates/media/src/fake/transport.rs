@@ -112,6 +112,7 @@ mod tests {
             slices: 0,
             max_frame_bytes: None,
             threads: 1,
+            colour: crate::Colour::default(),
         };
         let mut encoder = TransportEncoderFactory.open(&config).expect("opens");
         let mut out = EncodedFrame::default();

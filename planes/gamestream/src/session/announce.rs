@@ -8,7 +8,7 @@ use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{AudioLink, ClientLink};
 use punktfunk_engine::plan::{ClientWish, SessionPlan, plan};
 use punktfunk_hub::live::{Recorder, SessionFacts};
-use punktfunk_media::{Stage, reason};
+use punktfunk_media::{Colour, Matrix, Stage, reason};
 
 use super::feedback::Feedback;
 use super::live::Live;
@@ -135,6 +135,7 @@ fn plan_of(shared: &Shared, announce: &Announce, sizes: ShardSizes, audio_bps: u
         multi_slice: announce.slices > 1,
         slices: announce.slices,
         max_frame_bytes: Some(max_frame_bytes(sizes, announce.min_recovery)),
+        colour: colour_of(announce.colour),
     };
     let plan = plan(&offer, &wish).map_err(|error| {
         tracing::warn!(code = error.reason.code, "cannot be streamed: {}", error.detail);
@@ -144,6 +145,15 @@ fn plan_of(shared: &Shared, announce: &Announce, sizes: ShardSizes, audio_bps: u
         tracing::info!(%downgrade, "not granted as asked");
     }
     Ok(plan)
+}
+
+/// `encoderCscMode`: (colour space << 1) | full range. gamestream.md §8.8, of 8-bit pictures: Rec.2020 becomes Rec.709.
+const fn colour_of(csc: u32) -> Colour {
+    let matrix = match csc >> 1 {
+        REC_601 => Matrix::Bt601,
+        _ => Matrix::Bt709,
+    };
+    Colour { matrix, full_range: csc & 1 == 1 }
 }
 
 /// What sound takes on the wire: packets with their headers, and two of recovery for each four.
@@ -182,7 +192,29 @@ async fn bring_to_mode(stage: &mut Option<Box<dyn Stage>>, mode: Mode) -> Result
 /// Bits of `x-ml-general.featureFlags`: the client reports FEC status; it knows ping payloads and connect data.
 const FEC_STATUS: u32 = 0x1;
 const SESSION_IDS: u32 = 0x2;
+/// Colour spaces of `encoderCscMode`: 0 is Rec.601, 1 Rec.709, 2 Rec.2020.
+const REC_601: u32 = 0;
 /// Half the frame rate is customary (gamestream.md §8.10); twice a second is enough to keep statistics and decoders going.
 const REPEAT_EVERY: Duration = Duration::from_millis(500);
 /// RTP header, padding of the encryption, UDP and IPv4 headers.
 const AUDIO_OVERHEAD_BITS: u64 = (12 + 16 + 8 + 20) * 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_honoured_as_the_table_says() {
+        let table = [
+            (0, Matrix::Bt601, false),
+            (1, Matrix::Bt601, true),
+            (2, Matrix::Bt709, false),
+            (3, Matrix::Bt709, true),
+            (4, Matrix::Bt709, false),
+            (5, Matrix::Bt709, true),
+        ];
+        for (csc, matrix, full_range) in table {
+            assert_eq!(colour_of(csc), Colour { matrix, full_range }, "encoderCscMode {csc}");
+        }
+    }
+}
