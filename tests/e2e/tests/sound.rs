@@ -59,6 +59,9 @@ fn a_program_is_heard_in_stereo_and_in_7_1_and_nothing_stays() {
         let status = host.wait(Duration::from_secs(10)).expect("the host ends");
         assert_eq!(status.code(), Some(0), "{}", host.log());
         host.assert_nothing_left(Duration::from_secs(2));
+        // Capture to wire, for docs/performance.md: `cargo test -p punktfunk-e2e --test sound -- --nocapture`.
+        let log = host.log();
+        eprintln!("{}", log.lines().find(|line| line.contains("sound ends")).expect("the figures of the sound"));
     }
 }
 
