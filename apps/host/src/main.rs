@@ -12,6 +12,7 @@ mod gamestream;
 mod library;
 mod logging;
 mod management;
+mod memory;
 mod pair;
 mod paths;
 mod privileges;
@@ -33,6 +34,7 @@ use serve::{End, Measurement};
 
 fn main() -> ExitCode {
     serve::STARTED.get_or_init(Instant::now);
+    memory::keep_flat();
     let cli = Cli::parse();
     exit::finish(run(&cli))
 }
