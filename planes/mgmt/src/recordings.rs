@@ -60,6 +60,11 @@ impl Recordings {
     /// The recordings, newest first. Asks the disk.
     pub(crate) fn list(&self) -> Vec<RecordingView> {
         let running = lock(&self.running).as_ref().filter(|r| !r.thread.is_finished()).map(|r| r.id.clone());
+        self.files(running.as_deref())
+    }
+
+    /// As [`Self::list`], for a caller who knows which one runs (and may hold the lock).
+    fn files(&self, running: Option<&str>) -> Vec<RecordingView> {
         let Ok(entries) = fs::read_dir(&self.folder) else { return Vec::new() };
         let mut list: Vec<_> = entries
             .flatten()
@@ -68,7 +73,7 @@ impl Recordings {
                 let id = name.strip_suffix(ENDING)?.to_owned();
                 let meta = entry.metadata().ok()?;
                 let at_s = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_secs();
-                Some(RecordingView { running: running.as_deref() == Some(&id), id, bytes: meta.len(), at_s })
+                Some(RecordingView { running: running == Some(id.as_str()), id, bytes: meta.len(), at_s })
             })
             .collect();
         list.sort_by(|a, b| b.id.cmp(&a.id));
@@ -84,7 +89,8 @@ impl Recordings {
         if running.as_ref().is_some_and(|r| !r.thread.is_finished()) {
             return Err(Problem::new(&reason::RECORDING_RUNNING));
         }
-        let (id, mut writer) = self.create()?;
+        // None runs: it would have been refused above.
+        let (id, mut writer) = self.create(None)?;
         // What is in the flight recorders now belongs to the past.
         for session in self.live.list() {
             writer.next.insert(session.id, session.recorder.rows(u64::MAX).1);
@@ -128,7 +134,8 @@ impl Recordings {
     /// # Errors
     /// `state.*`.
     pub(crate) fn save(&self) -> Result<RecordingView, Problem> {
-        let (id, mut writer) = self.create()?;
+        let running = lock(&self.running).as_ref().filter(|r| !r.thread.is_finished()).map(|r| r.id.clone());
+        let (id, mut writer) = self.create(running.as_deref())?;
         writer.take(&self.live).map_err(|e| self.failed(&e))?;
         Ok(RecordingView { id, bytes: writer.bytes, at_s: crate::access::now_s(), running: false })
     }
@@ -162,11 +169,11 @@ impl Recordings {
         }
     }
 
-    fn create(&self) -> Result<(String, Writer), Problem> {
+    fn create(&self, running: Option<&str>) -> Result<(String, Writer), Problem> {
         make_folder(&self.folder).map_err(|e| self.failed(&e))?;
-        for old in self.list().into_iter().filter(|r| !r.running).skip(KEPT - 1) {
+        for old in self.files(running).into_iter().filter(|r| !r.running).skip(KEPT - 1) {
             // One that cannot be deleted shows in the list.
-            let _ = self.delete(&old.id);
+            let _ = self.path(&old.id).map(fs::remove_file);
         }
         let base = stamp(SystemTime::now());
         for n in 0..100 {
