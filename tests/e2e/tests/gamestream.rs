@@ -398,3 +398,49 @@ fn host_messages_reach_the_client_and_the_host_says_good_bye() {
     assert!(host.wait(SOON).is_some_and(|s| s.success()));
     judge(&session.stop().unwrap(), &host);
 }
+
+const LIBRARY: &str = r#"
+[[apps]]
+name = "Game"
+command = "echo begins >>$HOME/said; while [ -e $HOME/go ]; do sleep 0.05; done"
+[[apps.prepare]]
+run = "echo prepared >>$HOME/said"
+undo = "echo undone >>$HOME/said"
+"#;
+
+#[test]
+fn a_program_of_the_library_runs_through_a_resume_and_its_end_ends_the_stream() {
+    let library = tempfile::Builder::new().prefix("pf-library-").tempdir().expect("a temporary folder");
+    let file = library.path().join("config.toml");
+    std::fs::write(&file, LIBRARY).expect("the configuration");
+    for path in [library.path(), &file] {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("readable for all");
+    }
+    let host = Host::start(&[PRIVATE, &["--config", file.to_str().expect("ASCII")]].concat());
+    let home = host.root().join("home");
+    std::fs::write(home.join("go"), "").expect("the host's home is there");
+    let said = || std::fs::read_to_string(home.join("said")).unwrap_or_default();
+    let mut client = paired(&host, "2468");
+    let game = client.http.app_list().unwrap().into_iter().find(|a| a.title == "Game").expect("listed").id;
+    let playing = || StreamOptions { app: Some(game), ..options() };
+
+    let session = start(&mut client, playing(), &host);
+    judge(&session.vanish().unwrap(), &host);
+    assert_eq!(client.http.server_info(true).unwrap().current_game, game);
+    let mut session = start(&mut client, playing(), &host);
+    assert_eq!(said(), "prepared\nbegins\n", "once, and it still runs");
+
+    std::fs::remove_file(home.join("go")).expect("it was there");
+    assert!(
+        session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some(),
+        "{}",
+        host.log()
+    );
+    judge(&session.stop().unwrap(), &host);
+    let until = Instant::now() + PATIENCE;
+    while said() != "prepared\nbegins\nundone\n" || client.http.server_info(true).unwrap().current_game != 0 {
+        assert!(Instant::now() < until, "{:?}\n{}", said(), host.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
