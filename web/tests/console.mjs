@@ -71,7 +71,7 @@ async function accessible(page, where) {
 const shot = (page, name) => page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
 const button = (page, name) => page.getByRole("button", { name, exact: true });
 const visit = async (page, name) => {
-  await page.getByRole("navigation").getByRole("link", { name }).click();
+  await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
   await page.getByRole("heading", { level: 1, name }).waitFor();
 };
 

@@ -251,9 +251,13 @@ impl Shared {
         format!("anonymous-{}", self.anonymous.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The name to show for a client.
+    /// The name to show for a client: the one that the operator knows it by, else what it calls itself.
     pub fn display_name(&self, raw: &str, fingerprint: Option<Fingerprint>) -> String {
-        punktfunk_hub::sanitise_name(raw, &fingerprint.unwrap_or(Fingerprint([0; 32])))
+        let known = fingerprint.and_then(|who| self.hub.trust().get(&who));
+        match known {
+            Some(client) => client.name,
+            None => punktfunk_hub::sanitise_name(raw, &fingerprint.unwrap_or(Fingerprint([0; 32]))),
+        }
     }
 
     /// Ready when the host ends. Cancel-safe.
