@@ -5,6 +5,7 @@
 //! RequestKeyframe ──► first: Keyframe now
 //!                     again within 300 ms of an IDR, or of an invalidation that was answered: an echo, Drop
 //!                     again within the interval: Later, one for all of them
+//!                     from a client that asks only once: never an echo of an IDR that left
 //! RfiRequest ───────► range ≤ 256 and the encoder can: Invalidate (merged with what was not answered yet)
 //!                     else as RequestKeyframe, but never an echo: it names frames behind the last IDR
 //! ```
@@ -84,6 +85,12 @@ impl KeyframeGate {
         if !self.on_its_way && self.keyframe.is_some_and(|at| now.since(at) < ECHO_WINDOW) {
             return Decision::Drop;
         }
+        self.keyframe_or_later(now)
+    }
+
+    /// The client asks for an IDR, and not again unless it loses more. What it asks for soon after an IDR may be that IDR,
+    /// lost on its way: at worst it gets one too many, an interval later.
+    pub fn on_only_request(&mut self, now: Timestamp) -> Decision {
         self.keyframe_or_later(now)
     }
 
@@ -202,6 +209,19 @@ mod tests {
             }
         }
         assert_eq!(forced, 4, "at 0, 760, 1520 and 2280 ms");
+    }
+
+    #[test]
+    fn a_client_that_asks_only_once_gets_another_idr_when_the_first_was_lost() {
+        let mut gate = KeyframeGate::new(false);
+        assert_eq!(gate.on_only_request(ms(0)), Decision::Keyframe);
+        assert_eq!(gate.on_only_request(ms(5)), Decision::Drop, "it did not leave yet");
+        gate.on_keyframe_sent(ms(10));
+        assert_eq!(gate.on_only_request(ms(40)), Decision::Later(ms(760)));
+        assert_eq!(gate.on_only_request(ms(60)), Decision::Later(ms(760)));
+        assert_eq!(gate.poll(ms(760)), Some(Decision::Keyframe));
+        gate.on_keyframe_sent(ms(770));
+        assert_eq!(gate.poll(ms(2_000)), None, "one for both");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use punktfunk_e2e::Host;
-use punktfunk_gsclient::control::HostMessage;
+use punktfunk_gsclient::control::{HostMessage, Message};
+use punktfunk_gsclient::video::{Frame, KEY};
 use punktfunk_gsclient::{
     Announce, Client, Error, Identity, Loss, Report, Rtsp, Session, Shape, StreamOptions, Style, Taps, input,
 };
@@ -184,6 +185,25 @@ fn losses_are_repaired_and_frames_beyond_repair_lead_to_a_keyframe() {
     assert!(healed, "{report:#?}");
     assert_eq!(report.violation_count, 0, "{:#?}", report.violations);
     assert!(report.video.stats.lost > 0 && report.video.stats.keyframes > 1, "{report:#?}");
+}
+
+/// A client asks once for a keyframe, and if that one is lost, once again: soon after it left.
+#[test]
+fn a_request_right_behind_a_keyframe_leads_to_another_one() {
+    let host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "3434");
+    let keyframes = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&keyframes);
+    let count = move |frame: &Frame| _ = seen.fetch_add(u64::from(frame.kind == KEY), Ordering::Relaxed);
+    let taps = Taps { frame: Some(Box::new(count)), ..Taps::default() };
+    let mut session = client.start(options(), taps).unwrap();
+    assert!(session.wait_first_frame(PATIENCE), "no picture\n{}", host.log());
+    for wanted in 2..=4 {
+        assert!(session.send(Message::RequestIdr));
+        let came = session.wait_until(PATIENCE, |_| keyframes.load(Ordering::Relaxed) >= wanted);
+        assert!(came, "{wanted} keyframes, and not {}", keyframes.load(Ordering::Relaxed));
+    }
+    judge(&session.stop().unwrap(), &host);
 }
 
 #[test]

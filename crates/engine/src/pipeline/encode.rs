@@ -165,10 +165,12 @@ impl EncodeLoop {
         let orders = self.mail.take_encode();
         let now = Instant::now();
         self.obey_rate(&orders)?;
-        if orders.keyframe {
+        if orders.keyframe || orders.only_keyframe {
             self.shared.stats.counters.keyframe_requests.one();
             self.budget.on_frame_lost();
-            let decision = self.gate.on_keyframe_request(self.shared.clock.at(now));
+            let at = self.shared.clock.at(now);
+            let decision =
+                if orders.only_keyframe { self.gate.on_only_request(at) } else { self.gate.on_keyframe_request(at) };
             self.decide(decision)?;
         }
         if let Some((first, last)) = orders.invalidate {

@@ -20,8 +20,10 @@ pub enum SessionCommand {
     /// Switch to another mode. Answered by `ClientEvents::mode_changed`; of several in a row only the last may be
     /// carried out.
     SetMode(Mode),
-    /// The client needs a keyframe.
+    /// The client needs a keyframe, and asks until it has one.
     Keyframe,
+    /// The client needs a keyframe, and asks only once.
+    OnlyKeyframe,
     /// The client lost these access units (wire indices, inclusive, wrapping).
     Invalidate {
         /// First lost one.
@@ -68,6 +70,7 @@ impl SessionControl {
         match command {
             SessionCommand::SetMode(mode) => mail.stage(|orders| orders.mode = Some(mode)),
             SessionCommand::Keyframe => mail.encode(|orders| orders.keyframe = true),
+            SessionCommand::OnlyKeyframe => mail.encode(|orders| orders.only_keyframe = true),
             SessionCommand::Invalidate { first, last } => mail.encode(|orders| orders.invalidate(first, last)),
             SessionCommand::LossReport { ppm } => {
                 mail.encode(|orders| orders.loss_ppm = Some(ppm));
@@ -184,6 +187,8 @@ pub(crate) struct StageOrders {
 pub(crate) struct EncodeOrders {
     /// The client asked for a keyframe.
     pub keyframe: bool,
+    /// The same, of a client that asks only once.
+    pub only_keyframe: bool,
     /// The send thread lost an access unit.
     pub lost: bool,
     pub invalidate: Option<(u32, u32)>,

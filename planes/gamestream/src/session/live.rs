@@ -40,6 +40,8 @@ pub(crate) struct Live {
     phase: AtomicU8,
     /// The control stream is sealed as V2.
     v2: AtomicBool,
+    /// The client asked for a keyframe: the first time it only says that it is there.
+    asked: AtomicBool,
     control: OnceLock<SessionControl>,
     input: Mutex<InputDecoder>,
     losses: Mutex<LossMeter>,
@@ -101,6 +103,7 @@ impl Live {
             phase: AtomicU8::new(Phase::Opening as u8),
             v2: AtomicBool::new(true),
             control: OnceLock::new(),
+            asked: AtomicBool::new(false),
             input: Mutex::default(),
             losses: Mutex::new(LossMeter::new(false, Timestamp(0))),
         };
@@ -169,16 +172,19 @@ impl Live {
     /// A message of the control stream. From its thread; does not block.
     pub fn message(&self, message: ClientMessage<'_>) {
         self.heard();
+        let begins = matches!(message, ClientMessage::Keyframe) && !self.asked.swap(true, Ordering::Relaxed);
         let Some(engine) = self.control.get() else { return };
         match message {
-            ClientMessage::Keyframe => engine.command(SessionCommand::Keyframe),
+            // Says only that the client is there: the first picture is a keyframe anyway.
+            ClientMessage::Keyframe if begins => engine.command(SessionCommand::Keyframe),
+            ClientMessage::Keyframe => engine.command(SessionCommand::OnlyKeyframe),
             ClientMessage::Invalidate { first, last } => {
                 lock(&self.losses).on_invalidate(first, last);
                 let (first, last) = (engine_index(first), engine_index(last));
                 engine.command(if first <= last {
                     SessionCommand::Invalidate { first, last }
                 } else {
-                    SessionCommand::Keyframe
+                    SessionCommand::OnlyKeyframe
                 });
             }
             ClientMessage::FecStatus(status) => lock(&self.losses).on_fec_status(&status),

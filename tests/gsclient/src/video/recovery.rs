@@ -9,6 +9,8 @@ pub(super) struct Recovery {
     invalidation: bool,
     state: State,
     dropped_in_a_row: u32,
+    /// More was lost while waiting for a keyframe, maybe that one: the next whole frame asks again.
+    lost_more: bool,
 }
 
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -33,7 +35,7 @@ pub(super) enum Ask {
 
 impl Recovery {
     pub(super) fn new(invalidation: bool) -> Self {
-        Self { invalidation, state: State::Begin, dropped_in_a_row: 0 }
+        Self { invalidation, state: State::Begin, dropped_in_a_row: 0, lost_more: false }
     }
 
     /// Frames `first`..=`last` will never be whole.
@@ -45,7 +47,10 @@ impl Recovery {
                 self.state = State::WaitIdr;
                 Ask::Idr
             }
-            State::WaitIdr => Ask::Nothing,
+            State::WaitIdr => {
+                self.lost_more = true;
+                Ask::Nothing
+            }
         }
     }
 
@@ -58,7 +63,7 @@ impl Recovery {
         };
         if usable {
             self.state = State::Good;
-            self.dropped_in_a_row = 0;
+            (self.dropped_in_a_row, self.lost_more) = (0, false);
             return (true, Ask::Nothing);
         }
         self.dropped_in_a_row += 1;
@@ -72,6 +77,7 @@ impl Recovery {
                 Ask::Idr
             }
             State::WaitRecovery { first, .. } => self.wait(first, index),
+            State::WaitIdr if std::mem::take(&mut self.lost_more) => Ask::Idr,
             State::Good | State::WaitIdr => Ask::Nothing,
         };
         (false, ask)
@@ -97,9 +103,12 @@ mod tests {
         assert_eq!(r.whole(2, 1), (false, Ask::Nothing));
         assert_eq!(r.whole(3, 2), (true, Ask::Nothing));
         assert_eq!(r.lost(4, 4), Ask::Idr);
-        assert_eq!(r.lost(5, 5), Ask::Nothing);
-        assert_eq!(r.whole(6, 5), (false, Ask::Nothing));
-        assert_eq!(r.whole(7, 2), (true, Ask::Nothing));
+        assert_eq!(r.whole(5, 5), (false, Ask::Nothing));
+        // The keyframe itself, as far as anybody knows.
+        assert_eq!(r.lost(6, 6), Ask::Nothing);
+        assert_eq!(r.whole(7, 1), (false, Ask::Idr));
+        assert_eq!(r.whole(8, 1), (false, Ask::Nothing));
+        assert_eq!(r.whole(9, 2), (true, Ask::Nothing));
     }
 
     #[test]
