@@ -11,6 +11,8 @@ export const session = $state({
 
   take(view: { name: string; password_set: boolean; signed_in: boolean; csrf?: string | null }) {
     session.known = true;
+    // Whoever hears of it first, this or a refused request.
+    if (session.signedIn && !view.signed_in) session.expired = true;
     session.name = view.name;
     session.passwordSet = view.password_set;
     session.signedIn = view.signed_in;
