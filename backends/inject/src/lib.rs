@@ -1,4 +1,5 @@
-//! Input injection means: wlr virtual pointer and virtual keyboard that desktops compose, and gamepads ([`pads`]).
+//! Input injection means: wlr virtual pointer and virtual keyboard that desktops compose, EIS servers ([`libei`]), and
+//! gamepads ([`pads`]).
 //!
 //! ```text
 //! InputAction ─► WlrInjector ─┬─► pointer  (mapped to the stage's output)
@@ -12,6 +13,7 @@
 pub mod digitizer;
 mod keys;
 mod layout;
+pub mod libei;
 mod link;
 pub mod pads;
 mod pointer;
