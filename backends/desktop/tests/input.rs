@@ -151,10 +151,12 @@ fn the_pointer_is_exact_on_every_output_at_every_scale() {
             ("HEADLESS-2", (1920, 1080), 1.5, [20, 20, 20]),
             ("HEADLESS-3", (2560, 1440), 2.0, [30, 30, 30]),
         ];
-        let place = |(at, (name, (width, height), scale, _)): (usize, &(&str, (u32, u32), f64, [u8; 3]))| {
-            format!("output {name} mode --custom {width}x{height}@60Hz scale {scale} position {} 0\n", at * 1280)
-        };
-        let sway = TestSway::start(&launch, &outputs.iter().enumerate().map(place).collect::<String>());
+        let mut config = String::new();
+        for (at, (name, (width, height), scale, _)) in outputs.iter().enumerate() {
+            let (mode, left) = (format!("{width}x{height}@60Hz"), at * 1280);
+            config += &format!("output {name} mode --custom {mode} scale {scale} position {left} 0\n");
+        }
+        let sway = TestSway::start(&launch, &config);
         for _ in 1..outputs.len() {
             let made = std::process::Command::new("swaymsg").arg("-s").arg(&sway.ipc).arg("create_output").output();
             assert!(made.unwrap().status.success());
