@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::{MODE, PrivateBench, key, on_every_sway, wait_until};
 use punktfunk_desktop::{KeyboardLayout, PrivateContent, PrivateDesktop};
 use punktfunk_media::{Desktop, InputAction, Mode, ScrollPhase, ScrollSource};
+use punktfunk_testkit::desktop::TestSway;
 use punktfunk_testkit::window::{Seen, Window};
 
 #[test]
@@ -137,6 +138,148 @@ fn the_pointer_lands_on_the_very_pixel() {
             [Seen::Button { code: 0x110, down: true }, Seen::Button { code: 0x110, down: false }],
             "{suite:?}"
         );
+    });
+}
+
+#[test]
+fn the_pointer_is_exact_on_every_output_at_every_scale() {
+    on_every_sway(|suite| {
+        let Some(launch) = suite.launch() else { return };
+        // Beside each other, each reached through an injector of its own.
+        let outputs = [
+            ("HEADLESS-1", (1280u32, 720u32), 1.0, [10, 10, 10]),
+            ("HEADLESS-2", (1920, 1080), 1.5, [20, 20, 20]),
+            ("HEADLESS-3", (2560, 1440), 2.0, [30, 30, 30]),
+        ];
+        let mut config = String::new();
+        for (at, (name, (width, height), scale, _)) in outputs.iter().enumerate() {
+            let (mode, left) = (format!("{width}x{height}@60Hz"), at * 1280);
+            config += &format!("output {name} mode --custom {mode} scale {scale} position {left} 0\n");
+        }
+        let sway = TestSway::start(&launch, &config);
+        for _ in 1..outputs.len() {
+            let made = std::process::Command::new("swaymsg").arg("-s").arg(&sway.ipc).arg("create_output").output();
+            assert!(made.unwrap().status.success());
+        }
+        let last = |seen: &[Seen]| {
+            seen.iter().rev().find_map(|s| match s {
+                Seen::Motion { x, y } | Seen::PointerEnter { x, y } => Some((*x, *y)),
+                _ => None,
+            })
+        };
+        for (name, (width, height), scale, colour) in outputs {
+            let window = Window::open(&sway.display, Some(name), colour);
+            window.wait("its full size", |seen| seen.contains(&Seen::Shown { width: 1280, height: 720 }));
+            let mut injector = punktfunk_inject::open(&sway.display, name, &KeyboardLayout::named("us")).unwrap();
+            let (w, h) = (f64::from(width), f64::from(height));
+            for (x, y) in
+                [(0, 0), (1, 2), (2, 1), (3, 5), (640, 359), (1001, 700), (width / 2, 7), (width - 1, height - 1)]
+            {
+                injector.inject(&InputAction::MotionAbs { x: f64::from(x) / w, y: f64::from(y) / h }).unwrap();
+                window.wait(&format!("pixel {x} {y} of {name}, {suite:?}"), |seen| {
+                    let pixel = |place: f64| (place * scale).floor();
+                    last(seen).is_some_and(|(a, b)| (pixel(a), pixel(b)) == (f64::from(x), f64::from(y)))
+                });
+            }
+            // Relative motion is in the desktop's own pixels, as from a mouse, and adds up exactly.
+            injector.inject(&InputAction::MotionAbs { x: 0.25, y: 0.25 }).unwrap();
+            window.wait("a quarter", |seen| last(seen) == Some((320.0, 180.0)));
+            for _ in 0..8 {
+                injector.inject(&InputAction::Motion { dx: 2.625, dy: -1.375 }).unwrap();
+            }
+            window.wait(&format!("the sum on {name}, {suite:?}"), |seen| last(seen) == Some((341.0, 169.0)));
+            // And it stays on its output.
+            window.forget();
+            for dx in [1e6, -1e6] {
+                injector.inject(&InputAction::Motion { dx, dy: 0.0 }).unwrap();
+                let edge = if dx > 0.0 { 1279.0..1280.0 } else { 0.0..1.0 };
+                window.wait(&format!("the edge of {name}, {suite:?}"), |seen| {
+                    last(seen).is_some_and(|(x, _)| edge.contains(&x))
+                });
+            }
+            assert!(!window.seen().contains(&Seen::PointerLeave), "{name}, {suite:?}");
+        }
+    });
+}
+
+#[test]
+fn every_button_of_a_mouse_arrives() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let mut stage = bench.open("a", MODE);
+        let mut injector = stage.injector().unwrap();
+        let window = Window::open(&bench.display(), None, [10, 10, 10]);
+        injector.inject(&InputAction::MotionAbs { x: 0.5, y: 0.5 }).unwrap();
+        window.wait("the pointer", |seen| {
+            seen.iter().any(|s| matches!(s, Seen::PointerEnter { .. } | Seen::Motion { .. }))
+        });
+        window.forget();
+        // Left, right, middle, back, forward; the last two held together.
+        let (left, right, middle, back, forward) = (0x110, 0x111, 0x112, 0x113, 0x114);
+        let strokes = [left, right, middle].into_iter().flat_map(|code| [(code, true), (code, false)]);
+        let strokes: Vec<_> = strokes.chain([(back, true), (forward, true), (back, false), (forward, false)]).collect();
+        for (code, down) in &strokes {
+            injector.inject(&InputAction::Button { code: *code, down: *down }).unwrap();
+        }
+        let end = Seen::Button { code: forward.into(), down: false };
+        let mut seen = window.wait("the last button", |seen| seen.contains(&end));
+        seen.retain(|s| matches!(s, Seen::Button { .. }));
+        let expected: Vec<_> =
+            strokes.iter().map(|(code, down)| Seen::Button { code: (*code).into(), down: *down }).collect();
+        assert_eq!(seen, expected, "{suite:?}");
+    });
+}
+
+#[test]
+fn fractions_of_detents_and_phases_are_kept() {
+    on_every_sway(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let mut stage = bench.open("a", MODE);
+        let mut injector = stage.injector().unwrap();
+        let window = Window::open(&bench.display(), None, [10, 10, 10]);
+        injector.inject(&InputAction::MotionAbs { x: 0.5, y: 0.5 }).unwrap();
+        window.wait("the pointer", |seen| {
+            seen.iter().any(|s| matches!(s, Seen::PointerEnter { .. } | Seen::Motion { .. }))
+        });
+        let mut scroll = |horizontal, source, phase, delta| {
+            injector.inject(&InputAction::Scroll { horizontal, source, phase, delta }).unwrap();
+        };
+        let values = |seen: &[Seen], across: bool| -> Vec<f64> {
+            let of = |s: &Seen| match s {
+                Seen::Axis { horizontal, value } if *horizontal == across => Some(*value),
+                _ => None,
+            };
+            seen.iter().filter_map(of).collect()
+        };
+        // A wheel of 16 steps a detent: every step moves the page, and the sixteenth completes the detent.
+        window.forget();
+        for _ in 0..16 {
+            scroll(false, ScrollSource::Wheel, ScrollPhase::None, 7.5);
+        }
+        let whole = |s: &Seen| matches!(s, Seen::AxisDiscrete { steps: 1, .. } | Seen::AxisValue120 { units: 120, .. });
+        let seen = window.wait("the detent", |seen| seen.iter().any(whole) && values(seen, false).len() >= 16);
+        assert_eq!(values(&seen, false), [0.9375; 16], "{suite:?}");
+        assert_eq!(seen.iter().filter(|s| whole(s)).count(), 1, "{suite:?}: {seen:?}");
+
+        // Two fingers across and down at once, then lifted, the last with what they still moved.
+        window.forget();
+        scroll(true, ScrollSource::Finger, ScrollPhase::Active, -3.5);
+        scroll(false, ScrollSource::Finger, ScrollPhase::Active, 0.25);
+        scroll(true, ScrollSource::Finger, ScrollPhase::End, -1.5);
+        scroll(false, ScrollSource::Finger, ScrollPhase::End, 0.0);
+        let stop = |horizontal| Seen::AxisStop { horizontal };
+        let seen = window.wait("the lifts", |s| s.contains(&stop(true)) && s.contains(&stop(false)));
+        assert_eq!((values(&seen, true), values(&seen, false)), (vec![-3.5, -1.5], vec![0.25]), "{suite:?}: {seen:?}");
+        let sources: Vec<_> = seen.iter().filter(|s| matches!(s, Seen::AxisSource(_))).collect();
+        assert!(sources.iter().all(|s| **s == Seen::AxisSource(1)), "{suite:?}: {seen:?}");
+
+        // Anything continuous has a source of its own.
+        window.forget();
+        scroll(false, ScrollSource::Continuous, ScrollPhase::Active, 4.0);
+        scroll(false, ScrollSource::Continuous, ScrollPhase::End, 0.0);
+        let seen = window.wait("its end", |seen| seen.contains(&stop(false)));
+        assert_eq!(values(&seen, false), [4.0], "{suite:?}: {seen:?}");
+        assert!(seen.contains(&Seen::AxisSource(2)), "{suite:?}: {seen:?}");
     });
 }
 

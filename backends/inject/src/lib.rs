@@ -1,4 +1,5 @@
-//! Input injection means: wlr virtual pointer and virtual keyboard that desktops compose, and gamepads ([`pads`]).
+//! Input injection means: wlr virtual pointer and virtual keyboard that desktops compose, EIS servers ([`libei`]), and
+//! gamepads ([`pads`]).
 //!
 //! ```text
 //! InputAction ─► WlrInjector ─┬─► pointer  (mapped to the stage's output)
@@ -6,20 +7,26 @@
 //!                             └─► text     (a keyboard of its own, whose keymap is rewritten for every new character)
 //! ```
 //!
-//! Nothing here waits for the compositor: requests are written to the socket, and what it says is read when it is there.
+//! Nothing here waits for the compositor's answer: requests are written to the socket, and what it says is read when it
+//! is there. Only where the socket has no room is it waited for, a moment: the last of a burst may be the end of a key.
 
 pub mod digitizer;
 mod keys;
 mod layout;
+pub mod libei;
 mod link;
 pub mod pads;
 mod pointer;
 mod text;
 
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 pub use layout::KeyboardLayout;
 use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::keys::Keys;
 use crate::link::Link;
@@ -84,6 +91,17 @@ impl Drop for WlrInjector {
         let _ = self.link.flush();
     }
 }
+
+/// Waits until a socket can be written to; false once [`ROOM_WITHIN`] is over.
+fn wait_for_room(socket: impl AsFd) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: ROOM_WITHIN.subsec_nanos().into() };
+    // An interruption is as good as a try.
+    poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&timeout)).map_or(true, |ready| ready > 0)
+}
+
+/// Longer than a compositor is busy with a frame, shorter than a person takes for a failure. Sockets have room for some
+/// hundred events.
+const ROOM_WITHIN: Duration = Duration::from_millis(100);
 
 /// The compositor or the output is gone.
 fn lost(detail: String) -> InjectError {

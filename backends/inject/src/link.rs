@@ -11,7 +11,11 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use wayland_client::backend::WaylandError;
 use wayland_client::globals::registry_queue_init;
 use wayland_client::protocol::wl_seat::WlSeat;
-use wayland_client::{EventQueue, QueueHandle, delegate_noop};
+use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, delegate_noop};
+use wayland_protocols::xdg::xdg_output::zv1::client::{
+    zxdg_output_manager_v1::ZxdgOutputManagerV1,
+    zxdg_output_v1::{self, ZxdgOutputV1},
+};
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::{
     zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1, zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1,
 };
@@ -19,7 +23,7 @@ use wayland_protocols_wlr::virtual_pointer::v1::client::{
     zwlr_virtual_pointer_manager_v1::ZwlrVirtualPointerManagerV1, zwlr_virtual_pointer_v1::ZwlrVirtualPointerV1,
 };
 
-use crate::lost;
+use crate::{lost, wait_for_room};
 
 /// The connection and what is known.
 pub struct Link {
@@ -39,6 +43,8 @@ pub struct State {
     pub pointers: ZwlrVirtualPointerManagerV1,
     /// Its outputs.
     pub outputs: Outputs,
+    /// Size of our output in the desktop's logical pixels, which differs from its pixels where it is scaled.
+    logical: Option<(u32, u32)>,
 }
 
 impl Link {
@@ -60,16 +66,27 @@ impl Link {
                 .bind(&handle, 2..=2, ())
                 .map_err(|_| missing("zwlr_virtual_pointer_manager_v1 version 2"))?,
             outputs: Outputs::wanting(output),
+            logical: None,
         };
         state.outputs.bind_all(&list, &handle);
         let mut link = Self { queue, started: Instant::now(), state };
         // Twice: outputs that appear during the first round trip are bound there and tell their names in the second.
         link.roundtrip()?;
         link.roundtrip()?;
-        if link.state.outputs.wanted().is_none() {
+        let Some(wanted) = link.state.outputs.wanted() else {
             return Err(broken(format!("no output {output}")));
+        };
+        if let Ok(sizes) = list.bind::<ZxdgOutputManagerV1, _, _>(&handle, 1..=3, ()) {
+            sizes.get_xdg_output(wanted, &handle, ());
+            link.roundtrip()?;
         }
         Ok(link)
+    }
+
+    /// Our output's size in pixels and in logical pixels. `None` before its mode is known.
+    pub fn size(&self) -> Option<[(u32, u32); 2]> {
+        let pixels = self.state.outputs.size()?;
+        Some([pixels, self.state.logical.unwrap_or(pixels)])
     }
 
     /// To make objects with.
@@ -83,9 +100,18 @@ impl Link {
         self.started.elapsed().as_millis() as u32
     }
 
-    /// Sends what was requested. A full socket is no error: the rest goes with the next call.
+    /// Sends what was requested. A socket that stays full is no error: the rest goes with the next call.
     pub fn flush(&self) -> Result<(), InjectError> {
-        punktfunk_wayland::flush(&self.queue).map_err(lost)
+        loop {
+            match self.queue.flush() {
+                Err(WaylandError::Io(e)) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    if !wait_for_room(&self.queue) {
+                        return Ok(());
+                    }
+                }
+                other => return other.map_err(|e| lost(e.to_string())),
+            }
+        }
     }
 
     /// Handles the events that are there, without waiting.
@@ -114,6 +140,21 @@ impl AsMut<Outputs> for State {
     }
 }
 
+impl Dispatch<ZxdgOutputV1, ()> for State {
+    fn event(
+        state: &mut Self,
+        _: &ZxdgOutputV1,
+        event: zxdg_output_v1::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let zxdg_output_v1::Event::LogicalSize { width: width @ 1.., height: height @ 1.. } = event {
+            state.logical = Some((width.unsigned_abs(), height.unsigned_abs()));
+        }
+    }
+}
+
 /// A keymap's text in a memfd as `wl_keyboard` wants it: with a final NUL. Returns its size too.
 pub fn keymap_file(text: &str) -> std::io::Result<(File, u32)> {
     let fd = memfd_create("punktfunk-keymap", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
@@ -134,3 +175,4 @@ delegate_noop!(State: ignore ZwpVirtualKeyboardManagerV1);
 delegate_noop!(State: ignore ZwpVirtualKeyboardV1);
 delegate_noop!(State: ignore ZwlrVirtualPointerManagerV1);
 delegate_noop!(State: ignore ZwlrVirtualPointerV1);
+delegate_noop!(State: ignore ZxdgOutputManagerV1);

@@ -31,8 +31,10 @@ impl Pointer {
         match *action {
             InputAction::Motion { dx, dy } => self.device.motion(time, dx, dy),
             InputAction::MotionAbs { x, y } => {
-                let (width, height) = link.state.outputs.size().unwrap_or((u32::from(u16::MAX), u32::from(u16::MAX)));
-                let ((x, x_extent), (y, y_extent)) = (position(x, width), position(y, height));
+                let any = (u32::from(u16::MAX), u32::from(u16::MAX));
+                let [pixels, logical] = link.size().unwrap_or([any; 2]);
+                let (x, x_extent) = position(x, pixels.0, logical.0);
+                let (y, y_extent) = position(y, pixels.1, logical.1);
                 self.device.motion_absolute(time, x, y, x_extent, y_extent);
             }
             InputAction::Button { code, down } => {
@@ -104,13 +106,26 @@ fn make(link: &Link) -> ZwlrVirtualPointerV1 {
     state.pointers.create_virtual_pointer_with_output(Some(&state.seat), state.outputs.wanted(), &link.handle(), ())
 }
 
-/// A fraction of `pixels` as (position, extent) in 1/65536 pixel. Clients are told 1/256 pixels, which some compositors
-/// cut off and others round: so a thousandth of a pixel is added, lest a division that came out a hair too small loses
-/// one. The far edge belongs to the last pixel: one step further would be on the neighbouring output.
-fn position(fraction: f64, pixels: u32) -> (u32, u32) {
-    let extent = pixels.min(MOST_PIXELS) * STEPS_PER_PIXEL;
-    let wanted = (fraction.clamp(0.0, 1.0) * f64::from(extent)).round() as u32 + HAIR;
-    (wanted.min(extent.saturating_sub(STEPS_PER_PIXEL / 256)), extent)
+/// A fraction of an output of so many pixels as (position, extent) in 1/65536 logical pixel.
+///
+/// Clients are told 1/256 logical pixels, which some compositors cut off and others round. On a scaled output a pixel
+/// may begin between two of those: then the next one is meant, lest the pointer lands on the pixel before. And a
+/// thousandth is added to all, lest a division that came out a hair too small loses one. The far edge belongs to the last
+/// pixel: one step further would be on the neighbouring output.
+fn position(fraction: f64, pixels: u32, logical: u32) -> (u32, u32) {
+    let logical = logical.min(MOST_PIXELS);
+    let extent = logical * STEPS_PER_PIXEL;
+    // In 1/65536 pixel first, so that whole pixels are whole.
+    let steps = f64::from(STEPS_PER_PIXEL);
+    let pixel = (fraction.clamp(0.0, 1.0) * f64::from(pixels) * steps).round() / steps;
+    let told = pixel * f64::from(logical) / f64::from(pixels) * UNITS_PER_PIXEL;
+    let wanted = if logical == pixels {
+        told * (steps / UNITS_PER_PIXEL)
+    } else {
+        (told - ROUNDING).ceil() * (steps / UNITS_PER_PIXEL)
+    };
+    let last = extent.saturating_sub(STEPS_PER_PIXEL / 256);
+    ((wanted.round() as u32 + HAIR).min(last), extent)
 }
 
 /// Adds `delta` to what has gathered and takes the whole detents out. Turning round forgets the rest.
@@ -124,8 +139,12 @@ fn detents(partial: &mut f64, delta: f64) -> i32 {
     whole as i32
 }
 
-/// Finer than `wl_fixed`, whose 256 steps are all that clients see.
+/// Finer than `wl_fixed`.
 const STEPS_PER_PIXEL: u32 = 1 << 16;
+/// `wl_fixed`, in which clients are told positions.
+const UNITS_PER_PIXEL: f64 = 256.0;
+/// Far below a step, far above the error of the arithmetic.
+const ROUNDING: f64 = 1e-6;
 /// A thousandth of a pixel: too small to be seen, larger than any rounding error.
 const HAIR: u32 = STEPS_PER_PIXEL / 1024;
 /// Larger outputs than any; keeps the product within 32 bits.
@@ -143,17 +162,33 @@ mod tests {
     fn every_pixel_of_a_fraction_is_hit_exactly() {
         for pixels in [1280u32, 1365, 767, 3840, 7680] {
             for pixel in 0..pixels {
-                let (at, extent) = position(f64::from(pixel) / f64::from(pixels), pixels);
+                let (at, extent) = position(f64::from(pixel) / f64::from(pixels), pixels, pixels);
                 // As compositors compute it, in 1/256 pixel, cut off or rounded.
                 let place = f64::from(at) / f64::from(extent) * f64::from(pixels) * 256.0;
                 assert_eq!((place.floor(), place.round()), (f64::from(pixel * 256), f64::from(pixel * 256)));
             }
         }
-        let (far, extent) = position(1.0, 100);
-        assert_eq!((far * 100 / extent, position(2.0, 100).0), (99, far));
-        assert_eq!(position(f64::NAN, 100), position(0.0, 100));
-        assert_eq!(position(-3.0, 100), position(0.0, 100));
-        assert!(position(1.0, u32::MAX).0 < position(1.0, u32::MAX).1);
+        let (far, extent) = position(1.0, 100, 100);
+        assert_eq!((far * 100 / extent, position(2.0, 100, 100).0), (99, far));
+        assert_eq!(position(f64::NAN, 100, 100), position(0.0, 100, 100));
+        assert_eq!(position(-3.0, 100, 100), position(0.0, 100, 100));
+        assert!(position(1.0, u32::MAX, u32::MAX).0 < position(1.0, u32::MAX, u32::MAX).1);
+    }
+
+    #[test]
+    fn every_pixel_of_a_scaled_output_is_hit() {
+        for (pixels, logical) in
+            [(1920u32, 1280u32), (3840, 1920), (2560, 2048), (1750, 1000), (3840, 1280), (1000, 2000)]
+        {
+            let scale = f64::from(pixels) / f64::from(logical);
+            for pixel in 0..pixels {
+                let (at, extent) = position(f64::from(pixel) / f64::from(pixels), pixels, logical);
+                let place = f64::from(at) / f64::from(extent) * f64::from(logical) * 256.0;
+                for told in [place.floor(), place.round()] {
+                    assert_eq!((told / 256.0 * scale).floor(), f64::from(pixel), "{pixels} as {logical}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -196,7 +196,8 @@ const ROWS: [(u16, &str, &str); 7] = [
 ];
 
 /// Control characters that are keys: evdev code, and its keysym below.
-const SPECIAL: [(char, u16); 6] = [('\u{8}', 14), ('\t', 15), ('\n', 28), ('\r', 28), ('\u{1b}', 1), ('\u{7f}', 111)];
+pub const SPECIAL: [(char, u16); 6] =
+    [('\u{8}', 14), ('\t', 15), ('\n', 28), ('\r', 28), ('\u{1b}', 1), ('\u{7f}', 111)];
 const SPECIAL_SYMBOLS: [&str; 6] = ["BackSpace", "Tab", "Return", "Return", "Escape", "Delete"];
 
 /// Keys without a meaning of their own (F13–F24 and codes that evdev leaves unassigned), so that programs that look at

@@ -18,7 +18,8 @@ pub trait Injector: Send {
 /// Abilities of an injector.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct InjectorCaps {
-    /// [`InputAction::Text`] takes any Unicode scalar.
+    /// [`InputAction::Text`] is typed: any Unicode scalar, but where the compositor has no means for text the characters
+    /// of its own keymap.
     pub text: bool,
     /// Touch actions reach the desktop.
     pub touch: bool,

@@ -121,6 +121,7 @@ reasons! {
     HOST_WATCHDOG = "host.watchdog", "The watchdog process could not be started.", "Free memory or raise the limit on processes (`ulimit -u`); without it nothing would clean up after a crash.";
     HUB_BUSY = "hub.busy", "All session slots of this host are in use.", "Wait until one is free, or end a session; --max-sessions allows more.";
     INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
+    INJECT_PAUSED = "inject.paused", "The desktop takes no input at the moment.", "Wait until it does again; a lock screen or a permission that was taken back may be the cause.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
     INTERNAL_THREADS = "internal.threads", "The system gave the host no more threads.", "Raise the limit of tasks (TasksMax, ulimit -u), or end other sessions.";
