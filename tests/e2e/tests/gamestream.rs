@@ -347,16 +347,31 @@ fn junk_on_all_ports(host: &Host) -> impl Drop + use<> {
     Stop(stop, Some(thread))
 }
 
+/// The id of the one client that is paired.
+fn only_client(host: &Host) -> String {
+    let list = host.command(&["pair", "list", "--json"]);
+    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    assert_eq!(list[0]["protocol"].as_str().or(list[0]["kind"].as_str()), Some("gamestream"), "{list}");
+    list.as_array().and_then(|l| l[0]["id"].as_str()).expect("a client").to_owned()
+}
+
+#[test]
+fn an_access_that_runs_out_ends_the_session_with_a_word() {
+    let host = Host::start(SYNTHETIC);
+    let mut client = paired(&host, "6767");
+    let mut session = start(&mut client, options(), &host);
+    assert!(host.command(&["ctl", "clients", "expire", &only_client(&host), "2"]).status.success());
+    assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some());
+    drop(session);
+    assert!(matches!(client.http.app_list(), Err(Error::Refused { code: 401, .. })));
+}
+
 #[test]
 fn a_revoked_client_is_told_and_out() {
     let host = Host::start(SYNTHETIC);
     let mut client = paired(&host, "6666");
     let mut session = start(&mut client, options(), &host);
-    let list = host.command(&["pair", "list", "--json"]);
-    let list: serde_json::Value = serde_json::from_slice(&list.stdout).expect("JSON");
-    let id = list.as_array().and_then(|l| l[0]["id"].as_str()).expect("a client").to_owned();
-    assert_eq!(list[0]["protocol"].as_str().or(list[0]["kind"].as_str()), Some("gamestream"), "{list}");
-    assert!(host.command(&["pair", "revoke", &id]).status.success());
+    assert!(host.command(&["pair", "revoke", &only_client(&host)]).status.success());
     assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some());
     drop(session);
     assert!(matches!(client.http.app_list(), Err(Error::Refused { code: 401, .. })));

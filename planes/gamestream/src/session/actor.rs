@@ -179,6 +179,9 @@ impl Actor {
         }
         let mut programs = self.shared.apps.watch();
         let mut deadline = Instant::now() + STEP;
+        // An access that runs out changes nothing in the store, so nobody wakes us for it.
+        let mut expiry = tokio::time::interval(EXPIRY_CHECK);
+        expiry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             if !self.program_runs() {
                 return End::AppExited;
@@ -194,6 +197,12 @@ impl Actor {
                 }
                 Ok(()) = programs.changed() => continue,
                 Ok(()) = trust.changed() => {
+                    if let Some(end) = self.check_access() {
+                        return end;
+                    }
+                    continue;
+                }
+                _ = expiry.tick() => {
                     if let Some(end) = self.check_access() {
                         return end;
                     }
@@ -433,6 +442,8 @@ async fn first_ping(announced: &mut Option<Announced>) {
 const DEFAULT_MODE: (u32, u32, u32) = (1280, 720, 60);
 /// launch → RTSP, and ANNOUNCE → pings and control stream (gamestream.md §10.1).
 const STEP: Duration = Duration::from_secs(10);
+/// How often a session looks whether its access has run out.
+const EXPIRY_CHECK: Duration = Duration::from_secs(1);
 /// Engine threads end within their capturer's wait of 25 ms; a compositor that hangs must not hold the slot.
 const JOIN: Duration = Duration::from_secs(5);
 /// Any other failure; clients show the number.
