@@ -95,6 +95,7 @@ pub fn undo_map() -> UndoMap {
         .with(punktfunk_desktop::BACKEND_PRIVATE, desktop)
         .with(punktfunk_desktop::BACKEND_WLROOTS, desktop)
         .with(punktfunk_desktop::BACKEND_APP, desktop)
+        .with(punktfunk_audio::BACKEND_DEFAULT_SINK, punktfunk_audio::undo)
         .with(punktfunk_hub::apps::BACKEND, punktfunk_hub::apps::undo)
 }
 

@@ -92,15 +92,19 @@ impl FeedWriter {
         let (samples, _) = bytes.as_chunks::<4>();
         let frames = samples.len() / self.channels;
         let samples = &samples[..frames * self.channels];
-        let Ok(chunk) = self.samples.write_chunk_uninit(samples.len()) else {
+        self.push_samples(frames, samples.iter().map(|bytes| f32::from_le_bytes(*bytes)), at);
+    }
+
+    /// The same for the samples of so many frames, whatever they are made of.
+    pub fn push_samples(&mut self, frames: usize, samples: impl Iterator<Item = f32>, at: Instant) {
+        let Ok(chunk) = self.samples.write_chunk_uninit(frames * self.channels) else {
             self.torn = true;
             return;
         };
         let (torn, channels) = (std::mem::take(&mut self.torn), self.channels);
-        chunk.fill_from_iter(samples.iter().enumerate().map(|(i, bytes)| {
-            let sample = f32::from_le_bytes(*bytes);
-            if torn { sample * ramp(i / channels) } else { sample }
-        }));
+        chunk.fill_from_iter(
+            samples.enumerate().map(|(i, sample)| if torn { sample * ramp(i / channels) } else { sample }),
+        );
         self.pushed += frames as u64;
         // Full only while the reader stands still, which will take a newer one.
         let _ = self.stamps.push(Stamp { frames: self.pushed, at });

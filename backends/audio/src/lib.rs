@@ -15,10 +15,12 @@ mod cut;
 #[cfg(feature = "pipewire")]
 mod feed;
 #[cfg(feature = "pipewire")]
+mod mix;
+#[cfg(feature = "pipewire")]
 mod pipewire;
 #[cfg(feature = "pipewire")]
 mod voice;
 
 pub use codec::{OpusCodec, VoiceEncoder};
 #[cfg(feature = "pipewire")]
-pub use pipewire::{Listen, PipeWire, PipeWireMic, PipeWireSource};
+pub use pipewire::{BACKEND_DEFAULT_SINK, DesktopSound, Listen, PipeWire, PipeWireMic, PipeWireSource, undo};

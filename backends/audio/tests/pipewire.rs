@@ -1,16 +1,15 @@
 //! A real PipeWire: what a program plays is heard in its channel, and what a client says is recorded.
 #![cfg(feature = "pipewire")]
 
+mod ear;
+
 use std::time::{Duration, Instant};
 
+use ear::{Ear, MAP, PATIENCE, TONES, assert_tones, request};
 use punktfunk_audio::{Listen, PipeWire};
-use punktfunk_media::{AudioRead, AudioRequest, AudioSource, ChannelLayout};
+use punktfunk_media::ChannelLayout;
 use punktfunk_testkit::desktop::{Launch, Suite};
 use punktfunk_testkit::sound::{TestPipeWire, share_at, write_tones};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-const TONES: [f32; 8] = [400.0, 700.0, 1100.0, 100.0, 1700.0, 2300.0, 3100.0, 4300.0];
-const MAP: [&str; 8] = ["FL", "FR", "FC", "LFE", "RL", "RR", "SL", "SR"];
 
 fn launch() -> Launch {
     Suite::Installed.launch().expect("what is installed is never skipped")
@@ -20,88 +19,13 @@ fn own_sink() -> Listen {
     Listen::OwnSink { name: "punktfunk-test".into(), description: "punktfunk test".into(), alone: true }
 }
 
-fn request(layout: ChannelLayout) -> AudioRequest {
-    AudioRequest { layout, block: Duration::from_millis(5), also_on_host: false }
-}
-
-struct Ear {
-    source: Box<dyn AudioSource>,
-    block: Vec<f32>,
-    last: Option<Instant>,
-}
-
-impl Ear {
-    fn open(server: &TestPipeWire<'_>, listen: &Listen, request: &AudioRequest) -> Self {
-        let pipewire = PipeWire { socket: server.socket() };
-        let source = pipewire.source(listen, request).unwrap_or_else(|e| panic!("{e}"));
-        Self { source, block: vec![0.0; request.block_samples()], last: None }
-    }
-
-    /// One block; `None` when there is nothing for a while.
-    fn block(&mut self) -> Option<bool> {
-        let before = Instant::now();
-        let read = self.source.read(&mut self.block, before + Duration::from_millis(100)).expect("no fatal error");
-        match read {
-            AudioRead::Block { captured_at, silent } => {
-                assert!(self.last.is_none_or(|last| last <= captured_at), "stamps never fall");
-                self.last = Some(captured_at);
-                Some(silent)
-            }
-            AudioRead::Nothing => None,
-        }
-    }
-
-    fn wait(&mut self, what: &str, wanted: impl Fn(Option<bool>) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let seen = self.block();
-            if wanted(seen) {
-                return;
-            }
-            assert!(Instant::now() < until, "waited in vain for {what}");
-        }
-    }
-
-    /// So many blocks that are heard, in a row.
-    fn listen(&mut self, blocks: usize) -> Vec<f32> {
-        let (mut heard, mut count) = (Vec::new(), 0);
-        let until = Instant::now() + PATIENCE;
-        while count < blocks {
-            assert!(Instant::now() < until, "{count} blocks in a row only");
-            if self.block() == Some(false) {
-                heard.extend_from_slice(&self.block);
-                count += 1;
-            } else {
-                (heard, count) = (Vec::new(), 0);
-            }
-        }
-        heard
-    }
-}
-
-/// Every channel has its own tone, and nobody else's. (A busy machine's hiccups smear a tone, but do not move it.)
-fn assert_tones(heard: &[f32], channels: usize) {
-    for channel in 0..channels {
-        let share = |tone: usize| share_at(heard, channels, channel, TONES[tone]);
-        let own = share(channel);
-        assert!(own > 0.25, "of {channels} channels, {channel} has {own} of its energy at its own tone");
-        for other in (0..channels).filter(|other| *other != channel) {
-            let foreign = share(other);
-            assert!(
-                foreign < own / 4.0,
-                "of {channels} channels, {channel} has {foreign} at the tone of {other}, {own} at its own"
-            );
-        }
-    }
-}
-
 #[test]
 fn every_channel_of_every_layout_is_heard_in_its_place() {
     let launch = launch();
     let server = TestPipeWire::start(&launch);
     for layout in [ChannelLayout::Stereo, ChannelLayout::Surround51, ChannelLayout::Surround71] {
         let channels = layout.channels();
-        let mut ear = Ear::open(&server, &own_sink(), &request(layout));
+        let mut ear = Ear::to(&server, &own_sink(), &request(layout));
         ear.wait("silence while nothing plays", |seen| seen == Some(true));
         let file = server.runtime_dir.join("tones.wav");
         write_tones(&file, &TONES[..channels], Duration::from_secs(20));
@@ -120,13 +44,13 @@ fn every_channel_of_every_layout_is_heard_in_its_place() {
 fn the_only_sink_is_the_default_one_and_its_monitor_can_be_listened_to_as_well() {
     let launch = launch();
     let server = TestPipeWire::start(&launch);
-    let mut own = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    let mut own = Ear::to(&server, &own_sink(), &request(ChannelLayout::Stereo));
     let file = server.runtime_dir.join("tones.wav");
     write_tones(&file, &TONES[..2], Duration::from_secs(20));
     let _player = server.play(&file, "FL,FR", None);
     let heard = own.listen(50);
     assert_tones(&heard, 2);
-    let mut monitor = Ear::open(&server, &Listen::DefaultSink, &request(ChannelLayout::Stereo));
+    let mut monitor = Ear::to(&server, &Listen::DefaultSink, &request(ChannelLayout::Stereo));
     let reader = std::thread::spawn(move || {
         // Somebody must go on listening to the sink itself.
         let until = Instant::now() + PATIENCE;
@@ -143,7 +67,7 @@ fn the_only_sink_is_the_default_one_and_its_monitor_can_be_listened_to_as_well()
 fn sound_comes_back_after_the_server_was_restarted_and_a_missing_one_is_no_end() {
     let launch = launch();
     let mut server = TestPipeWire::start(&launch);
-    let mut ear = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    let mut ear = Ear::to(&server, &own_sink(), &request(ChannelLayout::Stereo));
     ear.wait("silence", |seen| seen == Some(true));
     server.crash();
     ear.wait("nothing while the server is away", |seen| seen.is_none());
@@ -164,12 +88,18 @@ fn sound_comes_back_after_the_server_was_restarted_and_a_missing_one_is_no_end()
 fn a_sink_that_somebody_destroys_is_made_again() {
     let launch = launch();
     let server = TestPipeWire::start(&launch);
-    let mut ear = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    let mut ear = Ear::to(&server, &own_sink(), &request(ChannelLayout::Stereo));
     ear.wait("silence", |seen| seen == Some(true));
-    let destroyed = server.command("pw-cli").args(["destroy", "punktfunk-test"]).output().expect("run pw-cli");
-    assert!(destroyed.status.success(), "{destroyed:?}");
-    ear.wait("nothing while there is no sink", |seen| seen.is_none());
-    ear.wait("silence again", |seen| seen == Some(true));
+    server.destroy("punktfunk-test");
+    let until = Instant::now() + PATIENCE;
+    while !server.nodes().iter().any(|(name, _)| name == "punktfunk-test") {
+        assert!(Instant::now() < until, "no sink again");
+    }
+    let file = server.runtime_dir.join("tones.wav");
+    write_tones(&file, &TONES[..2], Duration::from_secs(60));
+    let _player = server.keep_playing(&file, "FL,FR");
+    ear.wait("sound", |seen| seen == Some(false));
+    assert_tones(&ear.listen(50), 2);
     assert!(server.nodes().iter().any(|(name, class)| name == "punktfunk-test" && class == "Audio/Sink"));
 }
 

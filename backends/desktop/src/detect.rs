@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Desktop, OpenError, reason};
+use punktfunk_media::{AudioPolicyCell, Desktop, OpenError, reason};
 
 use crate::private::{PrivateConfig, PrivateDesktop};
 use crate::wlroots::{SessionSockets, WlrootsDesktop};
@@ -79,6 +79,8 @@ pub struct DetectConfig {
     pub keyboard: Option<KeyboardLayout>,
     /// How to make private desktops.
     pub private: PrivateConfig,
+    /// Who hears the programs of a running session.
+    pub audio: AudioPolicyCell,
 }
 
 /// A desktop that was found, or why one was passed over.
@@ -114,7 +116,8 @@ pub fn detect(config: &DetectConfig) -> Vec<Candidate> {
             });
         }
         for (sockets, why) in sessions {
-            let desktop = WlrootsDesktop::connect(sockets, config.environment.clone(), config.keyboard.clone());
+            let (environment, keyboard) = (config.environment.clone(), config.keyboard.clone());
+            let desktop = WlrootsDesktop::connect(sockets, environment, keyboard, config.audio.clone());
             candidates.push(Candidate { name: "sway", why, desktop: desktop.map(|d| Arc::new(d) as Arc<dyn Desktop>) });
         }
     }

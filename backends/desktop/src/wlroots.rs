@@ -17,10 +17,11 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use punktfunk_audio::{DesktopSound, PipeWire};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard,
-    UndoRecord, reason,
+    AudioPolicyCell, Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, RunningApp, SoundState, Stage, StageRequest,
+    UndoGuard, UndoRecord, reason,
 };
 
 use crate::app::{AppRecord, MarkedApp, end_app};
@@ -110,12 +111,15 @@ pub struct WlrootsDesktop {
     info: DesktopInfo,
     environment: Environment,
     configured: Option<KeyboardLayout>,
+    /// What its programs play; `None`: nothing says where its PipeWire would be.
+    sound: Option<Arc<DesktopSound>>,
     /// Outputs that stages of this host use now. Held while one is made, so that two stages never claim the same.
     in_use: Arc<Mutex<Vec<String>>>,
 }
 
 impl WlrootsDesktop {
-    /// Looks at the session behind `sockets`. `configured` is the keyboard layout of the configuration file.
+    /// Looks at the session behind `sockets`. `configured` is the keyboard layout of the configuration file, `audio` says
+    /// who hears the session's programs.
     ///
     /// # Errors
     /// [`OpenError`] when it does not answer or lacks a protocol that a stage needs.
@@ -123,6 +127,7 @@ impl WlrootsDesktop {
         sockets: SessionSockets,
         environment: Environment,
         configured: Option<KeyboardLayout>,
+        audio: AudioPolicyCell,
     ) -> Result<Self, OpenError> {
         let mut ipc = SwayIpc::connect(&sockets.ipc).map_err(open_failed)?;
         let version = ipc.version().map_err(open_failed)?;
@@ -144,7 +149,8 @@ impl WlrootsDesktop {
             wire_id: crate::WIRE_ID_WLROOTS,
             private: false,
         };
-        Ok(Self { sockets, sway, version, info, environment, configured, in_use: Arc::default() })
+        let sound = sound_server(&environment, &sockets).map(|server| DesktopSound::new(server.socket, audio));
+        Ok(Self { sockets, sway, version, info, environment, configured, sound, in_use: Arc::default() })
     }
 
     /// Makes an output, or takes a parked one. Returns its name.
@@ -213,12 +219,28 @@ impl Desktop for WlrootsDesktop {
         output::set_mode(&mut ipc, &name, request.mode, upright).map_err(ModeError::into_open_error)?;
         ipc.command(&format!("focus output {name}")).map_err(open_failed)?;
         let layout = self.layout(&mut ipc).map_err(open_failed)?;
-        Ok(Box::new(SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing))))
+        let stage = SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing));
+        Ok(Box::new(match &self.sound {
+            Some(sound) => stage.with_sound(sound.stage(&request.name, journal)),
+            None => stage,
+        }))
     }
 
     fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {
         MarkedApp::find(token)
     }
+
+    fn sound_state(&self) -> Option<SoundState> {
+        self.sound.as_ref().map(|sound| sound.state())
+    }
+}
+
+/// The PipeWire of a session: where programs of ours would look for it, else beside the session's own sockets.
+pub fn sound_server(environment: &Environment, sockets: &SessionSockets) -> Option<PipeWire> {
+    let folder = environment.get("PIPEWIRE_RUNTIME_DIR").map(PathBuf::from).or_else(|| environment.runtime_dir());
+    let folder = folder.or_else(|| sockets.ipc.parent().map(Path::to_owned))?;
+    // A relative name is one in the folder.
+    Some(PipeWire { socket: folder.join(environment.get("PIPEWIRE_REMOTE").unwrap_or("pipewire-0")) })
 }
 
 /// An output that we made in somebody's session.

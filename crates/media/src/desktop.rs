@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Journal, LaunchError, Mode, Reason, RunningApp,
-    Sound, StageEnvironment, UndoGuard, UndoRecord, reason,
+    Sound, SoundState, StageEnvironment, UndoGuard, UndoRecord, reason,
 };
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
@@ -36,6 +36,11 @@ pub trait Desktop: Send + Sync {
     /// loading). `None`: not a record of this desktop (its backend has another name), or what it names is gone.
     /// Asked only for records in force (lease not run out); on `None` what such a record names is undone already.
     fn adopt(&self, _record: &UndoRecord, _guard: UndoGuard) -> Option<Adopted> {
+        None
+    }
+
+    /// How the sound that its clients share stands, where they share one.
+    fn sound_state(&self) -> Option<SoundState> {
         None
     }
 

@@ -6,6 +6,7 @@
 
 mod app;
 mod audio;
+mod audio_policy;
 mod capture;
 mod colour;
 mod desktop;
@@ -22,6 +23,7 @@ pub use audio::{
     AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
     ChannelLayout, MicSink, SAMPLE_RATE, Sound,
 };
+pub use audio_policy::{AudioPolicy, AudioPolicyCell, SinkStanding, SinkState, SoundState};
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
 pub use colour::{Colour, Matrix};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};

@@ -13,7 +13,7 @@ use crate::desktop::{Launch, end_marked, marked};
 #[derive(Debug)]
 pub struct TestPipeWire<'a> {
     launch: &'a Launch,
-    children: Vec<Child>,
+    children: Vec<(&'static str, Child)>,
     mark: String,
     /// Its `XDG_RUNTIME_DIR`.
     pub runtime_dir: PathBuf,
@@ -28,10 +28,29 @@ impl<'a> TestPipeWire<'a> {
     pub fn start(launch: &'a Launch) -> Self {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let runtime_dir = launch.make_dir(&format!("sound{count}"));
+        Self::start_in(launch, launch.make_dir(&format!("sound{count}")))
+    }
+
+    /// The same as the PipeWire of a session whose `XDG_RUNTIME_DIR` is there already.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_in(launch: &'a Launch, runtime_dir: PathBuf) -> Self {
+        let mut this = Self::without_session_manager(launch, runtime_dir);
+        this.start_session_manager();
+        this
+    }
+
+    /// PipeWire alone: nobody links anything.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn without_session_manager(launch: &'a Launch, runtime_dir: PathBuf) -> Self {
         let mark = format!("{MARK}={}", runtime_dir.display());
         let mut this = Self { launch, children: Vec::new(), mark, runtime_dir };
-        this.restart();
+        this.start_server();
         this
     }
 
@@ -43,12 +62,21 @@ impl<'a> TestPipeWire<'a> {
 
     /// Kills it on the spot, with its session manager, as a crash would. What plays on it hears of it.
     pub fn crash(&mut self) {
-        for child in &mut self.children {
+        self.kill(|_| true);
+    }
+
+    /// Kills its session manager alone.
+    pub fn crash_session_manager(&mut self) {
+        self.kill(|program| program == SESSION_MANAGER);
+    }
+
+    fn kill(&mut self, which: impl Fn(&str) -> bool) {
+        for (_, child) in self.children.iter_mut().filter(|(program, _)| which(program)) {
             // Fails only when it is gone already.
             let _ = child.kill();
             let _ = child.wait();
         }
-        self.children.clear();
+        self.children.retain(|(program, _)| !which(program));
     }
 
     /// Starts it again after [`Self::crash`].
@@ -56,6 +84,19 @@ impl<'a> TestPipeWire<'a> {
     /// # Panics
     /// When it does not come up.
     pub fn restart(&mut self) {
+        self.start_server();
+        self.start_session_manager();
+    }
+
+    /// Starts the session manager, first or again.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_session_manager(&mut self) {
+        self.spawn(SESSION_MANAGER, &[]);
+    }
+
+    fn start_server(&mut self) {
         let bus = self.runtime_dir.join("bus");
         let _ = std::fs::remove_file(&bus);
         self.spawn(
@@ -68,13 +109,12 @@ impl<'a> TestPipeWire<'a> {
             assert!(Instant::now() < until, "PipeWire did not come up");
             std::thread::sleep(Duration::from_millis(10));
         }
-        self.spawn("wireplumber", &[]);
     }
 
-    fn spawn(&mut self, program: &str, arguments: &[&str]) {
+    fn spawn(&mut self, program: &'static str, arguments: &[&str]) {
         let mut command = self.command(program);
         command.args(arguments).process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
-        self.children.push(command.spawn().unwrap_or_else(|e| panic!("{program}: {e}")));
+        self.children.push((program, command.spawn().unwrap_or_else(|e| panic!("{program}: {e}"))));
     }
 
     /// `program` with this PipeWire in its environment.
@@ -83,6 +123,8 @@ impl<'a> TestPipeWire<'a> {
         let mut command = self.launch.command(program);
         let (name, value) = self.mark.split_once('=').unwrap_or_default();
         command.env("XDG_RUNTIME_DIR", &self.runtime_dir).env(name, value);
+        // What WirePlumber remembers, it remembers for this one.
+        command.env("XDG_STATE_HOME", self.runtime_dir.join("state"));
         command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/bus", self.runtime_dir.display()));
         command
     }
@@ -102,6 +144,19 @@ impl<'a> TestPipeWire<'a> {
         Program(command.spawn().expect("start pw-cat"))
     }
 
+    /// Plays a file to the default sink, again and again, as a program does that does not end when it loses its sink.
+    ///
+    /// # Panics
+    /// When the player cannot be started.
+    #[must_use]
+    pub fn keep_playing(&self, file: &Path, channel_map: &str) -> Program {
+        let script = "while :; do pw-cat --playback --channel-map \"$1\" \"$0\"; sleep 0.1; done";
+        let mut command = self.command("sh");
+        command.args(["-c", script]).arg(file).arg(channel_map);
+        command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
+        Program(command.spawn().expect("start sh"))
+    }
+
     /// Records one channel from a source into a file, until dropped.
     ///
     /// # Panics
@@ -112,6 +167,92 @@ impl<'a> TestPipeWire<'a> {
         command.args(["--record", "--rate", "48000", "--channels", "1", "--format", "f32", "--latency", "10ms"]);
         command.args(["--target", source]).arg(file).process_group(0).stdout(Stdio::null());
         Program(command.spawn().expect("start pw-cat"))
+    }
+
+    /// Records what a stereo sink plays into a file of interleaved floats, until dropped.
+    ///
+    /// # Panics
+    /// When the recorder cannot be started.
+    #[must_use]
+    pub fn record_sink(&self, sink: &str, file: &Path) -> Program {
+        let mut command = self.command("pw-cat");
+        command.args(["--record", "--rate", "48000", "--channels", "2", "--format", "f32", "--latency", "10ms"]);
+        command.args(["-P", "{ stream.capture.sink = true }"]);
+        command.args(["--target", sink]).arg(file).process_group(0).stdout(Stdio::null());
+        Program(command.spawn().expect("start pw-cat"))
+    }
+
+    /// Adds a stereo sink that stands for hardware; it lasts as long as the server.
+    ///
+    /// # Panics
+    /// When the server does not make it.
+    pub fn add_sink(&self, name: &str) {
+        let properties = format!(
+            "{{ factory.name=support.null-audio-sink node.name={name} media.class=Audio/Sink object.linger=true \
+             audio.position=[FL FR] }}"
+        );
+        self.pw("pw-cli", &["create-node", "adapter", &properties]);
+        let until = Instant::now() + UP_WITHIN;
+        while !self.nodes().iter().any(|(node, _)| node == name) {
+            assert!(Instant::now() < until, "no sink {name}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The sink that was chosen, as a person does in a mixer; `None`: none.
+    ///
+    /// # Panics
+    /// As [`Self::nodes`].
+    #[must_use]
+    pub fn chosen_sink(&self) -> Option<String> {
+        self.metadata("default.configured.audio.sink")
+    }
+
+    /// The sink that programs play to.
+    ///
+    /// # Panics
+    /// As [`Self::nodes`].
+    #[must_use]
+    pub fn default_sink(&self) -> Option<String> {
+        self.metadata("default.audio.sink")
+    }
+
+    fn metadata(&self, key: &str) -> Option<String> {
+        let text = self.pw("pw-metadata", &["-n", "default", "0", key]);
+        let (_, value) = text.split_once("value:'")?;
+        let value: serde_json::Value = serde_json::from_str(value.split_once('\'')?.0).ok()?;
+        Some(value["name"].as_str()?.to_owned())
+    }
+
+    /// Chooses a sink, as a person does in a mixer.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn choose_sink(&self, name: &str) {
+        let value = format!("{{\"name\":\"{name}\"}}");
+        self.pw("pw-metadata", &["-n", "default", "0", "default.configured.audio.sink", &value, "Spa:String:JSON"]);
+    }
+
+    /// Has the whole graph run at this rate; 0: at its own.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub fn force_rate(&self, hz: u32) {
+        self.pw("pw-metadata", &["-n", "settings", "0", "clock.force-rate", &hz.to_string()]);
+    }
+
+    /// Destroys a node, as a person does who knows how.
+    ///
+    /// # Panics
+    /// When there is none of this name.
+    pub fn destroy(&self, node: &str) {
+        self.pw("pw-cli", &["destroy", node]);
+    }
+
+    fn pw(&self, program: &str, arguments: &[&str]) -> String {
+        let output = self.command(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Every node's name and media class, as the server tells it.
@@ -149,7 +290,7 @@ impl Drop for Program {
     fn drop(&mut self) {
         // SIGINT lets a recorder write its header; it fails only when it is gone already.
         if let Some(pid) = rustix::process::Pid::from_raw(self.0.id().cast_signed()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::INT);
         }
         let until = Instant::now() + Duration::from_secs(2);
         while matches!(self.0.try_wait(), Ok(None)) {
@@ -213,6 +354,7 @@ pub fn share_at(interleaved: &[f32], channels: usize, channel: usize, hz: f32) -
 
 /// 50 ms: frequencies 20 Hz apart are told apart.
 const WINDOW: usize = 2400;
+const SESSION_MANAGER: &str = "wireplumber";
 const MARK: &str = "PUNKTFUNK_TEST_SOUND";
 /// Started in 0.1 s on an idle machine; a loaded one may take seconds.
 const UP_WITHIN: Duration = Duration::from_secs(15);

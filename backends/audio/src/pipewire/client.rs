@@ -1,32 +1,25 @@
-//! The client thread: connected, or trying to be.
-//!
-//! ```text
-//! away ─ socket answers ─► connected: loop runs ─ server gone, stream destroyed ─► away (again in 200 ms) … until stopped
-//! ```
+//! A stream on a connection, made again after every reconnection.
 
-use std::cell::RefCell;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use pipewire::context::ContextRc;
 use pipewire::core::CoreRc;
-use pipewire::main_loop::MainLoopRc;
 use pipewire::properties::PropertiesBox;
+use pipewire::registry::{self, RegistryRc};
 use pipewire::spa::param::ParamType;
 use pipewire::spa::param::audio::{AudioFormat, AudioInfoRaw};
 use pipewire::spa::pod::serialize::PodSerializer;
 use pipewire::spa::pod::{Object, Pod, Value};
-use pipewire::spa::support::system::IoFlags;
 use pipewire::spa::utils::{Direction, SpaTypes};
 use pipewire::stream::{Stream, StreamFlags, StreamListener, StreamRc, StreamState};
+use pipewire::types::ObjectType;
 use punktfunk_media::SAMPLE_RATE;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::connection::{Connection, Place, Resident, Stay};
 use crate::feed::Bell;
 
 /// How things stand with the server.
@@ -51,6 +44,11 @@ pub struct Link {
 impl Link {
     pub fn new() -> std::io::Result<Self> {
         Ok(Self { standing: Arc::new(AtomicU8::new(Standing::Away as u8)), bell: Bell::new()? })
+    }
+
+    /// The same for another reader: a bell of its own, which the link does not ring.
+    pub fn beside(&self) -> std::io::Result<Self> {
+        Ok(Self { standing: Arc::clone(&self.standing), bell: Bell::new()? })
     }
 
     pub fn standing(&self) -> Standing {
@@ -103,100 +101,30 @@ pub struct Described {
 /// The thread. Dropping it disconnects and waits for the thread, which takes milliseconds.
 #[derive(Debug)]
 pub struct Client {
-    /// Closing our end stops the thread.
-    stop: Option<UnixStream>,
-    thread: Option<JoinHandle<()>>,
+    _connection: Connection,
 }
 
 impl Client {
     /// Starts a thread that keeps the stream of `blueprint` alive on the server at `socket`.
     pub fn start(thread_name: &str, socket: &Path, link: Link, blueprint: impl Blueprint) -> std::io::Result<Self> {
-        let (stop, stopped) = UnixStream::pair()?;
-        let socket = socket.to_owned();
-        let worker = Worker { socket, link, stopped };
-        let thread = thread::Builder::new().name(thread_name.to_owned()).spawn(move || worker.run(blueprint))?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { _connection: Connection::start(thread_name, socket, Streaming { link, blueprint })? })
     }
 }
 
-impl Drop for Client {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it was reported by the panic hook; there is nothing more to save.
-            let _ = thread.join();
-        }
-    }
-}
-
-struct Worker {
-    socket: PathBuf,
+/// Keeps a stream on a connection.
+struct Streaming<B> {
     link: Link,
-    stopped: UnixStream,
+    blueprint: B,
 }
 
-impl Worker {
-    fn run(self, mut blueprint: impl Blueprint) {
-        let mut said = false;
-        while !self.is_stopped(Duration::ZERO) {
-            if let Err(why) = self.live(&mut blueprint)
-                && !std::mem::replace(&mut said, true)
-            {
-                tracing::debug!(socket = %self.socket.display(), "PipeWire: {why}");
-            }
-            let was = self.link.standing();
-            self.link.set(Standing::Away);
-            if was != Standing::Away {
-                said = false;
-            }
-            if self.is_stopped(AGAIN_AFTER) {
-                return;
-            }
-        }
+impl<B: Blueprint> Resident for Streaming<B> {
+    fn move_in(&mut self, place: &Place) -> Result<Box<dyn Stay>, String> {
+        let stream = LiveStream::new(place.core.clone(), &mut self.blueprint, self.link.clone(), place.fail())?;
+        Ok(Box::new(Watched { _stream: stream, _watch: Successor::watch(place)? }))
     }
 
-    /// Waits so long, or until stopped. Returns whether stopped.
-    fn is_stopped(&self, wait: Duration) -> bool {
-        let timeout = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
-        matches!(poll(&mut [PollFd::new(&self.stopped, PollFlags::IN)], Some(&timeout)), Ok(n) if n > 0)
-    }
-
-    /// One connection, from its start to its end.
-    fn live(&self, blueprint: &mut impl Blueprint) -> Result<(), String> {
-        let text = |e: &dyn std::fmt::Display| e.to_string();
-        let server = UnixStream::connect(&self.socket).map_err(|e| text(&e))?;
-        pipewire::init();
-        let main_loop = MainLoopRc::new(None).map_err(|e| text(&e))?;
-        let context = ContextRc::new(&main_loop, None).map_err(|e| text(&e))?;
-        let core = context.connect_fd_rc(server.into(), None).map_err(|e| text(&e))?;
-        let trouble: Rc<RefCell<Result<(), String>>> = Rc::new(RefCell::new(Ok(())));
-        let fail = {
-            let (trouble, main_loop) = (Rc::clone(&trouble), main_loop.clone());
-            Rc::new(move |why: String| {
-                *trouble.borrow_mut() = Err(why);
-                main_loop.quit();
-            })
-        };
-        let _core_errors = core
-            .add_listener_local()
-            .error({
-                let fail = Rc::clone(&fail);
-                move |id, _, result, message| {
-                    if id == CORE_ID {
-                        fail(format!("{message} ({result})"));
-                    }
-                }
-            })
-            .register();
-        let stopped = self.stopped.try_clone().map_err(|e| text(&e))?;
-        let _stop = main_loop.loop_().add_io(stopped, IoFlags::IN | IoFlags::HUP, {
-            let main_loop = main_loop.clone();
-            move |_| main_loop.quit()
-        });
-        let stream = LiveStream::new(core, blueprint, self.link.clone(), fail)?;
-        main_loop.run();
-        drop(stream);
-        trouble.replace(Ok(()))
+    fn moved_out(&mut self) {
+        self.link.set(Standing::Away);
     }
 }
 
@@ -209,12 +137,7 @@ struct LiveStream {
 }
 
 impl LiveStream {
-    fn new(
-        core: CoreRc,
-        blueprint: &mut impl Blueprint,
-        link: Link,
-        fail: Rc<impl Fn(String) + 'static>,
-    ) -> Result<Self, String> {
+    fn new(core: CoreRc, blueprint: &mut impl Blueprint, link: Link, fail: Rc<dyn Fn(String)>) -> Result<Self, String> {
         let text = |e: pipewire::Error| e.to_string();
         let described = blueprint.describe();
         let mut properties = PropertiesBox::new();
@@ -247,6 +170,39 @@ impl LiveStream {
     }
 }
 
+/// A stream that is made again for a new session manager: WirePlumber 0.4 links nothing that was there before it.
+struct Watched {
+    _stream: LiveStream,
+    _watch: Successor,
+}
+
+impl Stay for Watched {}
+
+/// Ends the connection when a second session manager comes on it.
+struct Successor {
+    // Before the registry, which it listens to.
+    _globals: registry::Listener,
+    _registry: RegistryRc,
+}
+
+impl Successor {
+    fn watch(place: &Place) -> Result<Self, String> {
+        let registry = place.core.get_registry_rc().map_err(|e| e.to_string())?;
+        let (fail, had) = (place.fail(), Cell::new(false));
+        let globals = registry
+            .add_listener_local()
+            .global(move |global| {
+                let is_its = global.type_ == ObjectType::Metadata
+                    && global.props.is_some_and(|p| p.get("metadata.name") == Some("default"));
+                if is_its && had.replace(true) {
+                    fail("there is a new session manager".to_owned());
+                }
+            })
+            .register();
+        Ok(Self { _globals: globals, _registry: registry })
+    }
+}
+
 impl Drop for LiveStream {
     fn drop(&mut self) {
         // Before the listeners go: afterwards the data thread does not call them any more.
@@ -271,8 +227,3 @@ fn format_pod(positions: &[u32]) -> Result<Vec<u8>, String> {
     let written = PodSerializer::serialize(std::io::Cursor::new(Vec::new()), &Value::Object(object));
     written.map(|(cursor, _)| cursor.into_inner()).map_err(|e| format!("{e:?}"))
 }
-
-/// The core's own id in error events (`PW_ID_CORE`).
-const CORE_ID: u32 = 0;
-/// Between tries to connect: a sound server that was restarted is heard again within this.
-const AGAIN_AFTER: Duration = Duration::from_millis(200);

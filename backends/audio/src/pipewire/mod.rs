@@ -10,7 +10,11 @@
 //! stream that somebody destroyed.
 
 mod client;
+mod connection;
+mod default;
+mod desktop;
 mod mic;
+mod shared_sink;
 mod sink;
 
 use std::path::PathBuf;
@@ -18,6 +22,8 @@ use std::time::Duration;
 
 use punktfunk_media::{AudioError, AudioRequest, AudioSource, MicSink, reason};
 
+pub use default::{BACKEND_DEFAULT_SINK, undo};
+pub use desktop::DesktopSound;
 pub use mic::PipeWireMic;
 pub use sink::PipeWireSource;
 

@@ -37,6 +37,15 @@ struct Handover {
 
 impl PipeWireSource {
     pub(super) fn open(socket: &Path, listen: &Listen, request: &AudioRequest) -> Result<Self, AudioError> {
+        let this = Self::begin(socket, listen, request)?;
+        if !this.link.wait_ready(READY_WITHIN) {
+            return Err(lost(format!("{} did not answer within {READY_WITHIN:?}", socket.display())));
+        }
+        Ok(this)
+    }
+
+    /// The same without waiting for the server.
+    pub(super) fn begin(socket: &Path, listen: &Listen, request: &AudioRequest) -> Result<Self, AudioError> {
         let link = Link::new().map_err(lost)?;
         let handover = Arc::new(Handover::default());
         let blueprint = SinkBlueprint {
@@ -46,9 +55,6 @@ impl PipeWireSource {
             handover: Arc::clone(&handover),
         };
         let client = Client::start("pw-sink", socket, link.clone(), blueprint).map_err(lost)?;
-        if !link.wait_ready(READY_WITHIN) {
-            return Err(lost(format!("{} did not answer within {READY_WITHIN:?}", socket.display())));
-        }
         let cutter = Cutter::new(request.layout.channels(), request.block_frames());
         Ok(Self { link, handover, generation: 0, feed: None, cutter, _client: client })
     }
@@ -131,6 +137,9 @@ impl Blueprint for SinkBlueprint {
                     ("stream.capture.sink", text("true")),
                     // A listener alone keeps no device awake.
                     ("node.passive", text("true")),
+                    // Where a person moved an earlier listener to means nothing for this one.
+                    ("state.restore-target", text("false")),
+                    ("state.restore-props", text("false")),
                 ],
             ),
         };
@@ -153,18 +162,23 @@ impl Blueprint for SinkBlueprint {
 
 /// Pushes every buffer that waits.
 fn drain(stream: &Stream, writer: &mut FeedWriter) {
+    each_buffer(stream, |bytes| writer.push(bytes, Instant::now()));
+}
+
+/// Shows the samples of every buffer that waits, as bytes.
+pub(super) fn each_buffer(stream: &Stream, mut show: impl FnMut(&[u8])) {
     while let Some(mut buffer) = stream.dequeue_buffer() {
         let Some(data) = buffer.datas_mut().first_mut() else { continue };
         let (offset, size) = (data.chunk().offset() as usize, data.chunk().size() as usize);
         let Some(bytes) = data.data() else { continue };
         let offset = offset.min(bytes.len());
         let end = (offset + size).min(bytes.len());
-        writer.push(&bytes[offset..end], Instant::now());
+        show(&bytes[offset..end]);
     }
 }
 
 /// Names and numbers of the channels, in our order. PipeWire's "rear" is our "back".
-fn positions(layout: ChannelLayout) -> &'static [(&'static str, u32)] {
+pub(super) fn positions(layout: ChannelLayout) -> &'static [(&'static str, u32)] {
     const ALL: [(&str, u32); 8] = [
         ("FL", sys::SPA_AUDIO_CHANNEL_FL),
         ("FR", sys::SPA_AUDIO_CHANNEL_FR),
@@ -179,4 +193,4 @@ fn positions(layout: ChannelLayout) -> &'static [(&'static str, u32)] {
 }
 
 /// Half a second: a reader that is away for longer has lost the thread anyway.
-const RING_FRAMES: usize = SAMPLE_RATE as usize / 2;
+pub(super) const RING_FRAMES: usize = SAMPLE_RATE as usize / 2;

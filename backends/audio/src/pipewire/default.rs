@@ -1,0 +1,506 @@
+//! The default sink of somebody's session: taken, and given back as it was.
+//!
+//! WirePlumber keeps in its metadata `default` which sink was chosen (`default.configured.audio.sink`). [`DefaultKeeper`]
+//! chooses ours, and says so again after WirePlumber was restarted; whoever chooses another one meanwhile keeps it.
+//!
+//! ```text
+//! record ─► waiting ─ metadata there ─► ours ─ somebody chose another ─► overruled
+//!             ▲                          │ └─► end: what was chosen before, or nothing ─► record removed
+//!             └──── WirePlumber gone ────┘     host died: `undo(record)` by the watchdog or the next start
+//! ```
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use pipewire::core;
+use pipewire::metadata::{Metadata, MetadataListener};
+use pipewire::registry::{self, RegistryRc};
+use pipewire::spa::utils::result::AsyncSeq;
+use pipewire::types::ObjectType;
+use punktfunk_media::{Journal, JournalError, SinkStanding, UndoGuard, UndoRecord};
+use serde::{Deserialize, Serialize};
+
+use super::connection::{Connection, Place, Resident, Stay, VisitError, visit};
+
+/// `UndoRecord::backend` of a default sink that we chose.
+pub const BACKEND_DEFAULT_SINK: &str = "pipewire-default";
+
+/// What the journal keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct DefaultRecord {
+    /// The server's socket.
+    socket: PathBuf,
+    /// The sink that we chose.
+    sink: String,
+    /// What was chosen before, as the metadata has it; `None`: nothing.
+    previous: Option<String>,
+}
+
+impl DefaultRecord {
+    fn written(&self) -> UndoRecord {
+        UndoRecord {
+            backend: BACKEND_DEFAULT_SINK.to_owned(),
+            change: serde_json::to_string(self).expect("a record holds texts only"),
+            keep_for: Duration::ZERO,
+            lease_until_ms: None,
+        }
+    }
+}
+
+/// Chooses what was chosen before a host died, unless somebody chose another sink meanwhile. Safe to call twice.
+///
+/// # Errors
+/// A sentence when PipeWire runs, but its session manager does not answer yet.
+pub fn undo(record: &UndoRecord) -> Result<(), String> {
+    let record: DefaultRecord = serde_json::from_str(&record.change).map_err(|e| e.to_string())?;
+    let given_back = visit(&record.socket, |place| {
+        let watch = Watch::begin(place, None)?;
+        let until = Instant::now() + UNDO_WITHIN;
+        while !watch.is_settled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !place.round_trip(left) {
+                return Err("no session manager answers".to_owned());
+            }
+        }
+        watch.give_back(place, &record.sink, record.previous.as_deref());
+        Ok(())
+    });
+    match given_back {
+        // The server is gone. WirePlumber takes what was chosen before by itself where a sink that was chosen is missing.
+        Ok(()) | Err(VisitError::Nobody(_)) => Ok(()),
+        Err(e @ VisitError::Failed(_)) => Err(e.to_string()),
+    }
+}
+
+/// Keeps a sink of ours the default one. Dropping it gives back what was chosen before.
+#[derive(Debug)]
+pub struct DefaultKeeper {
+    claim: Arc<Shared>,
+    connection: Option<Connection>,
+}
+
+/// What the keeper's thread and others both see.
+#[derive(Debug)]
+struct Shared {
+    claim: Mutex<Claim>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn claim(&self) -> MutexGuard<'_, Claim> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DefaultKeeper {
+    /// Writes down what it is about to change, and starts a thread that changes it as soon as that is possible.
+    ///
+    /// # Errors
+    /// The journal cannot be written: then nothing is changed.
+    pub fn start(socket: &Path, sink: &str, journal: &Arc<dyn Journal>) -> Result<Self, JournalError> {
+        let record = DefaultRecord { socket: socket.to_owned(), sink: sink.to_owned(), previous: None };
+        let guard = Arc::clone(journal).record(record.written())?;
+        let claim = Claim { record, guard: Some(guard), standing: SinkStanding::Waiting, taken: false };
+        let claim = Arc::new(Shared { claim: Mutex::new(claim), changed: Condvar::new() });
+        let connection = Connection::start("pw-default", socket, Keeping { claim: Arc::clone(&claim) })
+            .inspect_err(|e| tracing::warn!("the default sink stays as it is: {e}"))
+            .ok();
+        Ok(Self { claim, connection })
+    }
+
+    /// How it stands.
+    pub fn standing(&self) -> SinkStanding {
+        self.claim.claim().standing
+    }
+
+    /// Waits until the sink is the default one, or overruled. Returns the name of what was chosen before.
+    pub fn wait(&self, within: Duration) -> Option<String> {
+        let claim = self.claim.claim();
+        let waiting = |claim: &mut Claim| claim.standing == SinkStanding::Waiting;
+        let (claim, _) =
+            self.claim.changed.wait_timeout_while(claim, within, waiting).unwrap_or_else(PoisonError::into_inner);
+        claim.record.previous.as_deref().and_then(name_in)
+    }
+}
+
+impl Drop for DefaultKeeper {
+    fn drop(&mut self) {
+        drop(self.connection.take());
+        // The session manager links programs anew one after the other, and some end when their sink goes before that.
+        std::thread::sleep(MOVING);
+        let mut claim = self.claim.claim();
+        if let Some(guard) = claim.guard.take() {
+            if claim.taken {
+                tracing::warn!("the default sink could not be given back yet; the journal keeps it");
+                guard.leave();
+            }
+        }
+    }
+}
+
+/// What we want of the default sink, and how far we are.
+#[derive(Debug)]
+struct Claim {
+    record: DefaultRecord,
+    /// `None`: it was given back.
+    guard: Option<UndoGuard>,
+    standing: SinkStanding,
+    /// We chose our sink, and did not give it back since.
+    taken: bool,
+}
+
+impl Claim {
+    /// The session manager told what is chosen; `first`: it just came. Returns whether to choose our sink.
+    fn see(&mut self, configured: Option<&str>, first: bool) -> bool {
+        let ours = configured.and_then(name_in).is_some_and(|name| name == self.record.sink);
+        if ours {
+            // Chosen by us; by a person, later; or kept by a session manager since an earlier run of ours, and then what
+            // was before is not known, and to choose nothing is right: WirePlumber remembers.
+            self.standing = SinkStanding::Default;
+            self.taken = true;
+            return false;
+        }
+        if !first || self.standing == SinkStanding::Overruled {
+            if self.standing == SinkStanding::Default {
+                tracing::info!(chosen = configured, "somebody chose another default sink; it stays");
+            }
+            self.standing = SinkStanding::Overruled;
+            self.taken = false;
+            return false;
+        }
+        // One that was killed may have forgotten what we know.
+        self.record.previous = configured.map(str::to_owned).or(self.record.previous.take());
+        if let Some(guard) = &self.guard
+            && let Err(e) = guard.update(self.record.written())
+        {
+            tracing::warn!("the default sink stays as it is: {e}");
+            return false;
+        }
+        self.taken = true;
+        true
+    }
+
+    /// The session manager is gone.
+    fn lose_sight(&mut self) {
+        if self.standing == SinkStanding::Default {
+            self.standing = SinkStanding::Waiting;
+        }
+    }
+}
+
+/// The sink that a value of the metadata names.
+fn name_in(value: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(value).ok()?;
+    Some(value.get("name")?.as_str()?.to_owned())
+}
+
+/// On the keeper's thread.
+struct Keeping {
+    claim: Arc<Shared>,
+}
+
+impl Resident for Keeping {
+    fn move_in(&mut self, place: &Place) -> Result<Box<dyn Stay>, String> {
+        Ok(Box::new(Kept {
+            watch: Watch::begin(place, Some(Arc::clone(&self.claim)))?,
+            claim: Arc::clone(&self.claim),
+        }))
+    }
+
+    fn moved_out(&mut self) {
+        self.claim.claim().lose_sight();
+    }
+}
+
+struct Kept {
+    watch: Watch,
+    claim: Arc<Shared>,
+}
+
+impl Stay for Kept {
+    fn farewell(&mut self, place: &Place) {
+        let claim = self.claim.claim();
+        if claim.taken && self.watch.is_settled() {
+            let record = claim.record.clone();
+            // The answer comes in the same way as everybody's choice.
+            drop(claim);
+            self.watch.give_back(place, &record.sink, record.previous.as_deref());
+            self.claim.claim().taken = false;
+        }
+    }
+}
+
+/// The session manager's metadata on one connection.
+struct Watch {
+    seen: Rc<RefCell<Seen>>,
+    _done: core::Listener,
+    // Before the registry, which it listens to.
+    _globals: registry::Listener,
+    _registry: RegistryRc,
+}
+
+struct Seen {
+    metadata: Option<Bound>,
+    claim: Option<Arc<Shared>>,
+}
+
+/// One metadata, from its appearance to its end.
+struct Bound {
+    // First: it belongs to the metadata behind it.
+    _properties: MetadataListener,
+    metadata: Metadata,
+    id: u32,
+    configured: Option<String>,
+    /// Where programs play to. Told: WirePlumber listens to choices from then on. One that starts up makes the metadata
+    /// first, and does not hear what is chosen meanwhile.
+    effective: Option<String>,
+    /// Our sink was put forward.
+    considered: bool,
+    /// Answered once every value was told.
+    sync: Option<AsyncSeq>,
+}
+
+impl Watch {
+    /// Looks for it from now on, and chooses the sink of `claim`, if there is one, whenever it appears.
+    fn begin(place: &Place, claim: Option<Arc<Shared>>) -> Result<Self, String> {
+        let registry = place.core.get_registry_rc().map_err(|e| e.to_string())?;
+        let seen = Rc::new(RefCell::new(Seen { metadata: None, claim }));
+        let done = place
+            .core
+            .add_listener_local()
+            .done({
+                let seen = Rc::downgrade(&seen);
+                move |_, seq| {
+                    if let Some(seen) = seen.upgrade() {
+                        seen.borrow_mut().told(seq);
+                    }
+                }
+            })
+            .register();
+        let globals = registry
+            .add_listener_local()
+            .global({
+                let (seen, core, registry) = (Rc::downgrade(&seen), place.core.downgrade(), registry.downgrade());
+                move |global| {
+                    let is_default = global.props.is_some_and(|p| p.get("metadata.name") == Some("default"));
+                    if global.type_ != ObjectType::Metadata || !is_default {
+                        return;
+                    }
+                    let Some(registry) = registry.upgrade() else { return };
+                    let Some(bound) = bind(&registry, global, &seen) else { return };
+                    let (Some(seen), Some(core)) = (seen.upgrade(), core.upgrade()) else { return };
+                    let sync = core.sync(0).ok();
+                    seen.borrow_mut().metadata = Some(Bound { sync, ..bound });
+                }
+            })
+            .global_remove({
+                let seen = Rc::downgrade(&seen);
+                move |id| {
+                    if let Some(seen) = seen.upgrade() {
+                        seen.borrow_mut().removed(id);
+                    }
+                }
+            })
+            .register();
+        Ok(Self { seen, _done: done, _globals: globals, _registry: registry })
+    }
+
+    /// Whether every value is known.
+    fn is_settled(&self) -> bool {
+        self.seen.borrow().metadata.as_ref().is_some_and(|bound| bound.sync.is_none())
+    }
+
+    /// Chooses `previous`, if `sink` is chosen, and waits until programs moved.
+    fn give_back(&self, place: &Place, sink: &str, previous: Option<&str>) {
+        let names = |value: &Option<String>| value.as_deref().and_then(name_in).is_some_and(|name| name == sink);
+        match &self.seen.borrow().metadata {
+            Some(bound) if names(&bound.configured) => bound.choose(previous),
+            _ => return,
+        }
+        let until = Instant::now() + FAREWELL;
+        while self.seen.borrow().metadata.as_ref().is_some_and(|bound| names(&bound.effective)) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !place.round_trip(left) {
+                return;
+            }
+            std::thread::sleep(BREATH);
+        }
+    }
+}
+
+impl Seen {
+    fn told(&mut self, seq: AsyncSeq) {
+        let Some(bound) = self.metadata.as_mut().filter(|bound| bound.sync.as_ref().is_some_and(|s| *s == seq)) else {
+            return;
+        };
+        bound.sync = None;
+        self.consider();
+    }
+
+    fn property(&mut self, subject: u32, key: Option<&str>, value: Option<&str>) {
+        let Some(bound) = self.metadata.as_mut().filter(|_| subject == 0) else { return };
+        match key {
+            Some(EFFECTIVE) => {
+                let news = bound.effective.is_none();
+                bound.effective = value.map(str::to_owned);
+                if !news {
+                    return;
+                }
+            }
+            Some(CONFIGURED) => bound.configured = value.map(str::to_owned),
+            // All are gone.
+            None => (bound.configured, bound.effective) = (None, None),
+            Some(_) => return,
+        }
+        self.consider();
+    }
+
+    fn consider(&mut self) {
+        let (Some(bound), Some(shared)) = (&mut self.metadata, &self.claim) else { return };
+        if bound.sync.is_some() || bound.effective.is_none() {
+            return;
+        }
+        let first = !std::mem::replace(&mut bound.considered, true);
+        let mut claim = shared.claim();
+        if claim.see(bound.configured.as_deref(), first) {
+            let ours = serde_json::json!({ "name": claim.record.sink }).to_string();
+            bound.choose(Some(&ours));
+        }
+        shared.changed.notify_all();
+    }
+
+    fn removed(&mut self, id: u32) {
+        if self.metadata.take_if(|bound| bound.id == id).is_some()
+            && let Some(shared) = &self.claim
+        {
+            shared.claim().lose_sight();
+        }
+    }
+}
+
+impl Bound {
+    fn choose(&self, value: Option<&str>) {
+        self.metadata.set_property(0, CONFIGURED, value.map(|_| "Spa:String:JSON"), value);
+    }
+}
+
+/// Binds the metadata and listens to it.
+fn bind(
+    registry: &RegistryRc,
+    global: &registry::GlobalObject<&pipewire::spa::utils::dict::DictRef>,
+    seen: &Weak<RefCell<Seen>>,
+) -> Option<Bound> {
+    let metadata: Metadata = registry.bind(global).inspect_err(|e| tracing::debug!("the metadata: {e}")).ok()?;
+    let seen = Weak::clone(seen);
+    let properties = metadata
+        .add_listener_local()
+        .property(move |subject, key, _, value| {
+            if let Some(seen) = seen.upgrade() {
+                seen.borrow_mut().property(subject, key, value);
+            }
+            0
+        })
+        .register();
+    Some(Bound {
+        _properties: properties,
+        metadata,
+        id: global.id,
+        configured: None,
+        effective: None,
+        considered: false,
+        sync: None,
+    })
+}
+
+/// The key of the sink that was chosen; subject 0 is the core.
+const CONFIGURED: &str = "default.configured.audio.sink";
+/// The key of the sink that programs play to.
+const EFFECTIVE: &str = "default.audio.sink";
+/// The watchdog has two seconds for everything.
+const UNDO_WITHIN: Duration = Duration::from_millis(1200);
+/// For the last words; a server that does not answer has them anyway. (Where there is no other sink, programs cannot move.)
+const FAREWELL: Duration = Duration::from_millis(300);
+/// For a handful of programs on a busy machine.
+const MOVING: Duration = Duration::from_millis(100);
+/// Between two looks whether programs moved.
+const BREATH: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use punktfunk_media::fake::MemoryJournal;
+
+    const OURS: &str = r#"{"name":"punktfunk"}"#;
+    const A: &str = r#"{ "name": "speakers" }"#;
+    const B: &str = r#"{"name":"headphones"}"#;
+
+    fn claim() -> Claim {
+        let record = DefaultRecord { socket: "/nowhere".into(), sink: "punktfunk".into(), previous: None };
+        Claim { record, guard: None, standing: SinkStanding::Waiting, taken: false }
+    }
+
+    #[test]
+    fn what_was_chosen_before_is_written_down_before_ours_is_chosen() {
+        let journal = MemoryJournal::new();
+        let mut claim = claim();
+        claim.guard = Some((Arc::clone(&journal) as Arc<dyn Journal>).record(claim.record.written()).unwrap());
+        assert!(claim.see(Some(A), true) && claim.taken);
+        let written = journal.records();
+        assert_eq!(written.len(), 1);
+        let written: DefaultRecord = serde_json::from_str(&written[0].change).unwrap();
+        assert_eq!(written.previous.as_deref(), Some(A));
+        assert!(!claim.see(Some(OURS), false));
+        assert_eq!(claim.standing, SinkStanding::Default);
+    }
+
+    #[test]
+    fn whoever_chooses_another_one_keeps_it_and_may_choose_ours_again() {
+        let mut claim = claim();
+        assert!(claim.see(Some(A), true));
+        claim.see(Some(OURS), false);
+        assert!(!claim.see(Some(B), false));
+        assert_eq!((claim.standing, claim.taken), (SinkStanding::Overruled, false));
+        // Also through a restart of the session manager.
+        claim.lose_sight();
+        assert!(!claim.see(Some(B), true) && !claim.taken);
+        claim.see(Some(OURS), false);
+        assert_eq!((claim.standing, claim.taken), (SinkStanding::Default, true));
+        assert_eq!(claim.record.previous.as_deref(), Some(A));
+    }
+
+    #[test]
+    fn a_session_manager_that_was_restarted_is_told_again() {
+        let mut claim = claim();
+        assert!(claim.see(None, true));
+        claim.see(Some(OURS), false);
+        claim.lose_sight();
+        assert_eq!((claim.standing, claim.taken), (SinkStanding::Waiting, true));
+        // It kept ours: what was before stays what we know.
+        assert!(!claim.see(Some(OURS), true));
+        assert_eq!((claim.standing, claim.record.previous.as_deref()), (SinkStanding::Default, None));
+        claim.lose_sight();
+        assert!(claim.see(Some(A), true));
+        claim.see(Some(OURS), false);
+        claim.lose_sight();
+        assert!(claim.see(None, true));
+        assert_eq!(claim.record.previous.as_deref(), Some(A));
+    }
+
+    #[test]
+    fn only_what_names_a_sink_is_a_name() {
+        assert_eq!(name_in(A).as_deref(), Some("speakers"));
+        for text in ["", "{}", "speakers", r#"{"name":7}"#, "{ name = speakers }"] {
+            assert_eq!(name_in(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_gone_has_nothing_to_undo_and_nonsense_is_refused() {
+        let record = claim().record;
+        assert_eq!(undo(&record.written()), Ok(()));
+        assert!(undo(&UndoRecord { change: "x".into(), ..record.written() }).is_err());
+    }
+}
