@@ -201,6 +201,17 @@ await step("settings are searched, changed and refused", async () => {
   await owner.getByText("settings.invalid").waitFor();
 });
 
+await step("who hears a running session is decided in plain words, and is in force at once", async () => {
+  await visit(owner, "Settings");
+  await owner.getByRole("heading", { name: "Sound of the running session" }).waitFor();
+  assert(await owner.getByRole("radio", { name: "The device." }).isChecked());
+  await owner.getByRole("radio", { name: "Both." }).check();
+  await owner.getByText("Saved.").waitFor();
+  await owner.reload();
+  await owner.getByRole("heading", { name: "Sound of the running session" }).waitFor();
+  assert(await owner.getByRole("radio", { name: "Both." }).isChecked());
+});
+
 await step("a problem is saved after it happened", async () => {
   await visit(owner, "Diagnostics");
   await owner.getByText("encoder.openh264").waitFor();

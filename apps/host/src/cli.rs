@@ -109,6 +109,9 @@ pub struct CommonArgs {
     /// Keyboard layout of the desktop, when nothing else tells, e.g. `us`, `de`, `fr`.
     #[arg(long, env = "PUNKTFUNK_KEYBOARD_LAYOUT", value_name = "LAYOUT")]
     pub keyboard_layout: Option<String>,
+    /// Who hears the programs of a running session while somebody watches.
+    #[arg(long, env = "PUNKTFUNK_AUDIO_POLICY", value_enum)]
+    pub audio_policy: Option<AudioPolicyName>,
 }
 
 /// Options of every listener.
@@ -262,6 +265,29 @@ pub enum PairCommand {
         /// The id `pair list` prints (a unique beginning is enough).
         id: String,
     },
+}
+
+/// Who hears the programs of a running session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum AudioPolicyName {
+    /// The client; the host's speakers are silent unless the client wants them.
+    ClientOnly,
+    /// The client and the host's speakers.
+    HostAndClient,
+    /// Whoever hears the default sink anyway, and the client.
+    FollowDefault,
+}
+
+impl From<AudioPolicyName> for punktfunk_media::AudioPolicy {
+    fn from(name: AudioPolicyName) -> Self {
+        match name {
+            AudioPolicyName::ClientOnly => Self::ClientOnly,
+            AudioPolicyName::HostAndClient => Self::HostAndClient,
+            AudioPolicyName::FollowDefault => Self::FollowDefault,
+        }
+    }
 }
 
 /// Which desktop to use.

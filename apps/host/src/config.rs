@@ -9,12 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use punktfunk_hub::catalogue::Catalogue;
-use punktfunk_media::reason;
+use punktfunk_media::{AudioPolicy, reason};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::{
-    CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs, PairingChoice,
+    AudioPolicyName, CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs,
+    PairingChoice,
 };
 use crate::exit::{Failure, USAGE};
 use crate::library::{self, FileApp};
@@ -74,6 +75,8 @@ pub struct Config {
     pub encoder: EncoderName,
     /// Keyboard layout, when nothing else tells.
     pub keyboard_layout: Option<String>,
+    /// Who hears the programs of a running session.
+    pub audio_policy: AudioPolicy,
     /// What clients may start.
     pub library: Catalogue,
     /// GameStream, if it is served.
@@ -110,6 +113,7 @@ struct FileConfig {
     pairing: FilePairing,
     desktop: FileDesktop,
     video: FileVideo,
+    audio: FileAudio,
     host: FileHost,
     apps: Vec<FileApp>,
     gamestream: FileGameStream,
@@ -166,6 +170,12 @@ struct FileVideo {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+struct FileAudio {
+    policy: Option<AudioPolicyName>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct FileHost {
     max_sessions: Option<u32>,
     user: Option<String>,
@@ -193,6 +203,7 @@ pub const KEYS: &[&str] = &[
     "apps.working_dir",
     "api.enabled",
     "api.port",
+    "audio.policy",
     "desktop.choice",
     "desktop.keyboard_layout",
     "desktop.linger",
@@ -219,6 +230,7 @@ pub const KEYS: &[&str] = &[
 /// The environment variables that set options, for naming the nearest one to a misspelt variable.
 const ENVIRONMENT: &[&str] = &[
     "PUNKTFUNK_API_PORT",
+    "PUNKTFUNK_AUDIO_POLICY",
     "PUNKTFUNK_BIND",
     "PUNKTFUNK_CONFIG",
     "PUNKTFUNK_DATA_PORT",
@@ -427,6 +439,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
+        audio_policy: common.audio_policy.or(file.audio.policy).map(AudioPolicy::from).unwrap_or_default(),
         library: library::resolve(file.apps).map_err(invalid)?,
     })
 }

@@ -5,11 +5,12 @@ mod table;
 use std::io::Write as _;
 
 use clap::{Args, Subcommand, ValueEnum};
-use punktfunk_media::reason;
+use punktfunk_media::{AudioPolicy, reason};
 use punktfunk_mgmt::client::{Client, segment};
 use punktfunk_mgmt::{ConsoleLink, Preset};
 use serde_json::{Map, Value, json};
 
+use crate::cli::AudioPolicyName;
 use crate::exit::{Failure, USAGE};
 use crate::pair::{block_on, failure};
 use crate::paths::Paths;
@@ -48,8 +49,9 @@ pub enum Ctl {
     Displays(Displays),
     /// Encoders and what their tests found.
     Encoders,
-    /// Where sound comes from.
-    Audio,
+    /// Who hears a running session, and where sound comes from.
+    #[command(subcommand)]
+    Audio(Audio),
     /// What can be launched, and what runs.
     Library,
     /// Settings.
@@ -219,6 +221,18 @@ pub enum SettingsCommand {
     },
 }
 
+/// `ctl audio`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Audio {
+    /// Who hears a running session, and where sound comes from.
+    Show,
+    /// Decide who hears it, also of sessions that run.
+    Policy {
+        /// The client alone, the client and the host's speakers, or whatever the default sink plays.
+        policy: AudioPolicyName,
+    },
+}
+
 /// `ctl stats`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Stats {
@@ -355,7 +369,10 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Host => get("host"),
         Ctl::Encoders => get("encoders"),
         Ctl::Library => get("library"),
-        Ctl::Audio => get("audio"),
+        Ctl::Audio(Audio::Show) => get("audio"),
+        Ctl::Audio(Audio::Policy { policy }) => {
+            patch("audio".to_owned(), json!({ "policy": AudioPolicy::from(*policy) }))
+        }
         Ctl::Diagnostics => get("diagnostics"),
         Ctl::Metrics => Ask::Raw("/metrics".to_owned()),
         Ctl::Bundle => raw("diagnostics/bundle".to_owned()),

@@ -7,16 +7,16 @@ use punktfunk_desktop::{
     Candidate, DesktopChoice as BackendChoice, DetectConfig, Environment, KeyboardLayout, PrivateConfig,
     PrivateContent, detect,
 };
-use punktfunk_media::Desktop;
+use punktfunk_media::{AudioPolicyCell, Desktop};
 
 use crate::cli::DesktopChoice;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::paths::Paths;
 
-/// Every desktop that the configuration allows, best first.
+/// Every desktop that the configuration allows, best first. `audio` says who hears a running session.
 #[must_use]
-pub fn candidates(config: &Config, paths: &Paths) -> Vec<Candidate> {
+pub fn candidates(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Vec<Candidate> {
     let mut private = PrivateConfig::below(paths.runtime.join("desktops"));
     private.content = match &config.private_desktop_shell {
         Some(command) => PrivateContent::Shell(command.clone()),
@@ -31,6 +31,7 @@ pub fn candidates(config: &Config, paths: &Paths) -> Vec<Candidate> {
         environment: Environment::current(),
         keyboard: config.keyboard_layout.as_deref().map(KeyboardLayout::parse),
         private,
+        audio: audio.clone(),
     })
 }
 
@@ -38,9 +39,9 @@ pub fn candidates(config: &Config, paths: &Paths) -> Vec<Candidate> {
 ///
 /// # Errors
 /// The last candidate's reason when none can be used.
-pub fn choose(config: &Config, paths: &Paths) -> Result<Arc<dyn Desktop>, Failure> {
+pub fn choose(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Result<Arc<dyn Desktop>, Failure> {
     let mut refused = None;
-    for candidate in candidates(config, paths) {
+    for candidate in candidates(config, paths, audio) {
         match candidate.desktop {
             Ok(desktop) => {
                 tracing::info!(

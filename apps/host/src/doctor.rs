@@ -6,7 +6,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
-use punktfunk_media::{Reason, reason};
+use punktfunk_desktop::Environment;
+use punktfunk_media::{AudioPolicyCell, Reason, reason};
 use punktfunk_mgmt::client::Client;
 use punktfunk_mgmt::{Diagnostic, DiagnosticStatus};
 use punktfunk_net::udp::{DataSocket, PortRange};
@@ -67,12 +68,59 @@ pub fn checks(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
     rows.extend(pads());
     rows.push(offload());
     rows.push(ipv6());
-    rows.push(warn(
-        "audio.source",
-        "sound is not streamed by this version",
-        "nothing to do: it comes with a later release",
-    ));
+    rows.extend(sound());
     rows
+}
+
+/// The sound server of the session at the machine, and what private desktops start.
+fn sound() -> Vec<Diagnostic> {
+    let server = punktfunk_desktop::session_sound_server(&Environment::current());
+    let session = match server.map(|server| (server.socket.clone(), server.facts())) {
+        None => warn(
+            "audio.session",
+            "no XDG_RUNTIME_DIR: the PipeWire of a running session cannot be found",
+            "start the host in the session, or set XDG_RUNTIME_DIR",
+        ),
+        Some((socket, Err(e))) => warn(
+            "audio.session",
+            format!("no PipeWire at {} ({e}): a running session is streamed without sound", socket.display()),
+            "install and start `pipewire` and `wireplumber` in the session; private desktops start their own",
+        ),
+        Some((socket, Ok(facts))) => {
+            let found = format!("PipeWire {} at {}", facts.version, socket.display());
+            match (facts.session_manager, facts.default_sink) {
+                (false, _) => warn(
+                    "audio.session",
+                    format!("{found}, but no session manager: programs are not linked to anything"),
+                    "start `wireplumber` in the session",
+                ),
+                (true, None) => ok("audio.session", format!("{found}, no sink")),
+                (true, Some(sink)) => ok("audio.session", format!("{found}, default sink `{sink}`")),
+            }
+        }
+    };
+    let missing: Vec<_> = ["pipewire", "wireplumber"].into_iter().filter(|program| !is_installed(program)).collect();
+    let private = match (missing.as_slice(), is_installed("pipewire-pulse")) {
+        ([], true) => ok("audio.private", "private desktops have a PipeWire of their own, and a PulseAudio door"),
+        ([], false) => warn(
+            "audio.private",
+            "private desktops have a PipeWire of their own, but programs that speak PulseAudio are not heard",
+            "install `pipewire-pulse`",
+        ),
+        (missing, _) => warn(
+            "audio.private",
+            format!("private desktops have no sound: {} is missing", missing.join(" and ")),
+            "install `pipewire`, `wireplumber` and `pipewire-pulse`",
+        ),
+    };
+    vec![session, private]
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| {
+        rustix::fs::access(folder.join(program), rustix::fs::Access::EXEC_OK).is_ok() && folder.join(program).is_file()
+    })
 }
 
 fn user() -> Diagnostic {
@@ -101,7 +149,7 @@ fn folder(id: &str, path: &Path) -> Diagnostic {
 fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
     let mut rows = Vec::new();
     let mut usable = false;
-    for candidate in desktops::candidates(config, paths) {
+    for candidate in desktops::candidates(config, paths, &AudioPolicyCell::default()) {
         let id = format!("desktop.{}", candidate.name);
         match candidate.desktop {
             Ok(desktop) => {

@@ -20,7 +20,7 @@ use crate::doctor;
 use crate::exit::Failure;
 use crate::logging;
 use crate::paths::Paths;
-use crate::settings::HostSettings;
+use crate::settings::{HostSettings, Live};
 
 /// What the API speaks for.
 pub struct Parts<'a> {
@@ -40,6 +40,8 @@ pub struct Parts<'a> {
     pub displays: &'a Arc<Displays>,
     /// The programs that clients start.
     pub apps: &'a Arc<Apps>,
+    /// What follows a setting at once.
+    pub live: &'a Live,
     /// Told when somebody asks for a restart.
     pub restart: watch::Sender<bool>,
     /// Whether there are doors on the network.
@@ -62,7 +64,7 @@ pub struct Management {
 /// # Errors
 /// `host.already_running`, or why the socket cannot be made.
 pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
-    let Parts { config, layers, paths, hub, identity, encoders, displays, apps, restart, doors } = parts;
+    let Parts { config, layers, paths, hub, identity, encoders, displays, apps, live, restart, doors } = parts;
     let facts = HostFacts {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,7 +107,7 @@ pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
         .with_encoders(move || encoder_views(&list))
         .with_actions(move |action| act(action, &restart))
         .with_logs(Arc::clone(logging::buffer()))
-        .with_settings(Arc::new(HostSettings::new(layers.clone(), config.clone(), &paths.state)));
+        .with_settings(Arc::new(HostSettings::new(layers.clone(), config.clone(), live.clone(), &paths.state)));
     state.set_displays(Arc::clone(displays));
     state.set_apps(Arc::clone(apps));
 

@@ -16,7 +16,7 @@ use punktfunk_engine::plan::HostOffer;
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
 use punktfunk_media::fake::{SyntheticDesktop, SyntheticOptions, TransportEncoderFactory};
-use punktfunk_media::{Desktop, EncoderFactory, EncoderList, reason};
+use punktfunk_media::{AudioPolicyCell, Desktop, EncoderFactory, EncoderList, reason};
 use punktfunk_native::{MdnsConfig, NativeConfig, NativePlane, StartError};
 use punktfunk_net::identity::IdentityError;
 use punktfunk_net::udp::PortRange;
@@ -32,6 +32,7 @@ use crate::gamepads;
 use crate::gamestream;
 use crate::management::{self, Management, Parts};
 use crate::paths::{Paths, make_private_dir};
+use crate::settings::Live;
 use crate::watchdog::{Watchdog, undo_map};
 
 /// What a listener for measurements does differently from `serve`.
@@ -104,11 +105,12 @@ fn run_locked(
     let names = [config.name.clone(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let identity = punktfunk_net::identity::load_or_create(&paths.state, &names).map_err(identity_failure)?;
     let identity = Arc::new(identity);
+    let live = Live { audio_policy: AudioPolicyCell::new(config.audio_policy) };
     let desktop: Arc<dyn Desktop> = if measurement.synthetic {
         let options = SyntheticOptions { background: !measurement.no_encoder, ..SyntheticOptions::default() };
         Arc::new(SyntheticDesktop::new(options))
     } else {
-        desktops::choose(config, paths)?
+        desktops::choose(config, paths, &live.audio_policy)?
     };
     let encoders = if measurement.no_encoder {
         EncoderList::from(vec![Arc::new(TransportEncoderFactory) as Arc<dyn EncoderFactory>])
@@ -137,6 +139,7 @@ fn run_locked(
             encoders: &encoders,
             displays: &displays,
             apps: &apps,
+            live: &live,
             restart,
             doors: !measurement.no_doors,
         })?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use punktfunk_hub::state::{Document, Stored};
-use punktfunk_media::reason;
+use punktfunk_media::{AudioPolicyCell, reason};
 use punktfunk_mgmt::Problem;
 use punktfunk_mgmt::settings::{Applies, PinnedBy, SettingKind, SettingView, Settings, SettingsView};
 use serde::{Deserialize, Serialize};
@@ -39,10 +39,19 @@ struct Key {
     value: fn(&Config) -> Value,
     /// Whether a flag or an environment variable sets it.
     given: fn(&ListenArgs, &CommonArgs) -> bool,
+    /// Puts it in force in a host that runs. `None`: a restart does.
+    apply: Option<fn(&Live, &mut Config, &Config)>,
+}
+
+/// What follows a setting while the host runs.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// `audio.policy`.
+    pub audio_policy: AudioPolicyCell,
 }
 
 /// Every key that can be set; what could lock its owner out of the console, or run programs, stays in the file.
-const KEYS: [Key; 10] = [
+const KEYS: [Key; 11] = [
     Key {
         key: "network.name",
         description: "The name that clients see.",
@@ -51,6 +60,7 @@ const KEYS: [Key; 10] = [
         bounds: None,
         value: |c| c.name.clone().into(),
         given: |l, _| l.name.is_some(),
+        apply: None,
     },
     Key {
         key: "network.mdns",
@@ -60,6 +70,7 @@ const KEYS: [Key; 10] = [
         bounds: None,
         value: |c| c.mdns.into(),
         given: |l, _| l.no_mdns,
+        apply: None,
     },
     Key {
         key: "network.data_port",
@@ -69,6 +80,7 @@ const KEYS: [Key; 10] = [
         bounds: None,
         value: |c| c.data_ports.as_ref().map_or(Value::Null, |p| format!("{}-{}", p.start(), p.end()).into()),
         given: |l, _| l.data_port.is_some(),
+        apply: None,
     },
     Key {
         key: "pairing.policy",
@@ -81,6 +93,7 @@ const KEYS: [Key; 10] = [
             PairingChoice::Open => "open".into(),
         },
         given: |l, _| l.pairing.is_some() || l.open,
+        apply: None,
     },
     Key {
         key: "desktop.choice",
@@ -94,6 +107,7 @@ const KEYS: [Key; 10] = [
             DesktopChoice::Private => "private".into(),
         },
         given: |_, c| c.desktop.is_some(),
+        apply: None,
     },
     Key {
         key: "desktop.linger",
@@ -107,6 +121,7 @@ const KEYS: [Key; 10] = [
             Linger::Forever => "forever".into(),
         },
         given: |l, _| l.linger.is_some(),
+        apply: None,
     },
     Key {
         key: "desktop.keyboard_layout",
@@ -116,6 +131,7 @@ const KEYS: [Key; 10] = [
         bounds: None,
         value: |c| c.keyboard_layout.clone().map_or(Value::Null, Value::from),
         given: |_, c| c.keyboard_layout.is_some(),
+        apply: None,
     },
     Key {
         key: "video.encoder",
@@ -129,6 +145,7 @@ const KEYS: [Key; 10] = [
             EncoderName::Openh264 => "openh264".into(),
         },
         given: |_, c| c.encoder.is_some(),
+        apply: None,
     },
     Key {
         key: "video.max_bitrate_kbps",
@@ -138,6 +155,20 @@ const KEYS: [Key; 10] = [
         bounds: Some((500, 8_000_000)),
         value: |c| c.max_bitrate_kbps.into(),
         given: |l, _| l.max_bitrate.is_some(),
+        apply: None,
+    },
+    Key {
+        key: "audio.policy",
+        description: "Who hears the programs of a running session: the client, both, or wherever they play.",
+        kind: SettingKind::Choice,
+        choices: &["client_only", "host_and_client", "follow_default"],
+        bounds: None,
+        value: |c| c.audio_policy.name().into(),
+        given: |_, c| c.audio_policy.is_some(),
+        apply: Some(|live, running, next| {
+            running.audio_policy = next.audio_policy;
+            live.audio_policy.set(next.audio_policy);
+        }),
     },
     Key {
         key: "host.max_sessions",
@@ -147,6 +178,7 @@ const KEYS: [Key; 10] = [
         bounds: Some((1, 1024)),
         value: |c| c.max_sessions.into(),
         given: |l, _| l.max_sessions.is_some(),
+        apply: None,
     },
 ];
 
@@ -160,15 +192,16 @@ pub fn load(state: &Path) -> Map<String, Value> {
 /// Keeps the settings of the running host.
 pub struct HostSettings {
     layers: Layers,
-    running: Config,
+    running: Mutex<Config>,
+    live: Live,
     defaults: Config,
     stored: Mutex<Stored<SettingsFile>>,
 }
 
 impl HostSettings {
-    /// For a host that runs with `running`, which was made from `layers`.
+    /// For a host that runs with `running`, which was made from `layers`. `live` follows what needs no restart.
     #[must_use]
-    pub fn new(layers: Layers, running: Config, state: &Path) -> Self {
+    pub fn new(layers: Layers, running: Config, live: Live, state: &Path) -> Self {
         let (stored, problem) = Stored::load(state);
         if let Some(problem) = problem {
             tracing::warn!(%problem, fix = problem.reason.fix, "the settings could not be read");
@@ -176,7 +209,7 @@ impl HostSettings {
         let nothing = Layers { listen: ListenArgs::default(), common: CommonArgs::default(), file: toml::Table::new() };
         // Nothing given is always valid.
         let defaults = nothing.resolve(&Map::new()).unwrap_or_else(|_| running.clone());
-        Self { layers, running, defaults, stored: Mutex::new(stored) }
+        Self { layers, running: Mutex::new(running), live, defaults, stored: Mutex::new(stored) }
     }
 
     fn pinned(&self, key: &Key) -> Option<PinnedBy> {
@@ -188,6 +221,7 @@ impl HostSettings {
 
     fn shown(&self, file: &SettingsFile) -> SettingsView {
         let next = self.layers.resolve(&file.values).ok();
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let one = |key: &Key| SettingView {
             key: key.key.to_owned(),
             description: key.description.to_owned(),
@@ -196,14 +230,14 @@ impl HostSettings {
             minimum: key.bounds.map(|b| b.0),
             maximum: key.bounds.map(|b| b.1),
             value: file.values.get(key.key).cloned(),
-            running: (key.value)(&self.running),
+            running: (key.value)(&running),
             default: text(&(key.value)(&self.defaults)),
-            applies: Applies::Restart,
+            applies: if key.apply.is_some() { Applies::Now } else { Applies::Restart },
             pinned_by: self.pinned(key),
         };
         SettingsView {
             revision: file.revision,
-            restart_needed: next.is_some_and(|next| next != self.running),
+            restart_needed: next.is_some_and(|next| next != *running),
             settings: KEYS.iter().map(one).collect(),
         }
     }
@@ -233,9 +267,13 @@ impl Settings for HostSettings {
                 next.values.insert(name.clone(), value.clone());
             }
         }
-        self.layers.resolve(&next.values).map_err(|e| Problem::new(&reason::SETTINGS_INVALID).with_detail(e.detail))?;
+        let config = self.layers.resolve(&next.values);
+        let config = config.map_err(|e| Problem::new(&reason::SETTINGS_INVALID).with_detail(e.detail))?;
         next.revision += 1;
         stored.set(next).map_err(|e| Problem::new(e.reason).with_detail(e.to_string()))?;
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        KEYS.iter().filter_map(|key| key.apply).for_each(|apply| apply(&self.live, &mut running, &config));
+        drop(running);
         Ok(self.shown(stored.get()))
     }
 }
@@ -255,7 +293,24 @@ mod tests {
     fn settings(dir: &Path, listen: ListenArgs, file: &str) -> HostSettings {
         let layers = Layers { listen, common: CommonArgs::default(), file: file.parse().expect("TOML") };
         let running = layers.resolve(&load(dir)).expect("valid");
-        HostSettings::new(layers, running, dir)
+        HostSettings::new(layers, running, Live::default(), dir)
+    }
+
+    fn running(host: &HostSettings) -> Config {
+        host.running.lock().unwrap().clone()
+    }
+
+    #[test]
+    fn the_audio_policy_is_in_force_at_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let host = settings(dir.path(), ListenArgs::default(), "");
+        for policy in ["follow_default", "host_and_client", "client_only"] {
+            let view = host.patch(None, &change(serde_json::json!({"audio.policy": policy}))).expect("valid");
+            assert!(!view.restart_needed);
+            assert_eq!((host.live.audio_policy.get().name(), running(&host).audio_policy.name()), (policy, policy));
+        }
+        let error = host.patch(None, &change(serde_json::json!({"audio.policy": "loud"}))).expect_err("no policy");
+        assert_eq!((&*error.code, host.live.audio_policy.get().name()), ("settings.invalid", "client_only"));
     }
 
     fn change(json: Value) -> Map<String, Value> {
@@ -274,7 +329,7 @@ mod tests {
         let stale = host.patch(Some(before.revision), &changes).expect_err("somebody was faster");
         assert_eq!(stale.code, "settings.conflict");
         let again = settings(dir.path(), ListenArgs::default(), "");
-        assert_eq!((again.running.encoder, again.running.max_sessions), (EncoderName::Openh264, 2));
+        assert_eq!((running(&again).encoder, running(&again).max_sessions), (EncoderName::Openh264, 2));
         assert!(!again.view().restart_needed);
         again.patch(None, &change(serde_json::json!({"video.encoder": null}))).expect("back to the default");
         assert!(load(dir.path()).get("video.encoder").is_none());

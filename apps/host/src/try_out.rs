@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use punktfunk_hub::journal::FileJournal;
-use punktfunk_media::{InputAction, Journal, Mode, StageRequest, reason};
+use punktfunk_media::{AudioPolicyCell, InputAction, Journal, Mode, StageRequest, reason};
 
 use crate::config::Config;
 use crate::desktops;
@@ -19,7 +19,7 @@ use crate::watchdog::Watchdog;
 pub fn compositor(config: &Config, paths: &Paths, mode: &str) -> Result<(), Failure> {
     let mode = parse_mode(mode)?;
     with_journal(paths, |journal| {
-        let desktop = desktops::choose(config, paths)?;
+        let desktop = desktops::choose(config, paths, &AudioPolicyCell::default())?;
         let report =
             punktfunk_desktop::probe(&*desktop, mode, journal).map_err(|e| Failure::new(e.reason, e.detail))?;
         println!("desktop    {} ({})", report.desktop.name, report.desktop.version);
@@ -41,7 +41,7 @@ pub fn compositor(config: &Config, paths: &Paths, mode: &str) -> Result<(), Fail
 /// When there is no desktop or no way to inject input.
 pub fn input(config: &Config, paths: &Paths, text: &str) -> Result<(), Failure> {
     with_journal(paths, |journal| {
-        let desktop = desktops::choose(config, paths)?;
+        let desktop = desktops::choose(config, paths, &AudioPolicyCell::default())?;
         let mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
         let request = StageRequest { identity: "input-test".to_owned(), name: "input-test".to_owned(), mode };
         let mut stage = desktop.open(&request, journal).map_err(|e| Failure::new(e.reason, e.detail))?;

@@ -278,6 +278,31 @@ mod tests {
     }
 
     #[test]
+    fn a_source_whose_clock_drifts_is_followed_without_a_click() {
+        for ppm in [-500i64, -100, 100, 500] {
+            for quantum in [256usize, 1024] {
+                let mut bench = Bench::new();
+                bench.listen(true);
+                let begin = bench.now;
+                for n in 1..=60 * 48_000 / quantum as u64 {
+                    // Its second is shorter or longer than ours.
+                    let ns = n * quantum as u64 * 1_000_000_000 / 48_000;
+                    bench.now = begin + Duration::from_nanos(ns.saturating_add_signed(ns as i64 * ppm / 1_000_000));
+                    bench.play(quantum);
+                    bench.listen(true);
+                }
+                let expected: Vec<f32> = (0..bench.heard.len()).map(|n| 0.5 * (n as f32 * 0.05).sin()).collect();
+                assert!(bench.heard == expected, "{ppm} ppm, quantum {quantum}: something is left out or made up");
+                assert!(bench.played - bench.heard.len() < quantum + FRAMES, "{ppm} ppm: nothing piles up");
+                let steps = bench.stamps.windows(2).map(|w| w[1] - w[0]);
+                assert!(steps.clone().all(|s| s < 8 * MS), "{ppm} ppm, quantum {quantum}: {:?}", steps.max());
+                let late = bench.now - *bench.stamps.last().unwrap();
+                assert!(late < 30 * MS, "{ppm} ppm, quantum {quantum}: the last stamp is {late:?} old");
+            }
+        }
+    }
+
+    #[test]
     fn a_machine_that_slept_makes_nothing_up() {
         let mut bench = Bench::new();
         bench.listen(false);

@@ -23,4 +23,6 @@ mod voice;
 
 pub use codec::{OpusCodec, VoiceEncoder};
 #[cfg(feature = "pipewire")]
-pub use pipewire::{BACKEND_DEFAULT_SINK, DesktopSound, Listen, PipeWire, PipeWireMic, PipeWireSource, undo};
+pub use pipewire::{
+    BACKEND_DEFAULT_SINK, DesktopSound, Listen, PipeWire, PipeWireMic, PipeWireSource, ServerFacts, undo,
+};

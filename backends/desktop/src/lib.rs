@@ -29,7 +29,7 @@ pub use private::{PrivateConfig, PrivateContent, PrivateDesktop};
 pub use probe::{ProbeReport, probe};
 pub use punktfunk_inject::KeyboardLayout;
 pub use record::{BACKEND_APP, BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
-pub use wlroots::{SessionSockets, WlrootsDesktop};
+pub use wlroots::{SessionSockets, WlrootsDesktop, session_sound_server};
 
 /// `DesktopInfo::wire_id` of everything wlroots.
 const WIRE_ID_WLROOTS: u8 = 2;

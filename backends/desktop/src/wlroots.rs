@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use punktfunk_audio::{DesktopSound, PipeWire};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    AudioPolicyCell, Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, RunningApp, SoundState, Stage, StageRequest,
-    UndoGuard, UndoRecord, reason,
+    AudioPolicyCell, Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, RunningApp, SoundState, Stage,
+    StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 use crate::app::{AppRecord, MarkedApp, end_app};
@@ -235,12 +235,22 @@ impl Desktop for WlrootsDesktop {
     }
 }
 
-/// The PipeWire of a session: where programs of ours would look for it, else beside the session's own sockets.
-pub fn sound_server(environment: &Environment, sockets: &SessionSockets) -> Option<PipeWire> {
-    let folder = environment.get("PIPEWIRE_RUNTIME_DIR").map(PathBuf::from).or_else(|| environment.runtime_dir());
-    let folder = folder.or_else(|| sockets.ipc.parent().map(Path::to_owned))?;
+/// The PipeWire of the session that the environment belongs to: where any program would look for it. `None`: nothing
+/// tells.
+#[must_use]
+pub fn session_sound_server(environment: &Environment) -> Option<PipeWire> {
+    let folder = environment.get("PIPEWIRE_RUNTIME_DIR").map(PathBuf::from).or_else(|| environment.runtime_dir())?;
+    Some(server_in(&folder, environment))
+}
+
+/// The same, else the one beside the session's own sockets.
+fn sound_server(environment: &Environment, sockets: &SessionSockets) -> Option<PipeWire> {
+    session_sound_server(environment).or_else(|| Some(server_in(sockets.ipc.parent()?, environment)))
+}
+
+fn server_in(folder: &Path, environment: &Environment) -> PipeWire {
     // A relative name is one in the folder.
-    Some(PipeWire { socket: folder.join(environment.get("PIPEWIRE_REMOTE").unwrap_or("pipewire-0")) })
+    PipeWire { socket: folder.join(environment.get("PIPEWIRE_REMOTE").unwrap_or("pipewire-0")) }
 }
 
 /// An output that we made in somebody's session.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{MODE, PrivateBench, living, on_every_sway, request, wait_until};
 use punktfunk_desktop::{BACKEND_APP, Environment, PrivateContent, SessionSockets, WlrootsDesktop, undo};
 use punktfunk_media::fake::MemoryJournal;
-use punktfunk_media::{AppSpec, Desktop, Journal, RunningApp, Stage};
+use punktfunk_media::{AppSpec, AudioPolicyCell, Desktop, Journal, RunningApp, Stage};
 use punktfunk_testkit::desktop::{Launch, TestSway};
 
 /// A program that says what it sees, and runs until the file `go` is gone.
@@ -128,7 +128,8 @@ fn a_program_in_a_running_session_ends_with_its_output() {
         let Some(launch) = suite.launch() else { return };
         let sway = TestSway::start(&launch, "");
         let sockets = SessionSockets { ipc: sway.ipc.clone(), display: sway.display.clone() };
-        let desktop = WlrootsDesktop::connect(sockets, Environment::default(), None).unwrap();
+        let desktop =
+            WlrootsDesktop::connect(sockets, Environment::default(), None, AudioPolicyCell::default()).unwrap();
         let memory = MemoryJournal::new();
         let journal = Arc::clone(&memory) as Arc<dyn Journal>;
         let mut stage = desktop.open(&request("a", MODE), &journal).unwrap();

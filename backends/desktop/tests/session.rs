@@ -10,7 +10,7 @@ use punktfunk_desktop::{
     detect, probe, undo,
 };
 use punktfunk_media::fake::MemoryJournal;
-use punktfunk_media::{Desktop, InputAction, Journal, Mode, Stage, Transform};
+use punktfunk_media::{AudioPolicyCell, Desktop, InputAction, Journal, Mode, Stage, Transform};
 use punktfunk_testkit::desktop::{Suite, TestSway};
 use punktfunk_testkit::window::{Seen, Window};
 
@@ -27,7 +27,8 @@ impl Bench {
         let launch = suite.launch()?;
         let sway = TestSway::start(&launch, config);
         let sockets = SessionSockets { ipc: sway.ipc.clone(), display: sway.display.clone() };
-        let desktop = WlrootsDesktop::connect(sockets, Environment::default(), None).unwrap();
+        let desktop =
+            WlrootsDesktop::connect(sockets, Environment::default(), None, AudioPolicyCell::default()).unwrap();
         Some(Self { desktop, journal: MemoryJournal::new(), sway, launch })
     }
 
@@ -288,6 +289,7 @@ fn a_session_is_found_by_the_environment_or_by_its_sockets() {
                 owner: bench.launch.owner,
                 ..PrivateConfig::below(bench.launch.scratch().join("desktops"))
             },
+            audio: AudioPolicyCell::default(),
         };
         let candidates = detect(&config);
         assert_eq!(candidates.iter().map(|c| c.name).collect::<Vec<_>>(), ["sway", "private-sway"]);
@@ -319,7 +321,7 @@ fn the_layout_of_the_desktops_own_keyboard_is_used() {
         // Sway's word comes before the environment's and the configuration's.
         let environment = Environment::from_pairs([("XKB_DEFAULT_LAYOUT", "it")]);
         let configured = Some(KeyboardLayout::named("se"));
-        let desktop = WlrootsDesktop::connect(sockets, environment, configured).unwrap();
+        let desktop = WlrootsDesktop::connect(sockets, environment, configured, AudioPolicyCell::default()).unwrap();
         let journal: Arc<dyn Journal> = MemoryJournal::new();
         wait_until("the nested seat has its keyboard", || {
             desktop.keyboard_layout().is_some_and(|l| l == "us (from sway)")

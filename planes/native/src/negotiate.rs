@@ -200,6 +200,7 @@ mod tests {
     #[test]
     fn welcome_follows_the_plan_and_the_clients_abilities() {
         let mut wish = hello(1280, 720, 60, 1);
+        wish.client_caps = wish.client_caps | ClientCaps::PAD_AUDIO;
         let plan = plan_session(&wish, &offer()).unwrap();
         let mut random = [0; 52];
         random.iter_mut().enumerate().for_each(|(i, b)| *b = i as u8);
@@ -222,6 +223,7 @@ mod tests {
         assert_eq!(ipv4.cipher, Cipher::Aes128Gcm);
         assert!(ipv4.host_caps.contains(HostCaps::TEXT_INPUT | HostCaps::GAMEPAD_STATE));
         assert_eq!(ipv4.gamepad, GamepadKind::DualSense);
+        assert!(!ipv4.host_caps.contains(HostCaps::PAD_AUDIO), "a uhid device has no audio interface");
         assert!(ipv4.host_caps2.contains(HostCaps2::SCROLL) && !ipv4.host_caps2.contains(HostCaps2::TOUCH));
         assert_eq!((ipv4.salt, ipv4.aes_key[15]), ([48, 49, 50, 51], 15));
         terms.client = "fe80::1".parse().unwrap();

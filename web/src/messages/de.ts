@@ -157,6 +157,23 @@ export const de: typeof en = {
     running: "Läuft für {name}.",
     end: "Für {name} beenden",
   },
+  sound: {
+    title: "Ton der laufenden Sitzung",
+    help: "Für eine Sitzung, vor der jemand sitzt. Private Desktops haben keine Lautsprecher.",
+    who: "Wer hört, was dort spielt, während ein Gerät zusieht?",
+    policies: {
+      client_only: { name: "Das Gerät.", means: "Die Lautsprecher dieses Rechners sind still, außer das Gerät wünscht sie." },
+      host_and_client: { name: "Beide.", means: "Das Gerät und die Lautsprecher dieses Rechners." },
+      follow_default: { name: "Wie es ist.", means: "Hier ändert sich nichts; das Gerät hört die Ausgabe, die an diesem Rechner gewählt ist." },
+    },
+    listeners: "Es hören zu: {names}.",
+    standing: {
+      waiting: "Kein Sitzungsverwalter antwortet: Programme lassen sich nicht zu Geräten leiten.",
+      default: "Programme spielen für die Geräte.",
+      overruled: "Jemand hat an diesem Rechner eine andere Ausgabe gewählt; was dort spielt, hören Geräte nicht.",
+    },
+    speakersPlay: "Die Lautsprecher dieses Rechners spielen mit.",
+  },
   settings: {
     title: "Einstellungen",
     search: "Einstellungen durchsuchen",
@@ -185,6 +202,7 @@ export const de: typeof en = {
       "desktop.keyboard_layout": "Tastaturbelegung, wo der Desktop keine nennt, z. B. us, de, fr.",
       "video.encoder": "Welcher Video-Encoder benutzt wird.",
       "video.max_bitrate_kbps": "Obergrenze der Bitrate einer Sitzung in kbit/s.",
+      "audio.policy": "Wer die Programme einer laufenden Sitzung hört.",
       "host.max_sessions": "Wie viele Sitzungen gleichzeitig laufen dürfen.",
     },
   },

@@ -155,6 +155,23 @@ export const en = {
     running: "Runs for {name}.",
     end: "End it for {name}",
   },
+  sound: {
+    title: "Sound of the running session",
+    help: "For a session that somebody sits in front of. Private desktops have no speakers.",
+    who: "Who hears what plays there while a device watches?",
+    policies: {
+      client_only: { name: "The device.", means: "The speakers of this computer are silent, unless the device asks for them." },
+      host_and_client: { name: "Both.", means: "The device and the speakers of this computer." },
+      follow_default: { name: "As it is.", means: "Nothing changes here; the device listens to whatever output is chosen on this computer." },
+    },
+    listeners: "Listening now: {names}.",
+    standing: {
+      waiting: "No session manager answers: programs cannot be led to devices.",
+      default: "Programs play to the devices.",
+      overruled: "Somebody chose another output on this computer; what plays there is not heard on devices.",
+    },
+    speakersPlay: "The speakers of this computer play along.",
+  },
   settings: {
     title: "Settings",
     search: "Search settings",
@@ -183,6 +200,7 @@ export const en = {
       "desktop.keyboard_layout": "Keyboard layout where the desktop does not tell, e.g. us, de, fr.",
       "video.encoder": "Which video encoder is used.",
       "video.max_bitrate_kbps": "Upper limit of a session's bitrate in kbit/s.",
+      "audio.policy": "Who hears the programs of a running session.",
       "host.max_sessions": "How many sessions may run at once.",
     } as Record<string, string>,
   },

@@ -23,6 +23,7 @@ use pipewire::types::ObjectType;
 use punktfunk_media::{Journal, JournalError, SinkStanding, UndoGuard, UndoRecord};
 use serde::{Deserialize, Serialize};
 
+use super::ServerFacts;
 use super::connection::{Connection, Place, Resident, Stay, VisitError, visit};
 
 /// `UndoRecord::backend` of a default sink that we chose.
@@ -73,6 +74,31 @@ pub fn undo(record: &UndoRecord) -> Result<(), String> {
         Ok(()) | Err(VisitError::Nobody(_)) => Ok(()),
         Err(e @ VisitError::Failed(_)) => Err(e.to_string()),
     }
+}
+
+/// What the server at `socket` is.
+pub fn facts(socket: &Path) -> Result<ServerFacts, String> {
+    let look = |place: &Place| {
+        let version = Rc::new(RefCell::new(String::new()));
+        let _info = place
+            .core
+            .add_listener_local()
+            .info({
+                let version = Rc::clone(&version);
+                move |info| version.borrow_mut().replace_range(.., info.version())
+            })
+            .register();
+        let watch = Watch::begin(place, None)?;
+        // One for the globals, one for the metadata's values.
+        if !(place.round_trip(FACTS_WITHIN) && place.round_trip(FACTS_WITHIN)) {
+            return Err("it does not answer".to_owned());
+        }
+        let seen = watch.seen.borrow();
+        let sink = seen.metadata.as_ref().and_then(|bound| bound.effective.as_deref().and_then(name_in));
+        let version = version.borrow().clone();
+        Ok(ServerFacts { version, session_manager: seen.metadata.is_some(), default_sink: sink })
+    };
+    visit(socket, look).map_err(|e| e.to_string())
 }
 
 /// Keeps a sink of ours the default one. Dropping it gives back what was chosen before.
@@ -423,6 +449,8 @@ const EFFECTIVE: &str = "default.audio.sink";
 const UNDO_WITHIN: Duration = Duration::from_millis(1200);
 /// For the last words; a server that does not answer has them anyway. (Where there is no other sink, programs cannot move.)
 const FAREWELL: Duration = Duration::from_millis(300);
+/// For a server that is well, some milliseconds are enough.
+const FACTS_WITHIN: Duration = Duration::from_millis(500);
 /// For a handful of programs on a busy machine.
 const MOVING: Duration = Duration::from_millis(100);
 /// Between two looks whether programs moved.

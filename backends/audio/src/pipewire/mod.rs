@@ -34,6 +34,17 @@ pub struct PipeWire {
     pub socket: PathBuf,
 }
 
+/// What a PipeWire is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// Its version.
+    pub version: String,
+    /// Whether a session manager says where programs play to.
+    pub session_manager: bool,
+    /// The sink that they play to.
+    pub default_sink: Option<String>,
+}
+
 /// What a session listens to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -58,6 +69,14 @@ impl PipeWire {
     /// [`AudioError`], not fatal: `audio.lost` while the server does not answer.
     pub fn source(&self, listen: &Listen, request: &AudioRequest) -> Result<Box<dyn AudioSource>, AudioError> {
         Ok(Box::new(PipeWireSource::open(&self.socket, listen, request)?))
+    }
+
+    /// What it is, for `doctor`. Blocking, a second at most.
+    ///
+    /// # Errors
+    /// A sentence when it does not answer.
+    pub fn facts(&self) -> Result<ServerFacts, String> {
+        default::facts(&self.socket)
     }
 
     /// Opens a microphone that programs see under this node name and description. Blocking, 3 s at most.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_media::{AudioEncoder, AudioError, AudioRead, AudioSource, Reason, Sound};
 
+use super::quiet::Quiet;
 use super::send::micros;
 use crate::link::{AudioLink, AudioSink, SoundEnd};
 use crate::session::Shared;
@@ -62,6 +63,7 @@ impl AudioLoop {
             block: vec![0.0; request.block_samples()],
             packet: Vec::new(),
             silent_for: 0,
+            quiet: Quiet::default(),
         }
         .play(&mut *sink)
     }
@@ -73,7 +75,7 @@ fn open(
     sound: &dyn Sound,
     request: &punktfunk_media::AudioRequest,
 ) -> Result<Option<Box<dyn AudioSource>>, SoundEnd> {
-    let mut said = false;
+    let (mut said, mut wait) = (false, OPEN_AGAIN_FIRST);
     while !shared.stopping() {
         match sound.source(request) {
             Ok(source) => return Ok(Some(source)),
@@ -82,7 +84,8 @@ fn open(
                 if !std::mem::replace(&mut said, true) {
                     tracing::info!(session = shared.id, code = error.reason.code, "no sound yet: {}", error.detail);
                 }
-                pause(shared, OPEN_AGAIN_AFTER);
+                pause(shared, wait);
+                wait = (wait * 2).min(OPEN_AGAIN_AFTER);
             }
         }
     }
@@ -98,6 +101,7 @@ struct Player<'a> {
     packet: Vec<u8>,
     /// Silent blocks in a row.
     silent_for: u32,
+    quiet: Quiet,
 }
 
 impl Player<'_> {
@@ -121,7 +125,7 @@ impl Player<'_> {
             if quiet {
                 counters.audio_silent.one();
             }
-            if let Err(error) = self.encoder.encode(&self.block, &mut self.packet) {
+            if let Err(error) = self.quiet.encode(&mut *self.encoder, &mut self.block, quiet, &mut self.packet) {
                 if error.fatal {
                     return Err(ended(error));
                 }
@@ -163,7 +167,8 @@ fn ended(error: AudioError) -> SoundEnd {
 const SLICE: Duration = Duration::from_millis(25);
 /// Before trying again after a failure in passing.
 const BREATH: Duration = Duration::from_millis(5);
-/// Before asking a sound server again that was not ready. Starting one takes about a second.
+/// Before asking a sound server again that was not ready, and at most, since starting one takes about a second.
+const OPEN_AGAIN_FIRST: Duration = Duration::from_millis(20);
 const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// Silent blocks that are sent as if they were heard: the coder looks ahead, and what is in it must come out.
 const TAIL: u32 = 4;

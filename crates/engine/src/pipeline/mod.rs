@@ -14,6 +14,7 @@ mod inject;
 mod input_queue;
 mod ladder;
 pub(crate) mod pads;
+mod quiet;
 mod rate;
 mod send;
 mod translate;

@@ -23,7 +23,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use punktfunk_media::{Desktop, DesktopInfo, Journal, Keep, OpenError, Stage, StageRequest, reason};
+use punktfunk_media::{Desktop, DesktopInfo, Journal, Keep, OpenError, SoundState, Stage, StageRequest, reason};
 
 use self::held::Held;
 use self::keeper::Keeper;
@@ -260,6 +260,12 @@ impl Displays {
     }
 
     /// The desktop behind them.
+    /// How the sound stands that clients of one desktop share. May wait half a second for a change that is under way.
+    #[must_use]
+    pub fn sound_state(&self) -> Option<SoundState> {
+        self.shared.desktop.sound_state()
+    }
+
     pub(crate) fn desktop(&self) -> &Arc<dyn Desktop> {
         &self.shared.desktop
     }

@@ -69,20 +69,6 @@ pub(super) async fn encoders(State(state): State<MgmtState>) -> Result<Json<Vec<
     blocking(move || (state.encoders)()).await.map(Json)
 }
 
-/// Where sound comes from and goes to
-#[utoipa::path(
-    get, path = "/api/v1/audio", operation_id = "audio", tag = "host",
-    responses(
-        (status = 200, description = "The findings about sound", body = Vec<Diagnostic>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
-)]
-pub(super) async fn audio(State(state): State<MgmtState>) -> Result<Json<Vec<Diagnostic>>, Problem> {
-    let mut rows = blocking(move || (state.diagnostics)()).await?;
-    rows.retain(|row| row.id.starts_with("audio."));
-    Ok(Json(rows))
-}
-
 /// What this host is and where clients reach it
 #[utoipa::path(
     get, path = "/api/v1/host", operation_id = "host", tag = "host",

@@ -1,6 +1,7 @@
 //! The routes: resources under `/api/v1`.
 
 mod actions;
+mod audio;
 mod bundle;
 mod clients;
 mod console;
@@ -114,7 +115,8 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::View, routes!(host::host))
         .with(Class::View, routes!(host::status))
         .with(Class::View, routes!(host::encoders))
-        .with(Class::View, routes!(host::audio))
+        .with(Class::View, routes!(audio::get))
+        .with(Class::Admin, routes!(audio::change))
         .with(Class::Inspect, routes!(host::diagnostics))
         .with(Class::Admin, routes!(bundle::bundle))
         .with(Class::Admin, routes!(actions::run))

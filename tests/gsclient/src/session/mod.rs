@@ -105,7 +105,7 @@ impl Client {
             rikey,
             rikey_id: id,
             sops: false,
-            local_audio: false,
+            local_audio: options.local_audio,
             surround_audio_info: mask << 16 | u32::from(options.channels),
             hdr: options.formats.ten_bit(),
             gamepads: options.gamepads,

@@ -11,6 +11,8 @@ use crate::video::Frame;
 /// second, 20 Mbit/s, H.264, stereo, everything encrypted.
 #[derive(Clone, Debug)]
 pub struct StreamOptions {
+    /// The host's speakers go on playing.
+    pub local_audio: bool,
     /// App, `None` for the first of the list.
     pub app: Option<u32>,
     /// Pixels across.
@@ -76,6 +78,7 @@ pub struct StreamOptions {
 impl Default for StreamOptions {
     fn default() -> Self {
         Self {
+            local_audio: false,
             app: None,
             width: 1280,
             height: 720,
