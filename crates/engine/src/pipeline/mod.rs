@@ -14,6 +14,7 @@ mod inject;
 mod input_queue;
 mod ladder;
 pub(crate) mod pads;
+mod pen;
 mod quiet;
 mod rate;
 mod send;
@@ -31,6 +32,7 @@ pub(crate) use encode::EncodeLoop;
 pub(crate) use inject::InjectLoop;
 pub(crate) use input_queue::InputQueue;
 pub(crate) use pads::PadsLoop;
+pub use pen::PEN_SILENCE;
 pub(crate) use send::SendLoop;
 
 use crate::queue::{Bounded, Latest};
