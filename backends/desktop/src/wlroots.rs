@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use punktfunk_audio::{DesktopSound, PipeWire};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    AudioPolicyCell, Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, Reason, RunningApp, SoundState, Stage,
-    StageRequest, UndoGuard, UndoRecord, reason,
+    AudioPolicyCell, Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, Reason, RunningApp, SoundState,
+    Stage, StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 use crate::app::{AppRecord, MarkedApp, end_app};
