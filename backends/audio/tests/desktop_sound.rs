@@ -87,6 +87,8 @@ impl<'a> Desk<'a> {
     /// What the headphones play for a second or so.
     fn headphones(&self) -> Vec<f32> {
         let file = self.server.runtime_dir.join("headphones.raw");
+        // What is left of the last time is not what is heard now.
+        let _ = std::fs::remove_file(&file);
         let recorder = self.server.record_sink("headphones", &file);
         let until = Instant::now() + PATIENCE;
         while file.metadata().map_or(0, |m| m.len()) < 48_000 * 8 {

@@ -158,11 +158,10 @@ impl Drop for DefaultKeeper {
         // The session manager links programs anew one after the other, and some end when their sink goes before that.
         std::thread::sleep(MOVING);
         let mut claim = self.claim.claim();
-        if let Some(guard) = claim.guard.take() {
-            if claim.taken {
-                tracing::warn!("the default sink could not be given back yet; the journal keeps it");
-                guard.leave();
-            }
+        // One that was given back removes its record.
+        if let (Some(guard), true) = (claim.guard.take(), claim.taken) {
+            tracing::warn!("the default sink could not be given back yet; the journal keeps it");
+            guard.leave();
         }
     }
 }
@@ -347,6 +346,10 @@ impl Watch {
             _ => return,
         }
         let until = Instant::now() + FAREWELL;
+        // At least one: what was said must reach the server before the connection goes.
+        if !place.round_trip(FAREWELL) {
+            return;
+        }
         while self.seen.borrow().metadata.as_ref().is_some_and(|bound| names(&bound.effective)) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || !place.round_trip(left) {
