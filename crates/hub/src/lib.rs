@@ -26,7 +26,7 @@ pub mod pairing;
 pub mod state;
 pub mod trust;
 
-pub use hub::{Hub, HubConfig, PairingPolicy};
+pub use hub::{Hub, HubConfig, PairingPolicy, Policy};
 pub use names::sanitise_name;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

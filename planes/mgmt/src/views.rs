@@ -139,6 +139,9 @@ pub struct ApproveRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 127)]
     pub grants: Option<u32>,
+    /// Or in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<crate::routes::Preset>,
     /// For how long; for ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,

@@ -117,7 +117,7 @@ async fn the_command_line_pairs_lists_and_revokes() {
     let devices = client.devices().await.expect("answers");
     assert_eq!((devices[0].name.as_str(), devices[0].state), ("tablet", ClientState::Pending));
     let view = client
-        .approve(&devices[0].id, &ApproveRequest { grants: Some(3), expires_in_s: Some(3600) })
+        .approve(&devices[0].id, &ApproveRequest { grants: Some(3), preset: None, expires_in_s: Some(3600) })
         .await
         .expect("it waits");
     assert_eq!((view.grants, view.state), (3, ClientState::Paired));
@@ -408,6 +408,8 @@ fn every_route_is_described_with_schemas() {
     }
     let problem = &document["components"]["schemas"]["Problem"];
     assert_eq!(problem["required"], serde_json::json!(["code", "message", "fix"]));
+    let codes = problem["x-codes"].as_array().expect("codes");
+    assert_eq!(codes.len(), reason::ALL.len(), "every code that the host can say is named");
 }
 
 #[test]
