@@ -27,7 +27,7 @@ pub mod state;
 pub mod trust;
 
 pub use hub::{Hub, HubConfig, PairingPolicy, Policy};
-pub use names::sanitise_name;
+pub use names::{is_hostile, sanitise_name};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

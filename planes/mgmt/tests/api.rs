@@ -57,7 +57,8 @@ fn start_as(allowed_uid: u32) -> Running {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::open(HubConfig::new(dir.path().join("state"))).expect("free");
     let facts = HostFacts { name: "test".into(), version: "0.0.1".into(), fingerprint: Fingerprint([7; 32]) };
-    let finding = |id: &str, status| Diagnostic { id: id.into(), status, detail: "d".into(), fix: "f.".into() };
+    let finding =
+        |id: &str, status| Diagnostic { id: id.into(), status, detail: "d".into(), fix: "f.".into(), code: None };
     let state = MgmtState::new(Arc::clone(&hub), facts)
         .with_addresses(|| vec!["192.0.2.10:9777".into()])
         .with_diagnostics(move || vec![finding("a", DiagnosticStatus::Ok), finding("b", DiagnosticStatus::Warn)]);

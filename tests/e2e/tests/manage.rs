@@ -112,3 +112,26 @@ fn a_host_that_dies_during_a_trial_starts_as_before() {
     assert_eq!((value("web.port"), value("host.max_sessions")), (home.into(), 2.into()), "what was no risk stays");
     assert!(host.log().contains("nobody confirmed these settings"), "{}", host.log());
 }
+
+#[test]
+fn a_host_whose_certificate_was_replaced_serves_with_the_new_one() {
+    let dirs = folders(free_port());
+    let fingerprint = |host: &Host| {
+        let facts = json(&host.command(&["ctl", "host", "--json"]));
+        facts["fingerprint"].as_str().expect("a fingerprint").to_owned()
+    };
+    let mut host = start(dirs.path());
+    let first = fingerprint(&host);
+    // While it runs, it keeps to what it started with.
+    std::fs::remove_file(dirs.path().join("state/punktfunk/identity.json")).expect("there");
+    assert_eq!(fingerprint(&host), first);
+    assert!(listens(host.web.expect("served").port()));
+    host.signal(Signal::TERM);
+    assert!(host.wait(Duration::from_secs(20)).is_some_and(|s| s.success()));
+    let host = start(dirs.path());
+    let second = fingerprint(&host);
+    assert_ne!(first, second);
+    assert!(listens(host.web.expect("served").port()) && listens(host.mgmt.expect("served").port()));
+    let url = host.command(&["console-url"]);
+    assert!(String::from_utf8_lossy(&url.stdout).contains("https://"), "who has no password yet finds the way in");
+}

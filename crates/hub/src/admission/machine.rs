@@ -171,7 +171,10 @@ impl Machine {
             }
             !over
         });
-        let free = self.max.saturating_sub(self.slots.len());
+        // What is kept for a claim is not free for those who are late.
+        let gone = |w: &&Waiter| w.claims && !self.slots.iter().any(|s| s.identity == w.identity);
+        let owed = self.waiters.iter().filter(gone).count();
+        let free = self.max.saturating_sub(self.slots.len() + owed);
         let late = self.waiters.iter().filter(|w| !w.claims && now >= w.since + LAST_MOMENT).count();
         let out_of_patience = if late == 0 { 0 } else { (late + self.excess()).saturating_sub(free) };
         for _ in 0..out_of_patience {

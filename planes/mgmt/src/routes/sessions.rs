@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderName};
+use punktfunk_core::Fingerprint;
 use punktfunk_engine::session::SessionCommand;
 use punktfunk_hub::admission::SessionInfo;
 use punktfunk_hub::live::{FrameRow, LiveSession, STAGES};
@@ -52,11 +53,13 @@ pub(super) async fn list(State(state): State<MgmtState>) -> Json<Vec<SessionView
 }
 
 pub(super) fn views(state: &MgmtState) -> Vec<SessionView> {
-    let live = state.hub.live();
+    let (live, clients) = (state.hub.live(), state.hub.trust().list());
+    let grants = |who: Fingerprint| clients.iter().find(|c| c.fingerprint == who).map(|c| c.grants.0);
     let view = |s: SessionInfo| SessionView {
         id: s.id,
         client: s.fingerprint.as_ref().map(short_id),
         age_s: s.since.elapsed().map_or(0, |d| d.as_secs()),
+        grants: s.fingerprint.and_then(grants),
         leaving: s.leaving,
         details: live.get(s.id).map(|session| details(&session)),
         name: s.name,
