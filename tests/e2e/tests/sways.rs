@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_e2e::{Host, HostOptions, Probe};
 use punktfunk_testkit::desktop::{Launch, Suite, TestSway};
+use punktfunk_testkit::window::{Seen, Window};
 
 fn host_in(suite: Suite, launch: &Launch, args: &[&str], env: &[(&str, &Path)]) -> Host {
     Host::start_with(&HostOptions {
@@ -87,6 +88,47 @@ fn on_a_running_session_outputs_come_and_go_with_their_clients() {
         assert_eq!(status.code(), Some(0), "{suite:?}: {}", host.log());
         assert_eq!(outputs(&sway), [OWN], "{suite:?}: left behind\n{}", host.log());
         last.wait().expect("the probe was told");
+        host.assert_nothing_left(Duration::from_secs(2));
+    }
+}
+
+/// In the person's own session a key that the client holds must not stay down, even if nobody is left to release it.
+#[test]
+fn a_host_that_dies_leaves_nothing_held_in_a_session() {
+    for suite in [Suite::Installed, Suite::Trixie] {
+        let Some(launch) = suite.launch() else { continue };
+        let sway = TestSway::start(&launch, "");
+        let args = ["serve", "--open", "--desktop", "wlroots", "--linger", "off"];
+        let mut host = host_in(suite, &launch, &args, &[("SWAYSOCK", &sway.ipc), ("WAYLAND_DISPLAY", &sway.display)]);
+        let probe = Probe::new();
+        let script = probe.dir().join("held.jsonl");
+        let lines = [
+            "\"abs\",\"x\":400,\"y\":300",
+            "\"button\",\"button\":\"left\",\"down\":true",
+            "\"key\",\"key\":\"A\",\"down\":true",
+        ];
+        let lines: Vec<_> = lines.iter().map(|line| format!("{{\"t_ms\":3000,\"ev\":{line}}}")).collect();
+        std::fs::write(&script, lines.join("\n")).expect("the script");
+        let script = script.to_str().expect("ASCII");
+        let quic = host.quic.to_string();
+        let client = ["stream", &quic, "--mode", "800x600@30", "--seconds", "60", "--input", script];
+        let mut client = probe.command(&client).spawn().expect("the probe starts");
+        wait_for_outputs(&sway, &host, &[(800, 600), OWN]);
+        let window = Window::open(&sway.display, Some("HEADLESS-2"), [9, 9, 9]);
+        let key = |seen: &[Seen], wanted| {
+            seen.iter().any(|s| matches!(s, Seen::Key { code: 30, down, .. } if *down == wanted))
+        };
+        let button = |seen: &[Seen], down| seen.contains(&Seen::Button { code: 0x110, down });
+        window.wait("the client's hands", |seen| key(seen, true) && button(seen, true));
+        host.signal(rustix::process::Signal::KILL);
+        // Whoever loses keyboard or pointer takes everything on it for released.
+        window.wait("the key and the button to go up", |seen| {
+            (key(seen, false) || seen.contains(&Seen::KeyboardLeave))
+                && (button(seen, false) || seen.contains(&Seen::PointerLeave))
+        });
+        host.wait(Duration::from_secs(10)).expect("it is dead");
+        wait_for_outputs(&sway, &host, &[OWN]);
+        client.kill().and_then(|()| client.wait()).expect("the probe ends");
         host.assert_nothing_left(Duration::from_secs(2));
     }
 }
