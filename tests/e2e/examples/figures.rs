@@ -196,7 +196,8 @@ fn narrow() {
     let clients: serde_json::Value =
         serde_json::from_slice(&host.command(&["ctl", "clients", "list", "--json"]).stdout).expect("a list");
     let id = clients[0]["id"].as_str().expect("the only client").to_owned();
-    let moves: String = (0..12_000).map(|n| format!("{{\"t_ms\":{},\"ev\":\"move\",\"dx\":1,\"dy\":0}}\n", n * 5)).collect();
+    let moves: String =
+        (0..12_000).map(|n| format!("{{\"t_ms\":{},\"ev\":\"move\",\"dx\":1,\"dy\":0}}\n", n * 5)).collect();
     std::fs::write(probe.dir().join("moves"), moves).expect("writable");
     let quic = host.quic.to_string();
     let mut streaming = probe
