@@ -1,10 +1,7 @@
 //! Sound: who hears the programs of a running session.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
-use punktfunk_hub::events::EventKind;
 use punktfunk_media::{AudioPolicy, SinkStanding, SoundState};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -125,10 +122,7 @@ fn look(state: &MgmtState) -> AudioView {
 /// Who hears a running session, and where sound comes from
 #[utoipa::path(
     get, path = "/api/v1/audio", operation_id = "audio", tag = "host",
-    responses(
-        (status = 200, description = "Sound", body = AudioView),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Sound", body = AudioView))
 )]
 pub(super) async fn get(State(state): State<MgmtState>) -> Result<Json<AudioView>, Problem> {
     blocking(move || look(&state)).await.map(Json)
@@ -138,22 +132,16 @@ pub(super) async fn get(State(state): State<MgmtState>) -> Result<Json<AudioView
 #[utoipa::path(
     patch, path = "/api/v1/audio", operation_id = "audio_change", tag = "host",
     request_body = AudioChangeRequest,
-    responses(
-        (status = 200, description = "Sound as it is now; sessions that run follow within a moment", body = AudioView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Sound as it is now; sessions that run follow in a moment", body = AudioView))
 )]
 pub(super) async fn change(
     State(state): State<MgmtState>,
     Body(request): Body<AudioChangeRequest>,
 ) -> Result<Json<AudioView>, Problem> {
-    let events = Arc::clone(state.hub.events());
     blocking(move || {
         if let Some(policy) = request.policy {
             let value = serde_json::to_value(policy).unwrap_or(Value::Null);
             state.settings.patch(None, &Map::from_iter([(KEY.to_owned(), value)]))?;
-            events.send(EventKind::SettingsChanged { keys: vec![KEY.to_owned()] });
         }
         Ok(Json(look(&state)))
     })

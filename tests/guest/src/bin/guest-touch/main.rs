@@ -78,7 +78,8 @@ impl Bench {
     fn new() -> Self {
         let sway = Sway::start();
         let own = Window::open(&sway.sockets.display, Some("HEADLESS-1"), [1, 1, 1]);
-        let desktop = WlrootsDesktop::connect(sway.sockets.clone(), Environment::from_pairs([]), None);
+        let desktop =
+            WlrootsDesktop::connect(sway.sockets.clone(), Environment::from_pairs([]), None, Default::default());
         let desktop = desktop.expect("a desktop");
         Self { clients: Vec::new(), own, desktop, journal: MemoryJournal::new(), sway }
     }
