@@ -38,7 +38,7 @@ fn settled_silence_need_not_be_coded() {
         let (mut hears_always, mut hears_sparing) = (hear(), hear());
         let (mut a, mut b) = (Vec::new(), Vec::new());
         let (mut heard_a, mut heard_b) = (vec![0.0; samples], vec![0.0; samples]);
-        let (mut same, mut spared, mut after) = (0, 0, Vec::new());
+        let (mut same, mut spared, mut after, mut reference) = (0, 0, Vec::new(), Vec::new());
         for block in 0..1600 {
             let sounds = !(200..1400).contains(&block);
             let mut pcm = vec![0.0; samples];
@@ -56,18 +56,24 @@ fn settled_silence_need_not_be_coded() {
             hears_always.decode(Some(&a), &mut heard_a).unwrap();
             hears_sparing.decode(Some(&b), &mut heard_b).unwrap();
             let apart = heard_a.iter().zip(&heard_b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
-            assert!(apart < 0.02, "{config:?}: {apart} apart in block {block}");
+            // Once sound comes back a variable bitrate has other bits to spend: then the tones below judge.
+            assert!(block >= 1400 || apart < 1e-4, "{config:?}: {apart} apart in block {block}");
             if (400..1400).contains(&block) {
                 assert!(heard_b.iter().all(|s| s.abs() < 1e-4), "{config:?}: silence is heard in block {block}");
             }
             if block >= 1420 {
                 after.extend_from_slice(&heard_b);
+                reference.extend_from_slice(&heard_a);
             }
         }
         assert!(spared > 1000, "{config:?}: only {spared} of 1200 blocks settled");
         for (channel, hz) in TONES.iter().enumerate().take(channels) {
-            let share = share_at(&after, channels, channel, *hz);
-            assert!(share > 0.8, "{config:?}: channel {channel} has {share} of its energy at its tone");
+            let share = |heard: &[f32]| share_at(heard, channels, channel, *hz);
+            let (spared, coded) = (share(&after), share(&reference));
+            assert!(
+                spared > coded - 0.03,
+                "{config:?}: channel {channel} has {spared} at its tone, {coded} the other way"
+            );
         }
     }
 }
