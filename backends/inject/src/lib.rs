@@ -18,12 +18,14 @@ mod link;
 pub mod pads;
 mod pointer;
 mod text;
+mod text_keymap;
 
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 pub use layout::KeyboardLayout;
+pub use text_keymap::{Stroke, TextKeymap};
 use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

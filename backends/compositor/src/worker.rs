@@ -1,0 +1,47 @@
+//! The worker process: what the host's own binary does when it is started as a compositor.
+
+use std::path::PathBuf;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use punktfunk_inject::KeyboardLayout;
+use punktfunk_media::Mode;
+
+use crate::server::{Server, ServerConfig};
+
+/// How a worker starts.
+#[derive(Clone, Debug)]
+pub struct WorkerArgs {
+    /// The output's first mode.
+    pub mode: Mode,
+    /// The seat's keyboard.
+    pub keyboard: KeyboardLayout,
+    /// Scripts to start at once, as programs of the desktop.
+    pub start: Vec<PathBuf>,
+}
+
+/// Runs a compositor in `XDG_RUNTIME_DIR` until the process is ended.
+///
+/// # Errors
+/// A sentence for the log.
+pub fn run_worker(args: &WorkerArgs) -> Result<(), String> {
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).ok_or("XDG_RUNTIME_DIR is not set")?;
+    allow_many_descriptors();
+    let config = ServerConfig { runtime_dir, mode: args.mode, scale: 1.0, keyboard: args.keyboard.clone() };
+    let mut server = Server::start(&config)?;
+    for script in &args.start {
+        // The desktop goes on without it.
+        if let Err(e) = server.spawn(script) {
+            tracing::warn!("{}: {e}", script.display());
+        }
+    }
+    server.run().map_err(|e| e.to_string())
+}
+
+/// Every buffer of every program is one; the usual limit of 1024 is for programs that use `select`.
+fn allow_many_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!("the limit on descriptors stays: {e}");
+    }
+}
