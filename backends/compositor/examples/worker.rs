@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 
 use punktfunk_compositor::{WorkerArgs, run_worker};
-use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::Mode;
 
 fn main() -> ExitCode {
@@ -17,8 +16,7 @@ fn main() -> ExitCode {
         eprintln!("usage: worker WxH@HZ [SCRIPT…]");
         return ExitCode::from(2);
     };
-    let keyboard = KeyboardLayout::parse(&std::env::var("XKB_DEFAULT_LAYOUT").unwrap_or_default());
-    match run_worker(&WorkerArgs { mode, keyboard, start: args.map(Into::into).collect() }) {
+    match run_worker(&WorkerArgs { mode, start: args.map(Into::into).collect() }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{why}");

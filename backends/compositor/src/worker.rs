@@ -14,24 +14,30 @@ use crate::server::{Server, ServerConfig};
 pub struct WorkerArgs {
     /// The output's first mode.
     pub mode: Mode,
-    /// The seat's keyboard.
-    pub keyboard: KeyboardLayout,
-    /// Scripts to start at once, as programs of the desktop.
+    /// Scripts to start at once, as programs of the desktop; names without a folder are in `XDG_RUNTIME_DIR`.
     pub start: Vec<PathBuf>,
 }
 
-/// Runs a compositor in `XDG_RUNTIME_DIR` until the process is ended.
+/// Runs a compositor in `XDG_RUNTIME_DIR` until the process is ended. The seat's keyboard is that of `XKB_DEFAULT_MODEL`,
+/// `…_LAYOUT`, `…_VARIANT` and `…_OPTIONS`.
 ///
 /// # Errors
 /// A sentence for the log.
 pub fn run_worker(args: &WorkerArgs) -> Result<(), String> {
     let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).ok_or("XDG_RUNTIME_DIR is not set")?;
     allow_many_descriptors();
-    let config = ServerConfig { runtime_dir, mode: args.mode, scale: 1.0, keyboard: args.keyboard.clone() };
+    let text = |name: &str| std::env::var(name).unwrap_or_default();
+    let keyboard = KeyboardLayout {
+        model: text("XKB_DEFAULT_MODEL"),
+        layout: text("XKB_DEFAULT_LAYOUT"),
+        variant: text("XKB_DEFAULT_VARIANT"),
+        options: text("XKB_DEFAULT_OPTIONS"),
+    };
+    let config = ServerConfig { runtime_dir: runtime_dir.clone(), mode: args.mode, scale: 1.0, keyboard };
     let mut server = Server::start(&config)?;
     for script in &args.start {
         // The desktop goes on without it.
-        if let Err(e) = server.spawn(script) {
+        if let Err(e) = server.spawn(&runtime_dir.join(script)) {
             tracing::warn!("{}: {e}", script.display());
         }
     }

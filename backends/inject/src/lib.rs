@@ -25,8 +25,8 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use layout::KeyboardLayout;
-pub use text_keymap::{Stroke, TextKeymap};
 use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
+pub use text_keymap::{Stroke, TextKeymap};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
