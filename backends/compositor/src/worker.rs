@@ -18,6 +18,19 @@ pub struct WorkerArgs {
     pub start: Vec<PathBuf>,
 }
 
+impl WorkerArgs {
+    /// Reads `WxH@HZ [SCRIPT…]`; `None` for anything else.
+    #[must_use]
+    pub fn from_words(words: impl IntoIterator<Item = String>) -> Option<Self> {
+        let mut words = words.into_iter();
+        let mode = words.next()?;
+        let (size, hz) = mode.split_once('@')?;
+        let (width, height) = size.split_once('x')?;
+        let mode = Mode { width: width.parse().ok()?, height: height.parse().ok()?, refresh_hz: hz.parse().ok()? };
+        Some(Self { mode, start: words.map(PathBuf::from).collect() })
+    }
+}
+
 /// Runs a compositor in `XDG_RUNTIME_DIR` until the process is ended. The seat's keyboard is that of `XKB_DEFAULT_MODEL`,
 /// `…_LAYOUT`, `…_VARIANT` and `…_OPTIONS`.
 ///

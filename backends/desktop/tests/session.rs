@@ -23,7 +23,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(suite: Suite, config: &str) -> Option<Self> {
+    fn new(suite: common::Bed, config: &str) -> Option<Self> {
         let launch = suite.launch()?;
         let sway = TestSway::start(&launch, config);
         let sockets = SessionSockets { ipc: sway.ipc.clone(), display: sway.display.clone() };
@@ -231,7 +231,10 @@ fn a_removed_output_and_a_crashed_session_are_told_with_their_reasons() {
         undo(&record).unwrap();
         assert_eq!(bench.active().len(), 1, "{suite:?}");
         let can_unplug = bench.outputs().len() == 1;
-        assert_eq!(can_unplug, suite != Suite::Installed || !bench.desktop.info().version.starts_with("sway 1.7"));
+        assert_eq!(
+            can_unplug,
+            suite != common::Bed::Sway(Suite::Installed) || !bench.desktop.info().version.starts_with("sway 1.7")
+        );
         loop {
             match capturer.wait(std::time::Instant::now() + common::PATIENCE) {
                 Err(error) => {

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use layout::KeyboardLayout;
 use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
-pub use text_keymap::{Stroke, TextKeymap};
+pub use text_keymap::{KeymapPace, Stroke, TextKeymap};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

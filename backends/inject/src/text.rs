@@ -2,13 +2,12 @@
 //! knows the character when the key arrives.
 
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
 
 use punktfunk_media::InjectError;
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1;
 
 use crate::link::{KEYMAP_FORMAT_XKB_V1, Link, keymap_file};
-use crate::text_keymap::TextKeymap;
+use crate::text_keymap::{KeymapPace, TextKeymap};
 use crate::{lost, unsupported};
 
 /// A virtual keyboard with a changing keymap.
@@ -17,22 +16,15 @@ pub struct Text {
     places: TextKeymap,
     /// Reused text of the keymap.
     keymap: String,
-    /// Keymaps that may be sent without a pause, refilled with time.
-    allowance: u32,
-    refilled: Instant,
+    pace: KeymapPace,
 }
 
 impl Text {
     /// Makes the keyboard.
     pub fn create(link: &Link) -> Result<Self, InjectError> {
         let device = link.state.keyboards.create_virtual_keyboard(&link.state.seat, &link.handle(), ());
-        let mut text = Self {
-            device,
-            places: TextKeymap::default(),
-            keymap: String::new(),
-            allowance: BURST,
-            refilled: Instant::now(),
-        };
+        let mut text =
+            Self { device, places: TextKeymap::default(), keymap: String::new(), pace: KeymapPace::default() };
         text.send_keymap()?;
         Ok(text)
     }
@@ -43,7 +35,7 @@ impl Text {
             unsupported(format!("U+{:04X} is a control character without a key", u32::from(character)))
         })?;
         if new {
-            self.pause_if_too_fast();
+            self.pace.pause();
             self.send_keymap()?;
         }
         if stroke.modifiers != 0 {
@@ -65,31 +57,8 @@ impl Text {
         Ok(())
     }
 
-    /// Every keymap is a file descriptor on its way to every client that has the focus; the kernel limits how many may
-    /// be under way, and a compositor that meets the limit drops the client. So long runs of new characters are slowed
-    /// down to what clients read.
-    fn pause_if_too_fast(&mut self) {
-        let since = self.refilled.elapsed();
-        let earned = u32::try_from(since.as_micros() / REFILL_EVERY.as_micros()).unwrap_or(BURST);
-        if earned > 0 {
-            self.allowance = self.allowance.saturating_add(earned).min(BURST);
-            self.refilled = Instant::now();
-        }
-        if self.allowance == 0 {
-            std::thread::sleep(REFILL_EVERY.saturating_sub(since));
-            self.refilled = Instant::now();
-        } else {
-            self.allowance -= 1;
-        }
-    }
-
     /// Takes the keyboard away.
     pub fn destroy(&self) {
         self.device.destroy();
     }
 }
-
-/// A screenful of new characters at once is fine: the kernel allows some hundreds of descriptors under way.
-const BURST: u32 = 64;
-/// Clients compile such a keymap in well under this time.
-const REFILL_EVERY: Duration = Duration::from_millis(2);

@@ -4,6 +4,7 @@
 //! by themselves. A new character takes the place that was unused for longest.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use crate::keys::EVDEV_TO_XKB;
 
@@ -98,6 +99,41 @@ impl TextKeymap {
     }
 }
 
+/// How fast keymaps may follow each other. Every keymap is a file descriptor on its way to every client that has the focus;
+/// the kernel limits how many may be under way, and a compositor that meets the limit drops the client. So long runs of new
+/// characters are slowed down to what clients read.
+#[derive(Debug)]
+pub struct KeymapPace {
+    /// Keymaps that may be sent without a pause, refilled with time.
+    allowance: u32,
+    refilled: Instant,
+}
+
+impl Default for KeymapPace {
+    fn default() -> Self {
+        Self { allowance: BURST, refilled: Instant::now() }
+    }
+}
+
+impl KeymapPace {
+    /// Waits until the next keymap may follow. Time that a sleep takes too long is not earned: who is late is no faster
+    /// afterwards.
+    pub fn pause(&mut self) {
+        let since = self.refilled.elapsed();
+        let earned = u32::try_from(since.as_micros() / REFILL_EVERY.as_micros()).unwrap_or(BURST);
+        if earned > 0 {
+            self.allowance = self.allowance.saturating_add(earned).min(BURST);
+            self.refilled = Instant::now();
+        }
+        if self.allowance == 0 {
+            std::thread::sleep(REFILL_EVERY.saturating_sub(since));
+            self.refilled = Instant::now();
+        } else {
+            self.allowance -= 1;
+        }
+    }
+}
+
 /// The rows of a US keyboard: evdev code of the first key, then the characters without and with Shift.
 const ROWS: [(u16, &str, &str); 7] = [
     (2, "1234567890-=", "!@#$%^&*()_+"),
@@ -134,6 +170,11 @@ level_name[Level1] = \"Base\"; level_name[Level2] = \"Shift\"; level_name[Level3
 };
 xkb_compatibility \"text\" { interpret.useModMapMods = AnyLevel; interpret.repeat = False; };
 ";
+
+/// A screenful of new characters at once is fine: the kernel allows some hundreds of descriptors under way.
+const BURST: u32 = 64;
+/// Clients compile such a keymap in well under this time.
+const REFILL_EVERY: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -23,6 +23,8 @@ pub struct Server {
     programs_socket: ListeningSocket,
     hosts: Hosts,
     programs: Programs,
+    /// The script of another terminal; there where the desktop's content has one.
+    terminal: PathBuf,
     /// No program is let in before this time.
     accept_again: Option<Instant>,
 }
@@ -41,7 +43,15 @@ impl Server {
         let programs = Programs::new(DISPLAY_SOCKET).map_err(|e| format!("children: {e}"))?;
         // Last: whoever finds it finds everything else, too.
         let hosts = Hosts::listen(&config.runtime_dir)?;
-        Ok(Self { display, state, programs_socket, hosts, programs, accept_again: None })
+        Ok(Self {
+            display,
+            state,
+            programs_socket,
+            hosts,
+            programs,
+            terminal: config.runtime_dir.join(TERMINAL),
+            accept_again: None,
+        })
     }
 
     /// Starts `sh SCRIPT` as a program of the desktop, as a host could.
@@ -69,6 +79,12 @@ impl Server {
             }
             if ready.hosts {
                 self.hosts.serve(&mut self.state, &mut self.programs);
+            }
+            if std::mem::take(&mut self.state.terminal_wanted) && self.terminal.exists() {
+                // The desktop goes on without it.
+                if let Err(e) = self.programs.start(&self.terminal, &[]) {
+                    tracing::warn!("{}: {e}", self.terminal.display());
+                }
             }
             if ready.children {
                 self.programs.reap();
@@ -156,6 +172,8 @@ struct Ready {
 
 /// Where programs connect, in the runtime folder.
 pub const DISPLAY_SOCKET: &str = "wayland-0";
+/// What Super+Return starts, in the runtime folder.
+const TERMINAL: &str = "terminal.sh";
 /// In one round of the loop: programs and hosts are heard in between.
 const MOST_DRAWINGS: u32 = 2;
 /// After the system refused to let a program in.

@@ -60,7 +60,7 @@ impl Hosts {
                         self.peers[i].over = true;
                     }
                 }
-                if self.peers[i].over {
+                if self.peers[i].over || std::mem::take(&mut state.text.sent) {
                     break;
                 }
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use smithay::backend::input::{KeyState, TouchSlot};
-use smithay::input::keyboard::{FilterResult, ModifiersState};
+use smithay::input::keyboard::ModifiersState;
 use smithay::input::touch::{DownEvent, MotionEvent, UpEvent};
 use smithay::utils::{Clock, Monotonic, SERIAL_COUNTER};
 
@@ -59,9 +59,13 @@ impl State {
         let Some(keyboard) = self.seat.get_keyboard() else { return };
         let state = if down { KeyState::Pressed } else { KeyState::Released };
         let code = (u32::from(code) + EVDEV_TO_XKB).into();
-        keyboard.input::<(), _>(self, code, state, SERIAL_COUNTER.next_serial(), at.millis, |_, _, _| {
-            FilterResult::Forward
+        let serial = SERIAL_COUNTER.next_serial();
+        let shortcut = keyboard.input(self, code, state, serial, at.millis, |desktop, modifiers, key| {
+            desktop.sort_key(modifiers, &key, down)
         });
+        if let Some(shortcut) = shortcut {
+            self.obey(shortcut);
+        }
     }
 
     /// Programs send the keypad's digits only with Num Lock on, and Insert, Home … have keys of their own.

@@ -20,6 +20,7 @@ mod input;
 mod pointer;
 mod render;
 mod screen;
+mod shortcuts;
 mod state;
 mod text;
 mod windows;

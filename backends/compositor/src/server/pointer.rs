@@ -18,6 +18,8 @@ pub struct PointerMemory {
     pub location: Point<f64, Logical>,
     /// The last absolute position that was asked for, lock or not.
     asked: Option<Point<f64, Logical>>,
+    /// v120 units that have not made up a whole one yet: vertical, horizontal.
+    partial: [f64; 2],
 }
 
 /// How the surface under the pointer holds it.
@@ -67,7 +69,7 @@ impl State {
     /// the place before.
     pub(super) fn point_at(&mut self, x: f64, y: f64, at: Moment) {
         let size = self.logical_size().to_f64();
-        let wanted = self.clamp(Point::from((x * size.w, y * size.h)));
+        let wanted = self.clamp(Point::from((step_up(x * size.w), step_up(y * size.h))));
         let before = self.pointer.asked.replace(wanted).unwrap_or(wanted);
         let Some(pointer) = self.seat.get_pointer() else { return };
         let under = self.surface_under(self.pointer.location);
@@ -181,20 +183,43 @@ impl State {
         let Some(pointer) = self.seat.get_pointer() else { return };
         let axis = if horizontal { Axis::Horizontal } else { Axis::Vertical };
         let frame = AxisFrame::new(at.millis);
-        let frame = match (source, phase) {
-            (ScrollSource::Wheel, _) => frame
-                .source(AxisSource::Wheel)
-                .value(axis, delta / UNITS_PER_DETENT * PIXELS_PER_DETENT)
-                // A client's wheel turns some detents at a time.
-                .v120(axis, delta.round().clamp(f64::from(i32::MIN), f64::from(i32::MAX)) as i32),
-            (ScrollSource::Finger, ScrollPhase::End) => frame.source(AxisSource::Finger).stop(axis),
-            (ScrollSource::Continuous, ScrollPhase::End) => frame.source(AxisSource::Continuous).stop(axis),
-            (ScrollSource::Finger, _) => frame.source(AxisSource::Finger).value(axis, delta / self.scale),
-            (ScrollSource::Continuous, _) => frame.source(AxisSource::Continuous).value(axis, delta / self.scale),
+        let (source, value) = match source {
+            ScrollSource::Wheel => {
+                let units = whole_units(&mut self.pointer.partial[usize::from(horizontal)], delta);
+                let value = delta / UNITS_PER_DETENT * PIXELS_PER_DETENT;
+                pointer.axis(self, frame.source(AxisSource::Wheel).value(axis, value).v120(axis, units));
+                return pointer.frame(self);
+            }
+            ScrollSource::Finger => (AxisSource::Finger, delta / self.scale),
+            ScrollSource::Continuous => (AxisSource::Continuous, delta / self.scale),
         };
-        pointer.axis(self, frame);
-        pointer.frame(self);
+        if value != 0.0 {
+            pointer.axis(self, frame.source(source).value(axis, value));
+            pointer.frame(self);
+        }
+        if phase == ScrollPhase::End {
+            pointer.axis(self, frame.source(source).stop(axis));
+            pointer.frame(self);
+        }
     }
+}
+
+/// The step of `wl_fixed` at or right after a place: what a program makes of it lies on the pixel that was meant.
+fn step_up(place: f64) -> f64 {
+    let steps = f64::from(STEPS_PER_PIXEL);
+    ((place * steps - ROUNDING).ceil() / steps).max(0.0)
+}
+
+/// Adds to what has gathered and takes the whole units out. Turning round forgets what had gathered.
+fn whole_units(partial: &mut f64, delta: f64) -> i32 {
+    if *partial * delta < 0.0 {
+        *partial = 0.0;
+    }
+    let sum = *partial + delta;
+    // A client's wheel turns some detents at a time.
+    let whole = sum.trunc().clamp(f64::from(i32::MIN), f64::from(i32::MAX));
+    *partial = sum - whole;
+    whole as i32
 }
 
 /// Of `wl_fixed`.
@@ -203,3 +228,30 @@ const STEPS_PER_PIXEL: u32 = 256;
 const UNITS_PER_DETENT: f64 = 120.0;
 /// What libinput reports for one detent (15°), and programs are tuned to.
 const PIXELS_PER_DETENT: f64 = 15.0;
+/// Of a step: larger than any rounding error, too small to be seen.
+const ROUNDING: f64 = 1e-3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pixel_of_a_scaled_output_is_hit() {
+        for (pixels, scale) in [(1365u32, 1.0), (1920, 1.5), (1366, 1.25), (3840, 2.0), (2560, 1.75)] {
+            for pixel in 0..pixels {
+                let logical = f64::from(pixels) / scale * (f64::from(pixel) / f64::from(pixels));
+                let step = step_up(logical);
+                assert_eq!((step * 256.0).fract(), 0.0);
+                assert_eq!((step * scale).floor(), f64::from(pixel), "{pixel} of {pixels} at {scale}");
+            }
+        }
+    }
+
+    #[test]
+    fn halves_of_units_gather() {
+        let mut partial = 0.0;
+        assert_eq!([7.5, 7.5, 7.5, 7.5].map(|d| whole_units(&mut partial, d)), [7, 8, 7, 8]);
+        whole_units(&mut partial, 0.75);
+        assert_eq!(whole_units(&mut partial, -1.5), -1, "turning round forgets");
+    }
+}

@@ -1,6 +1,6 @@
 //! Drawing: what is on the output, into the memory that was lent, only where it changed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use smithay::backend::renderer::element::memory::MemoryRenderBufferRenderElement;
 use smithay::backend::renderer::element::surface::{WaylandSurfaceRenderElement, render_elements_from_surface_tree};
@@ -44,7 +44,6 @@ impl State {
     /// Something is to be drawn. `surface`: whose commit it was.
     pub(super) fn changed(&mut self, surface: Option<&WlSurface>) {
         let wants_callback = surface.is_some_and(waits_for_callback);
-        self.screen.changed_at.get_or_insert_with(Instant::now);
         self.pacer.changed(wants_callback);
     }
 
@@ -62,7 +61,6 @@ impl State {
         if damage.is_empty() && !self.screen.first {
             self.pacer.unchanged();
             self.present(&states);
-            self.screen.changed_at = None;
             return;
         }
         let (size, scale) = (self.screen.size, self.scale);
@@ -73,9 +71,8 @@ impl State {
             tracing::debug!("drawing: {error}");
             slot.missing.push(Rectangle::from_size(size));
         }
-        let took = self.screen.changed_at.map_or(Duration::ZERO, |since| since.elapsed());
         let drawn = Duration::from(Clock::<Monotonic>::new().now());
-        let note = FrameNote { generation: self.screen.generation(), index: index as u32, drawn, took, damage: told };
+        let note = FrameNote { generation: self.screen.generation(), index: index as u32, drawn, damage: told };
         hosts.send_frame(&note);
         self.screen.filled();
         self.pacer.drawn();

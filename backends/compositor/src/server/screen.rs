@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::time::Instant;
 
 use memmap2::MmapMut;
 use pixman::{FormatCode, Image};
@@ -28,8 +27,6 @@ pub struct Screen {
     pub layout_told: bool,
     /// The consumer has not had a picture yet.
     pub first: bool,
-    /// When the oldest change came that no picture shows.
-    pub changed_at: Option<Instant>,
     /// Counts pictures.
     pub sequence: u64,
 }
@@ -56,7 +53,6 @@ impl Screen {
             lent: VecDeque::with_capacity(MOST_SLOTS),
             layout_told: true,
             first: true,
-            changed_at: None,
             sequence: 0,
         };
         screen.new_layout(output);
@@ -140,7 +136,6 @@ impl Screen {
     pub fn filled(&mut self) {
         self.lent.pop_front();
         self.first = false;
-        self.changed_at = None;
         self.sequence += 1;
     }
 }

@@ -15,6 +15,7 @@ use super::cursor::Cursor;
 use super::globals::{self, Globals};
 use super::pointer::PointerMemory;
 use super::screen::Screen;
+use super::shortcuts;
 use super::text::TextKeyboard;
 use super::{ServerConfig, check_mode};
 use crate::pace::Pacer;
@@ -39,6 +40,9 @@ pub struct State {
     pub(super) drag_icon: Option<WlSurface>,
     pub(super) pointer: PointerMemory,
     pub(super) text: TextKeyboard,
+    pub(super) shortcuts_held: shortcuts::Held,
+    /// Somebody asked for another terminal.
+    pub(super) terminal_wanted: bool,
     pub(super) pacer: Pacer,
     pub(super) screen: Screen,
 }
@@ -56,6 +60,8 @@ impl State {
             globals: Globals::new(&display),
             seats,
             text: TextKeyboard::default(),
+            shortcuts_held: Vec::new(),
+            terminal_wanted: false,
             seat,
             screen: Screen::new(&output)?,
             output,

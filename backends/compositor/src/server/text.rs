@@ -4,7 +4,7 @@ use smithay::input::keyboard::xkb;
 use smithay::input::keyboard::{KeyboardTarget as _, ModifiersState};
 use smithay::utils::SERIAL_COUNTER;
 
-use punktfunk_inject::TextKeymap;
+use punktfunk_inject::{KeymapPace, TextKeymap};
 
 use super::input::Moment;
 use super::state::State;
@@ -13,6 +13,9 @@ use super::state::State;
 #[derive(Default)]
 pub struct TextKeyboard {
     keymap: TextKeymap,
+    pace: KeymapPace,
+    /// A keymap is on its way: programs are to get it before the next.
+    pub(super) sent: bool,
     /// The desktop's own keymap and its locks, while the other one is in use.
     own: Option<(String, ModifiersState)>,
 }
@@ -35,6 +38,8 @@ impl State {
         } else if !new {
             return self.strike(stroke, at);
         }
+        self.text.pace.pause();
+        self.text.sent = true;
         let mut text = String::new();
         self.text.keymap.write_keymap(&mut text);
         if keyboard.set_keymap_from_string(self, text).is_err() {

@@ -52,8 +52,6 @@ pub struct FrameNote {
     pub index: u32,
     /// When it was drawn, on `CLOCK_MONOTONIC`.
     pub drawn: Duration,
-    /// From the commit (or what else made it necessary) until it was drawn.
-    pub took: Duration,
     /// What changed since the previous frame.
     pub damage: Damage,
 }
@@ -97,7 +95,7 @@ impl FromCapture {
 impl FrameNote {
     fn encode(&self) -> Message {
         let mut message = Message::new(FRAME);
-        message.u32(self.generation).u32(self.index).u64(nanos(self.drawn)).u64(nanos(self.took));
+        message.u32(self.generation).u32(self.index).u64(nanos(self.drawn));
         match self.damage.rects() {
             None => message.put(&[EVERYTHING]),
             Some(rects) => {
@@ -114,7 +112,7 @@ impl FrameNote {
 
     fn decode(fields: &mut Fields<'_>) -> Option<Self> {
         let (generation, index) = (fields.u32()?, fields.u32()?);
-        let (drawn, took) = (Duration::from_nanos(fields.u64()?), Duration::from_nanos(fields.u64()?));
+        let drawn = Duration::from_nanos(fields.u64()?);
         let damage = match fields.u8()? {
             EVERYTHING => Damage::Full,
             count => {
@@ -126,7 +124,7 @@ impl FrameNote {
                 damage
             }
         };
-        Some(Self { generation, index, drawn, took, damage })
+        Some(Self { generation, index, drawn, damage })
     }
 }
 
@@ -171,13 +169,7 @@ mod tests {
         for i in 0..Damage::MAX_RECTS as u32 {
             damage.add(Rect { x: i, y: 2 * i, width: 3, height: u32::MAX });
         }
-        let note = FrameNote {
-            generation: 7,
-            index: 1,
-            drawn: Duration::from_nanos(1),
-            took: Duration::from_secs(9),
-            damage: Damage::Full,
-        };
+        let note = FrameNote { generation: 7, index: 1, drawn: Duration::from_nanos(1), damage: Damage::Full };
         let messages = [
             FromCapture::Layout { generation: 3, width: 1366, height: 767, stride: 5504 },
             FromCapture::Frame(note),

@@ -94,7 +94,10 @@ impl Socket {
     pub fn send_by(&self, bytes: &[u8], fd: Option<BorrowedFd<'_>>, deadline: Instant) -> Result<(), SocketError> {
         loop {
             match self.send(bytes, fd) {
-                Err(SocketError::Full) if self.ready_by(PollFlags::OUT, deadline)? => {}
+                Err(SocketError::Full) if Instant::now() < deadline => {
+                    // The kernel says "writable" only once most of what waits was read; there may be room long before.
+                    self.ready_by(PollFlags::OUT, deadline.min(Instant::now() + TRY_AGAIN_AFTER))?;
+                }
                 other => return other,
             }
         }
@@ -217,6 +220,8 @@ pub fn timespec(duration: Duration) -> Timespec {
 }
 
 const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+/// Between two tries to send.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(2);
 /// A host opens three connections at once.
 const BACKLOG: i32 = 16;
 

@@ -1,6 +1,8 @@
 //! What the tests of the built-in compositor share: a worker in a process of its own, and the host's side of it.
 #![allow(dead_code)] // each test binary uses its own part
 
+pub mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -111,7 +111,7 @@ impl XdgShellHandler for State {
 }
 
 impl State {
-    fn set_fullscreen(&mut self, surface: &ToplevelSurface, fullscreen: bool) {
+    pub(in crate::server) fn set_fullscreen(&mut self, surface: &ToplevelSurface, fullscreen: bool) {
         surface.with_pending_state(|state| match fullscreen {
             true => state.states.set(xdg_toplevel::State::Fullscreen),
             false => state.states.unset(xdg_toplevel::State::Fullscreen),

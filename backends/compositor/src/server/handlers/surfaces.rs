@@ -1,9 +1,12 @@
 //! Surfaces, their buffers, the output, and scales.
 
+use std::cell::Cell;
+
 use smithay::backend::renderer::utils::on_commit_buffer_handler;
 use smithay::desktop::{PopupKind, WindowSurfaceType, layer_map_for_output};
 use smithay::reexports::wayland_server::Client;
 use smithay::reexports::wayland_server::protocol::{wl_buffer::WlBuffer, wl_surface::WlSurface};
+use smithay::utils::{Logical, Size};
 use smithay::wayland::buffer::BufferHandler;
 use smithay::wayland::compositor::{
     CompositorClientState, CompositorHandler, CompositorState, get_parent, is_sync_subsurface, with_states,
@@ -12,7 +15,9 @@ use smithay::wayland::foreign_toplevel_list::{ForeignToplevelListHandler, Foreig
 use smithay::wayland::fractional_scale::FractionalScaleHandler;
 use smithay::wayland::idle_inhibit::IdleInhibitHandler;
 use smithay::wayland::output::OutputHandler;
-use smithay::wayland::shell::wlr_layer::LayerSurfaceData;
+use smithay::wayland::shell::wlr_layer::{
+    Anchor, ExclusiveZone, KeyboardInteractivity, Layer, LayerSurfaceCachedState, LayerSurfaceData, Margins,
+};
 use smithay::wayland::shm::{ShmHandler, ShmState};
 use smithay::wayland::xdg_foreign::{XdgForeignHandler, XdgForeignState};
 use smithay::{
@@ -73,8 +78,16 @@ impl State {
             }
             return;
         }
-        let mut map = layer_map_for_output(&self.output);
+        let map = layer_map_for_output(&self.output);
         let Some(layer) = map.layer_for_surface(surface, WindowSurfaceType::TOPLEVEL).cloned() else { return };
+        drop(map);
+        let wishes = Wishes::from(layer.cached_state());
+        let known = layer.user_data().get_or_insert(|| Cell::new(None::<Wishes>));
+        // A bar that only draws changes nothing for anybody else.
+        if known.replace(Some(wishes)) == Some(wishes) {
+            return;
+        }
+        let mut map = layer_map_for_output(&self.output);
         let room = map.non_exclusive_zone();
         map.arrange();
         let rearranged = map.non_exclusive_zone() != room;
@@ -90,6 +103,31 @@ impl State {
         }
         // It may take the keyboard, or give it back.
         self.focus_top();
+    }
+}
+
+/// What a layer asks for, to be compared.
+#[derive(Clone, Copy, PartialEq)]
+struct Wishes {
+    size: Size<i32, Logical>,
+    anchor: Anchor,
+    exclusive_zone: ExclusiveZone,
+    margins: [i32; 4],
+    keyboard: KeyboardInteractivity,
+    layer: Layer,
+}
+
+impl From<LayerSurfaceCachedState> for Wishes {
+    fn from(state: LayerSurfaceCachedState) -> Self {
+        let Margins { top, right, bottom, left } = state.margin;
+        Self {
+            size: state.size,
+            anchor: state.anchor,
+            exclusive_zone: state.exclusive_zone,
+            margins: [top, right, bottom, left],
+            keyboard: state.keyboard_interactivity,
+            layer: state.layer,
+        }
     }
 }
 
