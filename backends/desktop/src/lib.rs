@@ -24,6 +24,7 @@ mod record;
 pub mod scene;
 mod shell;
 mod stage;
+mod touch;
 mod wlroots;
 
 pub use builtin::BuiltinDesktop;

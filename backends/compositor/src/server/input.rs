@@ -45,6 +45,8 @@ impl State {
             InputAction::TouchDown { id, x, y } => self.touch_down(id, x, y, at),
             InputAction::TouchMove { id, x, y } => self.touch_move(id, x, y, at),
             InputAction::TouchUp { id } => self.touch_up(id, at),
+            // No message means it.
+            InputAction::Pen(_) => {}
         }
     }
 

@@ -4,9 +4,9 @@ use punktfunk_media::{InputAction, ScrollPhase, ScrollSource};
 
 use super::{Fields, Message};
 
-/// In bytes.
-pub fn encode_action(action: &InputAction) -> Message {
-    match *action {
+/// In bytes; `None` for what a worker cannot play.
+pub fn encode_action(action: &InputAction) -> Option<Message> {
+    Some(match *action {
         InputAction::Key { code, down } => *Message::new(KEY).put(&code.to_le_bytes()).put(&[u8::from(down)]),
         InputAction::Motion { dx, dy } => *Message::new(MOTION).f64(dx).f64(dy),
         InputAction::MotionAbs { x, y } => *Message::new(MOTION_ABS).f64(x).f64(y),
@@ -28,7 +28,8 @@ pub fn encode_action(action: &InputAction) -> Message {
         InputAction::TouchDown { id, x, y } => *Message::new(TOUCH_DOWN).u32(id).f64(x).f64(y),
         InputAction::TouchMove { id, x, y } => *Message::new(TOUCH_MOVE).u32(id).f64(x).f64(y),
         InputAction::TouchUp { id } => *Message::new(TOUCH_UP).u32(id),
-    }
+        InputAction::Pen(_) => return None,
+    })
 }
 
 /// Reads one; `None` for anything else.
@@ -95,7 +96,7 @@ mod tests {
             InputAction::TouchUp { id: u32::MAX },
         ];
         for action in actions {
-            let bytes = encode_action(&action);
+            let bytes = encode_action(&action).expect("it can be played");
             assert_eq!(decode_action(bytes.as_ref()), Some(action));
             assert_eq!(decode_action(&bytes.as_ref()[1..]).filter(|a| *a == action), None);
         }

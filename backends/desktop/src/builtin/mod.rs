@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard, UndoRecord,
-    reason,
+    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, Reason, RunningApp, Stage, StageRequest, UndoGuard,
+    UndoRecord, reason,
 };
 
 use crate::app::MarkedApp;
@@ -87,6 +87,10 @@ impl Desktop for BuiltinDesktop {
 
     fn keyboard_layout(&self) -> Option<String> {
         Some(self.keyboard.to_string())
+    }
+
+    fn touch(&self) -> Result<(), &'static Reason> {
+        Ok(())
     }
 
     fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {
