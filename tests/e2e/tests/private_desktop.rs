@@ -34,9 +34,11 @@ fn serve<'a>(kind: &'a str, linger: &'a str) -> [&'a str; 7] {
 
 /// The compositors of all desktops, in order of their ids.
 fn compositors(host: &Host, kind: &str) -> Vec<i32> {
-    let name = if kind == "sway" { "sway " } else { " compositor " };
-    // The shell that starts one has its command in its own.
-    let is_one = |command: &str| command.contains(name) && !command.contains("start.sh");
+    // The host names the kind in its own command, and the shell that becomes a worker has the worker's in its.
+    let is_one = |command: &str| match kind {
+        "sway" => command.starts_with("sway "),
+        _ => command.contains(" compositor ") && !command.contains("start.sh"),
+    };
     let mut pids: Vec<i32> = host.processes().into_iter().filter(|(_, c)| is_one(c)).map(|(pid, _)| pid).collect();
     pids.sort_unstable();
     pids
