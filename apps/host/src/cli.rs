@@ -89,6 +89,14 @@ pub enum Command {
     /// What moves on a private desktop (started by the host itself).
     #[command(hide = true)]
     Scene,
+    /// The built-in compositor of one private desktop (started by the host itself).
+    #[command(hide = true)]
+    Compositor {
+        /// The output's first mode, WxH@HZ.
+        mode: String,
+        /// Scripts to start on it.
+        start: Vec<PathBuf>,
+    },
 }
 
 /// Options that choose folders and backends, shared by every command that touches them.
@@ -100,6 +108,9 @@ pub struct CommonArgs {
     /// Which desktop to stream: a running session, or a private headless one for every client.
     #[arg(long, env = "PUNKTFUNK_DESKTOP", value_enum)]
     pub desktop: Option<DesktopChoice>,
+    /// Who composites private desktops.
+    #[arg(long, env = "PUNKTFUNK_PRIVATE_DESKTOP", value_enum)]
+    pub private_desktop: Option<PrivateDesktopChoice>,
     /// What runs on the private desktop instead of the terminal and the clock, as a shell command.
     #[arg(long, env = "PUNKTFUNK_PRIVATE_DESKTOP_SHELL", value_name = "COMMAND")]
     pub private_desktop_shell: Option<String>,
@@ -300,6 +311,16 @@ pub enum DesktopChoice {
     Wlroots,
     /// A private headless desktop for every client.
     Private,
+}
+
+/// Who composites private desktops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrivateDesktopChoice {
+    /// A headless sway.
+    Sway,
+    /// The host itself: no other program is needed.
+    Builtin,
 }
 
 /// Which encoder to use.

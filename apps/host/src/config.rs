@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::cli::{
     AudioPolicyName, CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs,
-    PairingChoice,
+    PairingChoice, PrivateDesktopChoice,
 };
 use crate::exit::{Failure, USAGE};
 use crate::library::{self, FileApp};
@@ -69,6 +69,8 @@ pub struct Config {
     pub user: String,
     /// Which desktop to stream.
     pub desktop: DesktopChoice,
+    /// Who composites private desktops.
+    pub private_desktop: PrivateDesktopChoice,
     /// What runs on a private desktop; `None`: terminal and clock.
     pub private_desktop_shell: Option<String>,
     /// Which encoder to use.
@@ -156,6 +158,7 @@ struct FilePairing {
 #[serde(default)]
 struct FileDesktop {
     choice: Option<DesktopChoice>,
+    private: Option<PrivateDesktopChoice>,
     private_shell: Option<String>,
     keyboard_layout: Option<String>,
     linger: Option<toml::Value>,
@@ -207,6 +210,7 @@ pub const KEYS: &[&str] = &[
     "desktop.choice",
     "desktop.keyboard_layout",
     "desktop.linger",
+    "desktop.private",
     "desktop.private_shell",
     "gamestream.enabled",
     "gamestream.encryption",
@@ -251,6 +255,7 @@ const ENVIRONMENT: &[&str] = &[
     "PUNKTFUNK_NO_WEB",
     "PUNKTFUNK_PAIRING",
     "PUNKTFUNK_PORT",
+    "PUNKTFUNK_PRIVATE_DESKTOP",
     "PUNKTFUNK_PRIVATE_DESKTOP_SHELL",
     "PUNKTFUNK_USER",
     "PUNKTFUNK_WEB_PORT",
@@ -436,6 +441,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         web_hosts: file.web.hosts,
         user: listen.user.clone().or(file.host.user).unwrap_or_else(|| DEFAULT_USER.to_owned()),
         desktop: common.desktop.or(file.desktop.choice).unwrap_or(DesktopChoice::Auto),
+        private_desktop: common.private_desktop.or(file.desktop.private).unwrap_or(PrivateDesktopChoice::Sway),
         private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),

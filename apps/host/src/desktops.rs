@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::sync::Arc;
 
 use punktfunk_desktop::{
-    Candidate, DesktopChoice as BackendChoice, DetectConfig, Environment, KeyboardLayout, PrivateConfig,
-    PrivateContent, detect,
+    Candidate, DesktopChoice as BackendChoice, DetectConfig, Environment, KeyboardLayout, PrivateCompositor,
+    PrivateConfig, PrivateContent, detect,
 };
 use punktfunk_media::{AudioPolicyCell, Desktop};
 
-use crate::cli::DesktopChoice;
+use crate::cli::{DesktopChoice, PrivateDesktopChoice};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::paths::Paths;
@@ -18,9 +18,13 @@ use crate::paths::Paths;
 #[must_use]
 pub fn candidates(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Vec<Candidate> {
     let mut private = PrivateConfig::below(paths.runtime.join("desktops"));
+    private.compositor = match config.private_desktop {
+        PrivateDesktopChoice::Sway => PrivateCompositor::Sway,
+        PrivateDesktopChoice::Builtin => PrivateCompositor::BuiltIn { worker: own_command("compositor") },
+    };
     private.content = match &config.private_desktop_shell {
         Some(command) => PrivateContent::Shell(command.clone()),
-        None => PrivateContent::BuiltIn { scene: Some(scene_command()) },
+        None => PrivateContent::BuiltIn { scene: Some(own_command("scene")) },
     };
     detect(&DetectConfig {
         choice: match config.desktop {
@@ -62,8 +66,8 @@ pub fn choose(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Result
     Err(refused.unwrap_or_else(|| Failure::new(&punktfunk_media::reason::DESKTOP_MISSING, "")))
 }
 
-/// Our own binary in scene mode. Through `/proc`, because the path it was started by may be closed to the user it has
-/// become; the link stays good for as long as this host lives, and the scene is started once, at the desktop's start.
-fn scene_command() -> Vec<OsString> {
-    vec![format!("/proc/{}/exe", std::process::id()).into(), "scene".into()]
+/// Our own binary with another command. Through `/proc`, because the path it was started by may be closed to the user it has
+/// become; the link stays good for as long as this host lives, and desktops with all that is on them start within that time.
+fn own_command(command: &str) -> Vec<OsString> {
+    vec![format!("/proc/{}/exe", std::process::id()).into(), command.into()]
 }

@@ -32,6 +32,7 @@ use cli::{Cli, Command, CommonArgs, ListenArgs};
 use config::{Config, Layers};
 use exit::Failure;
 use paths::Paths;
+use punktfunk_compositor::{WorkerArgs, run_worker};
 use serve::{End, Measurement};
 
 fn main() -> ExitCode {
@@ -69,6 +70,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             watchdog::run(journal, socket.as_deref())
         }
         Command::EncoderSelftest { name } => encoders::selftest(name),
+        Command::Compositor { mode, start } => {
+            log();
+            let args = WorkerArgs { mode: try_out::parse_mode(mode)?, start: start.clone() };
+            run_worker(&args).map_err(|e| Failure::new(&punktfunk_media::reason::DESKTOP_DIED, e))
+        }
         Command::Scene => {
             log();
             punktfunk_desktop::scene::run().map_err(|e| Failure::new(&punktfunk_media::reason::DESKTOP_DIED, e))

@@ -107,7 +107,7 @@ fn with_journal(paths: &Paths, run: impl FnOnce(&Arc<dyn Journal>) -> Result<(),
     result
 }
 
-fn parse_mode(text: &str) -> Result<Mode, Failure> {
+pub fn parse_mode(text: &str) -> Result<Mode, Failure> {
     let parsed = || {
         let (size, hz) = text.split_once('@')?;
         let (width, height) = size.split_once('x')?;

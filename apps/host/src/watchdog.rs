@@ -93,6 +93,7 @@ pub fn undo_map() -> UndoMap {
     let desktop = |record: &UndoRecord| punktfunk_desktop::undo(record).map_err(|e| e.to_string());
     UndoMap::new()
         .with(punktfunk_desktop::BACKEND_PRIVATE, desktop)
+        .with(punktfunk_desktop::BACKEND_BUILTIN, desktop)
         .with(punktfunk_desktop::BACKEND_WLROOTS, desktop)
         .with(punktfunk_desktop::BACKEND_APP, desktop)
         .with(punktfunk_audio::BACKEND_DEFAULT_SINK, punktfunk_audio::undo)

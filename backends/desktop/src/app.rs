@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use punktfunk_media::{AppSpec, LaunchError, RunningApp, reason};
 use serde::{Deserialize, Serialize};
 
-use crate::ipc::SwayIpc;
 use crate::process::{Patience, ProcessId, end_family, family};
 use crate::random::random_id;
 use crate::shell::quote;
@@ -80,21 +79,30 @@ pub fn new_mark() -> Result<String, LaunchError> {
     random_id().map(|id| format!("{MARK}{id}")).map_err(|e| failed(format!("/dev/urandom: {e}")))
 }
 
-/// Starts `app` under the sway behind `ipc`, with `mark` (of [`new_mark`]). Sway starts it, so that it has what every
-/// program of this desktop has, and ends with it. Waits until it runs.
+/// What starts scripts on a desktop, so that they have what every program of this desktop has, and end with it.
+pub trait Starter {
+    /// Starts `sh SCRIPT` with `mark` (`NAME=value`) in its environment.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    fn start(&mut self, script: &Path, mark: &str) -> Result<(), String>;
+}
+
+/// Starts `app` through `starter`, with `mark` (of [`new_mark`]), by a script in the desktop's folder `dir`. Waits until it
+/// runs.
 ///
 /// # Errors
 /// `app.failed`.
-pub fn launch(ipc: &Path, app: &AppSpec, mark: &str) -> Result<MarkedApp, LaunchError> {
+pub fn launch(dir: &Path, starter: &mut dyn Starter, app: &AppSpec, mark: &str) -> Result<MarkedApp, LaunchError> {
     if let Some(dir) = app.working_dir.as_ref().filter(|dir| !dir.is_dir()) {
         return Err(failed(format!("the working folder {} is none", dir.display())));
     }
-    let dir = ipc.parent().unwrap_or(Path::new("/"));
     let name = mark.rsplit('=').next().unwrap_or_default();
     let script = dir.join(format!("punktfunk-app-{name}.sh"));
     let outcome = write(&script, dir, &text(app))
         .map_err(|e| format!("{}: {e}", script.display()))
-        .and_then(|()| start(ipc, &script, mark));
+        .and_then(|()| starter.start(&script, mark))
+        .and_then(|()| wait_started(&script));
     if let Err(detail) = outcome {
         // It takes itself away when it starts.
         let _ = fs::remove_file(&script);
@@ -104,11 +112,7 @@ pub fn launch(ipc: &Path, app: &AppSpec, mark: &str) -> Result<MarkedApp, Launch
     Ok(MarkedApp::of(mark))
 }
 
-fn start(ipc: &Path, script: &Path, mark: &str) -> Result<(), String> {
-    let mut sway = SwayIpc::connect(ipc).map_err(|e| e.to_string())?;
-    // The second `exec` is the shell's, so that no process without the mark waits for one with it.
-    let command = format!("exec exec env {mark} sh '{}'", script.display());
-    sway.command(&command).map_err(|e| e.to_string())?;
+fn wait_started(script: &Path) -> Result<(), String> {
     let until = Instant::now() + STARTED_WITHIN;
     while script.exists() {
         if Instant::now() >= until {
@@ -154,6 +158,6 @@ fn failed(detail: String) -> LaunchError {
 
 /// Environment variable of a program and of what it started, with its `=`.
 const MARK: &str = "PUNKTFUNK_APP=";
-/// Sway forks at once; a loaded machine may take a while to run the shell.
+/// A compositor forks at once; a loaded machine may take a while to run the shell.
 const STARTED_WITHIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);

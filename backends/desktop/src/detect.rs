@@ -7,7 +7,8 @@ use std::sync::Arc;
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{AudioPolicyCell, Desktop, OpenError, reason};
 
-use crate::private::{PrivateConfig, PrivateDesktop};
+use crate::builtin::{self, BuiltinDesktop};
+use crate::private::{PrivateCompositor, PrivateConfig, PrivateDesktop};
 use crate::wlroots::{SessionSockets, WlrootsDesktop};
 
 /// Which desktops may be used (`--desktop`).
@@ -85,7 +86,7 @@ pub struct DetectConfig {
 
 /// A desktop that was found, or why one was passed over.
 pub struct Candidate {
-    /// `sway` or `private-sway`.
+    /// `sway`, `private-sway` or `private-builtin`.
     pub name: &'static str,
     /// What it was found by, for the log and `doctor`.
     pub why: String,
@@ -126,12 +127,21 @@ pub fn detect(config: &DetectConfig) -> Vec<Candidate> {
             DesktopChoice::Private => "asked for".to_owned(),
             _ => "works without a session".to_owned(),
         };
-        let desktop = PrivateDesktop::new(config.private.clone(), config.environment.clone(), config.keyboard.clone());
-        candidates.push(Candidate {
-            name: "private-sway",
-            why,
-            desktop: desktop.map(|d| Arc::new(d) as Arc<dyn Desktop>),
-        });
+        candidates.push(private(config, why));
     }
     candidates
+}
+
+fn private(config: &DetectConfig, why: String) -> Candidate {
+    let (private, environment) = (config.private.clone(), config.environment.clone());
+    match &config.private.compositor {
+        PrivateCompositor::Sway => {
+            let desktop = PrivateDesktop::new(private, environment, config.keyboard.clone());
+            Candidate { name: "private-sway", why, desktop: desktop.map(|d| Arc::new(d) as Arc<dyn Desktop>) }
+        }
+        PrivateCompositor::BuiltIn { worker } => {
+            let desktop = BuiltinDesktop::new(private, worker.clone(), environment, config.keyboard.as_ref());
+            Candidate { name: builtin::NAME, why, desktop: Ok(Arc::new(desktop)) }
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Desktops that open a [`punktfunk_media::Stage`]: a running wlroots session, and the private headless desktop.
+//! Desktops that open a [`punktfunk_media::Stage`]: a running wlroots session, and private headless desktops, composited
+//! by sway or by ourselves.
 //!
 //! ```text
 //! detect(config) ─► [Candidate…] ── first usable ──► Desktop::open ─► Stage { output, capturer, injector, undo guard }
@@ -10,6 +11,7 @@
 //! private desktop's own.
 
 mod app;
+mod builtin;
 mod detect;
 mod ipc;
 mod keyboard;
@@ -25,11 +27,12 @@ mod stage;
 mod touch;
 mod wlroots;
 
+pub use builtin::BuiltinDesktop;
 pub use detect::{Candidate, DesktopChoice, DetectConfig, Environment, detect};
-pub use private::{PrivateConfig, PrivateContent, PrivateDesktop};
+pub use private::{PrivateCompositor, PrivateConfig, PrivateContent, PrivateDesktop};
 pub use probe::{ProbeReport, probe};
 pub use punktfunk_inject::KeyboardLayout;
-pub use record::{BACKEND_APP, BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
+pub use record::{BACKEND_APP, BACKEND_BUILTIN, BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
 pub use wlroots::{SessionSockets, WlrootsDesktop, session_sound_server};
 
 /// `DesktopInfo::wire_id` of everything wlroots.

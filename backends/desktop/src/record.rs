@@ -11,6 +11,8 @@ use crate::process::{Patience, ProcessId, end_family};
 
 /// `UndoRecord::backend` of the private desktop.
 pub const BACKEND_PRIVATE: &str = "private-sway";
+/// `UndoRecord::backend` of the built-in desktop.
+pub const BACKEND_BUILTIN: &str = "private-builtin";
 /// `UndoRecord::backend` of outputs in a running session.
 pub const BACKEND_WLROOTS: &str = "wlroots";
 /// `UndoRecord::backend` of programs that were started in a running session.
@@ -80,7 +82,7 @@ pub struct UndoError {
 pub fn undo(record: &UndoRecord) -> Result<(), UndoError> {
     let error = |why: String| UndoError { backend: record.backend.clone(), change: record.change.clone(), why };
     match record.backend.as_str() {
-        BACKEND_PRIVATE => {
+        BACKEND_PRIVATE | BACKEND_BUILTIN => {
             let private: PrivateRecord = serde_json::from_str(&record.change).map_err(|e| error(e.to_string()))?;
             undo_private(&private).map_err(error)
         }

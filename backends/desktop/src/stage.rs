@@ -1,5 +1,6 @@
 //! The stage on a sway output, whoever made the output.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use punktfunk_media::{
@@ -7,7 +8,7 @@ use punktfunk_media::{
     RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
 };
 
-use crate::app::{self, MarkedApp};
+use crate::app::{self, MarkedApp, Starter};
 use crate::ipc::SwayIpc;
 use crate::keyboard::FoundLayout;
 use crate::output;
@@ -167,7 +168,8 @@ impl Stage for SwayStage {
             place += &format!("; workspace {workspace}");
         }
         self.go(&place);
-        let started = app::launch(&self.sockets.ipc, spec, &mark)?;
+        let dir = self.sockets.ipc.parent().unwrap_or(Path::new("/")).to_owned();
+        let started = app::launch(&dir, &mut OnSway(&self.sockets.ipc), spec, &mark)?;
         self.program = Some(MarkedApp::of(&mark));
         Ok(Box::new(started))
     }
@@ -204,6 +206,17 @@ impl Stage for SwayStage {
             tracing::debug!(output = self.output, "the output keeps its pace: {e}");
         }
         kept
+    }
+}
+
+struct OnSway<'a>(&'a Path);
+
+impl Starter for OnSway<'_> {
+    fn start(&mut self, script: &Path, mark: &str) -> Result<(), String> {
+        let mut sway = SwayIpc::connect(self.0).map_err(|e| e.to_string())?;
+        // The second `exec` is the shell's, so that no process without the mark waits for one with it.
+        let command = format!("exec exec env {mark} sh '{}'", script.display());
+        sway.command(&command).map_err(|e| e.to_string())
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{MODE, PrivateBench, living, on_every_sway, request, wait_until};
+use common::{Bed, MODE, PrivateBench, living, on_every_desktop, on_every_sway, request, wait_until};
 use punktfunk_desktop::{BACKEND_APP, Environment, PrivateContent, SessionSockets, WlrootsDesktop, undo};
 use punktfunk_media::fake::MemoryJournal;
 use punktfunk_media::{AppSpec, AudioPolicyCell, Desktop, Journal, RunningApp, Stage};
@@ -40,11 +40,11 @@ fn scripts(dir: &Path) -> usize {
 }
 
 /// What holds on every desktop while its stage lives.
-fn lives_and_ends(desktop: &dyn Desktop, stage: &mut dyn Stage, launch: &Launch) {
+fn lives_and_ends(desktop: &dyn Desktop, stage: &mut dyn Stage, launch: &Launch, on_sway: bool) {
     let app = stage.launch(&spec(launch)).unwrap();
     let said = said(launch);
     assert!(said.starts_with("it's $HOME \"here\"|/usr/bin|"), "{said}");
-    assert!(said.contains("wayland-") && said.ends_with("|sway|"), "{said}");
+    assert!(said.contains("wayland-") && said.ends_with("|sway|") == on_sway, "{said}");
     assert!(app.is_running());
     let again = desktop.app(&app.token()).expect("a later host finds it");
     assert!(again.is_running());
@@ -75,10 +75,10 @@ fn ends_with(what: &str, app: &dyn RunningApp, end: impl FnOnce()) {
 
 #[test]
 fn a_program_lives_on_a_private_desktop_and_ends_with_it() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
         let mut stage = bench.open("a", MODE);
-        lives_and_ends(bench.desktop(), &mut *stage, &bench.launch);
+        lives_and_ends(bench.desktop(), &mut *stage, &bench.launch, suite != Bed::BuiltIn);
         let dir = &common::folders(&bench.config.runtime_dir)[0];
         assert_eq!(scripts(dir), 0, "{suite:?}: scripts are left");
 
@@ -103,7 +103,7 @@ fn a_program_lives_on_a_private_desktop_and_ends_with_it() {
 
 #[test]
 fn a_program_fills_the_output_and_what_was_there_comes_back_after_it() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let shell = PrivateContent::Shell("exec foot --app-id behind sleep 1000".to_owned());
         let Some(bench) = PrivateBench::new(suite, shell) else { return };
         let mut stage = bench.open("a", MODE);
@@ -133,7 +133,7 @@ fn a_program_in_a_running_session_ends_with_its_output() {
         let memory = MemoryJournal::new();
         let journal = Arc::clone(&memory) as Arc<dyn Journal>;
         let mut stage = desktop.open(&request("a", MODE), &journal).unwrap();
-        lives_and_ends(&desktop, &mut *stage, &launch);
+        lives_and_ends(&desktop, &mut *stage, &launch, true);
         assert_eq!(scripts(&sway.runtime_dir), 0, "{suite:?}: scripts are left");
 
         let app = stage.launch(&spec(&launch)).unwrap();

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{
-    MODE, PATIENCE, PrivateBench, folders, frame_until, lend_new, living, next_frame, on_every_sway, pixel, request,
-    settle, wait_until,
+    Bed, MODE, PATIENCE, PrivateBench, folders, frame_until, lend_new, living, next_frame, on_every_desktop,
+    on_every_sway, pixel, request, settle, wait_until,
 };
-use punktfunk_desktop::{BACKEND_PRIVATE, PrivateContent, undo};
+use punktfunk_desktop::{BACKEND_BUILTIN, BACKEND_PRIVATE, PrivateContent, undo};
 use punktfunk_media::{
-    AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Desktop, Journal, Keep, Mode, UndoGuard, UndoRecord,
+    AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Journal, Keep, Mode, UndoGuard, UndoRecord,
 };
 use punktfunk_testkit::desktop::Suite;
 use punktfunk_testkit::sound::{share_at, write_tones};
@@ -19,7 +19,7 @@ use punktfunk_testkit::window::{Seen, Window};
 
 #[test]
 fn a_client_gets_exactly_its_mode_and_its_pixels_and_nothing_stays() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
         let odd = Mode { width: 1366, height: 767, refresh_hz: 59 };
         let mut stage = bench.open("a", odd);
@@ -48,7 +48,7 @@ fn a_client_gets_exactly_its_mode_and_its_pixels_and_nothing_stays() {
 
 #[test]
 fn a_still_desktop_is_unchanged_and_a_change_comes_with_its_damage() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
         let mut stage = bench.open("a", MODE);
         let window = Window::open(&bench.display(), None, [0, 0, 200]);
@@ -67,7 +67,7 @@ fn a_still_desktop_is_unchanged_and_a_change_comes_with_its_damage() {
 
 #[test]
 fn the_mode_changes_while_the_stream_runs() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
         let mut stage = bench.open("a", MODE);
         let mut capturer = stage.capturer().unwrap();
@@ -98,69 +98,65 @@ fn the_mode_changes_while_the_stream_runs() {
 }
 
 #[test]
-fn the_built_in_desktop_moves_a_little_and_has_a_terminal() {
-    let example = std::env::current_exe().unwrap();
-    let example = example.parent().and_then(std::path::Path::parent).unwrap().join("examples/scene");
-    if !example.exists() {
-        // `cargo test --test private` builds no examples.
-        let mut cargo = std::process::Command::new(env!("CARGO"));
-        let built = cargo.args(["build", "-p", "punktfunk-desktop", "--example", "scene"]);
-        assert!(built.status().is_ok_and(|s| s.success()) && example.exists(), "no {}", example.display());
-    }
-    let mut bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
-    // Where the unprivileged user may read it.
-    let scene = bench.launch.scratch().join("scene");
-    std::fs::copy(example, &scene).unwrap();
-    let content = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]) };
-    let config = punktfunk_desktop::PrivateConfig { content, ..bench.config.clone() };
-    bench.desktop = Some(punktfunk_desktop::PrivateDesktop::new(config, bench.environment.clone(), None).unwrap());
-    let mut stage = bench.open("a", MODE);
-    let mark = PrivateBench::mark(&bench.journal.records()[0]);
-    wait_until("the terminal has the keyboard", || bench.focused() == "foot");
-    let mut capturer = stage.capturer().unwrap();
-    lend_new(&mut *capturer);
-    // The wave's damage alone: once everything is drawn, what changes at a refresh is small.
-    let small = |f: &punktfunk_media::CapturedFrame| {
-        f.damage.rects().is_some_and(|mut rects| rects.all(|r| r.width <= 240 && r.height <= 40 && r.y < 40))
-    };
-    let frame = frame_until(&mut *capturer, "only the wave to move", small);
-    let bar = pixel(&frame, 0.2, 0.02);
-    assert_eq!(bar, [0x10, 0x1a, 0x24], "the bar is there");
-    capturer.lend(frame.slot).unwrap();
-    for _ in 0..10 {
-        let frame = next_frame(&mut *capturer);
+fn the_usual_content_moves_a_little_and_has_a_terminal() {
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let mut bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        // Where the unprivileged user may read it.
+        let scene = bench.launch.scratch().join("scene");
+        std::fs::copy(common::example("scene"), &scene).unwrap();
+        let content = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]) };
+        bench.config.content = content;
+        bench.remake(None);
+        let mut stage = bench.open("a", MODE);
+        let mark = PrivateBench::mark(&bench.journal.records()[0]);
+        wait_until("the terminal has the keyboard", || bench.focused() == "foot");
+        let mut capturer = stage.capturer().unwrap();
+        lend_new(&mut *capturer);
+        // The wave's damage alone: once everything is drawn, what changes at a refresh is small.
+        let small = |f: &punktfunk_media::CapturedFrame| {
+            f.damage.rects().is_some_and(|mut rects| rects.all(|r| r.width <= 240 && r.height <= 40 && r.y < 40))
+        };
+        let frame = frame_until(&mut *capturer, "only the wave to move", small);
+        let bar = pixel(&frame, 0.2, 0.02);
+        assert_eq!(bar, [0x10, 0x1a, 0x24], "the bar is there");
         capturer.lend(frame.slot).unwrap();
+        for _ in 0..10 {
+            let frame = next_frame(&mut *capturer);
+            capturer.lend(frame.slot).unwrap();
+        }
+        if let Some(path) = std::env::var_os("PUNKTFUNK_TEST_PICTURE") {
+            let frame = next_frame(&mut *capturer);
+            std::fs::write(path, frame.slot.memory.bytes()).unwrap();
+        }
+        stage.set_mode(Mode { width: 800, height: 500, refresh_hz: 60 }).unwrap();
+        frame_until(&mut *capturer, "the bar at the new size", |f| {
+            f.layout.width == 800 && pixel(f, 0.99, 0.02) == [0x10, 0x1a, 0x24]
+        });
+        drop(capturer);
+        drop(stage);
+        bench.assert_nothing_left(&[mark]);
     }
-    if let Some(path) = std::env::var_os("PUNKTFUNK_TEST_PICTURE") {
-        let frame = next_frame(&mut *capturer);
-        std::fs::write(path, frame.slot.memory.bytes()).unwrap();
-    }
-    stage.set_mode(Mode { width: 800, height: 500, refresh_hz: 60 }).unwrap();
-    frame_until(&mut *capturer, "the bar at the new size", |f| {
-        f.layout.width == 800 && pixel(f, 0.99, 0.02) == [0x10, 0x1a, 0x24]
-    });
-    drop(capturer);
-    drop(stage);
-    bench.assert_nothing_left(&[mark]);
 }
 
 #[test]
 fn absurd_modes_open_nothing() {
-    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
-    for mode in [
-        Mode { width: 0, height: 720, refresh_hz: 60 },
-        Mode { width: 20_000, height: 20_000, refresh_hz: 60 },
-        Mode { width: 1280, height: 720, refresh_hz: 0 },
-    ] {
-        let Err(error) = bench.desktop().open(&request("a", mode), &bench.journal()) else { panic!("{mode}") };
-        assert_eq!(error.reason.code, "desktop.mode_refused");
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        for mode in [
+            Mode { width: 0, height: 720, refresh_hz: 60 },
+            Mode { width: 20_000, height: 20_000, refresh_hz: 60 },
+            Mode { width: 1280, height: 720, refresh_hz: 0 },
+        ] {
+            let Err(error) = bench.desktop().open(&request("a", mode), &bench.journal()) else { panic!("{mode}") };
+            assert_eq!(error.reason.code, "desktop.mode_refused");
+        }
+        bench.assert_nothing_left(&[]);
     }
-    bench.assert_nothing_left(&[]);
 }
 
 #[test]
 fn every_identity_has_a_desktop_of_its_own() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
         let other = Mode { width: 800, height: 600, refresh_hz: 75 };
         let (mut a, mut b) = (bench.open("a", MODE), bench.open("b", other));
@@ -177,30 +173,32 @@ fn every_identity_has_a_desktop_of_its_own() {
 
 #[test]
 fn a_warm_spare_becomes_a_clients_desktop() {
-    let mut bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
-    bench.desktop().warm(&bench.journal());
-    bench.desktop().warm(&bench.journal());
-    let spare = bench.journal.records();
-    assert_eq!(spare.len(), 1, "one spare, however often it is asked for");
-    let odd = Mode { width: 1000, height: 500, refresh_hz: 90 };
-    let mut stage = bench.open("a", odd);
-    let records = bench.journal.records();
-    assert_eq!(PrivateBench::mark(&records[0]), PrivateBench::mark(&spare[0]), "the spare was taken");
-    assert!(records[0].change.contains("\"identity\":\"a\""), "{}", records[0].change);
-    let layout = stage.capturer().unwrap().layout();
-    assert_eq!((layout.width, layout.height), (1000, 500));
-    bench.desktop().warm(&bench.journal());
-    let marks: Vec<_> = bench.journal.records().iter().map(PrivateBench::mark).collect();
-    assert_eq!(marks.len(), 2);
-    drop(stage);
-    assert_eq!(bench.journal.records().len(), 1, "the new spare stays");
-    bench.desktop = None;
-    bench.assert_nothing_left(&marks);
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let mut bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        bench.desktop().warm(&bench.journal());
+        bench.desktop().warm(&bench.journal());
+        let spare = bench.journal.records();
+        assert_eq!(spare.len(), 1, "one spare, however often it is asked for");
+        let odd = Mode { width: 1000, height: 500, refresh_hz: 90 };
+        let mut stage = bench.open("a", odd);
+        let records = bench.journal.records();
+        assert_eq!(PrivateBench::mark(&records[0]), PrivateBench::mark(&spare[0]), "the spare was taken");
+        assert!(records[0].change.contains("\"identity\":\"a\""), "{}", records[0].change);
+        let layout = stage.capturer().unwrap().layout();
+        assert_eq!((layout.width, layout.height), (1000, 500));
+        bench.desktop().warm(&bench.journal());
+        let marks: Vec<_> = bench.journal.records().iter().map(PrivateBench::mark).collect();
+        assert_eq!(marks.len(), 2);
+        drop(stage);
+        assert_eq!(bench.journal.records().len(), 1, "the new spare stays");
+        bench.desktop = None;
+        bench.assert_nothing_left(&marks);
+    }
 }
 
 #[test]
 fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
-    on_every_sway(|suite| {
+    on_every_desktop(|suite| {
         let Some(bench) = PrivateBench::new(suite, PrivateContent::Shell("sleep 1000".to_owned())) else { return };
         let mut stage = bench.open("a", MODE);
         let mut capturer = stage.capturer().unwrap();
@@ -247,42 +245,46 @@ fn stage_is_alive(mark: &str, sway: i32) -> bool {
 
 #[test]
 fn a_desktop_outlives_its_host_and_is_taken_over_or_undone() {
-    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
-    let mut stage = bench.open("a", MODE);
-    let record = bench.journal.records().remove(0);
-    let mark = PrivateBench::mark(&record);
-    assert_eq!(record.backend, BACKEND_PRIVATE);
-    // Policy keeps it for a minute; then the host is gone, and nobody runs the stage's destructor.
-    let keep = Keep { keep_for: Duration::from_secs(60), lease_until_ms: Some(u64::MAX) };
-    assert!(stage.keep(keep));
-    let record = UndoRecord { keep_for: keep.keep_for, lease_until_ms: keep.lease_until_ms, ..record };
-    assert_eq!(bench.journal.records(), std::slice::from_ref(&record));
-    stage.leave();
-    assert!(!living(&mark).is_empty());
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        let mut stage = bench.open("a", MODE);
+        let record = bench.journal.records().remove(0);
+        let mark = PrivateBench::mark(&record);
+        let backend = if bed == Bed::BuiltIn { BACKEND_BUILTIN } else { BACKEND_PRIVATE };
+        assert_eq!(record.backend, backend);
+        // Policy keeps it for a minute; then the host is gone, and nobody runs the stage's destructor.
+        let keep = Keep { keep_for: Duration::from_secs(60), lease_until_ms: Some(u64::MAX) };
+        assert!(stage.keep(keep));
+        let record = UndoRecord { keep_for: keep.keep_for, lease_until_ms: keep.lease_until_ms, ..record };
+        assert_eq!(bench.journal.records(), std::slice::from_ref(&record));
+        stage.leave();
+        assert!(!living(&mark).is_empty());
 
-    // The next host takes it over.
-    let guard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
-    let mut adopted = bench.desktop().adopt(&record, guard).expect("it still runs");
-    // Nobody watches it: it rests at a slow pace until the next client says what it wants.
-    let resting = Mode { refresh_hz: 5, ..MODE };
-    assert_eq!((adopted.identity.as_str(), adopted.stage.mode()), ("a", resting));
-    assert_eq!(adopted.stage.set_mode(MODE).unwrap(), MODE);
-    assert!(adopted.stage.is_alive());
-    let mut capturer = adopted.stage.capturer().unwrap();
-    lend_new(&mut *capturer);
-    next_frame(&mut *capturer);
-    drop(capturer);
-    adopted.stage.leave();
+        // The next host takes it over.
+        let guard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
+        let mut adopted = bench.desktop().adopt(&record, guard).expect("it still runs");
+        // Nobody watches it: a sway rests at a slow pace until the next client says what it wants; the built-in desktop has no
+        // pace of its own.
+        let resting = if bed == Bed::BuiltIn { MODE } else { Mode { refresh_hz: 5, ..MODE } };
+        assert_eq!((adopted.identity.as_str(), adopted.stage.mode()), ("a", resting));
+        assert_eq!(adopted.stage.set_mode(MODE).unwrap(), MODE);
+        assert!(adopted.stage.is_alive());
+        let mut capturer = adopted.stage.capturer().unwrap();
+        lend_new(&mut *capturer);
+        next_frame(&mut *capturer);
+        drop(capturer);
+        adopted.stage.leave();
 
-    // And a watchdog ends it, from the record alone. Twice, since two may try.
-    undo(&record).unwrap();
-    undo(&record).unwrap();
-    assert_eq!(living(&mark), Vec::<i32>::new());
-    assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
+        // And a watchdog ends it, from the record alone. Twice, since two may try.
+        undo(&record).unwrap();
+        undo(&record).unwrap();
+        assert_eq!(living(&mark), Vec::<i32>::new());
+        assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
 
-    // What is gone cannot be taken over.
-    let guard: UndoGuard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
-    assert!(bench.desktop().adopt(&record, guard).is_none());
+        // What is gone cannot be taken over.
+        let guard: UndoGuard = Arc::clone(&bench.journal).record(record.clone()).unwrap();
+        assert!(bench.desktop().adopt(&record, guard).is_none());
+    }
 }
 
 #[test]
@@ -310,13 +312,15 @@ fn a_kept_desktop_rests_until_it_is_taken_again() {
 
 #[test]
 fn without_a_journal_nothing_is_started() {
-    let bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).unwrap();
-    bench.journal.set_full(true);
-    let Err(error) = bench.desktop().open(&request("a", MODE), &bench.journal()) else {
-        panic!("opened without a record")
-    };
-    assert_eq!(error.reason.code, "state.full");
-    assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        bench.journal.set_full(true);
+        let Err(error) = bench.desktop().open(&request("a", MODE), &bench.journal()) else {
+            panic!("opened without a record")
+        };
+        assert_eq!(error.reason.code, "state.full");
+        assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
+    }
 }
 
 #[test]
@@ -332,42 +336,45 @@ fn root_is_refused_with_the_fix() {
 
 #[test]
 fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop() {
-    let mut bench = PrivateBench::new(Suite::Installed, PrivateContent::Empty).expect("never skipped");
-    let mut stage = bench.open("heard", MODE);
-    let mark = PrivateBench::mark(&bench.journal.records()[0]);
-    let dir = folders(&bench.config.runtime_dir)[0].clone();
-    let sound = stage.sound().unwrap_or_else(|e| panic!("{e}"));
-    let request = AudioRequest { layout: ChannelLayout::Stereo, block: Duration::from_millis(5), also_on_host: false };
-    let until = Instant::now() + PATIENCE;
-    let mut source = loop {
-        match sound.source(&request) {
-            Ok(source) => break source,
-            Err(e) => assert!(!e.fatal && Instant::now() < until, "{e}"),
-        }
-    };
-    let mic = sound.microphone().unwrap_or_else(|e| panic!("{e}"));
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let mut bench = PrivateBench::new(bed, PrivateContent::Empty).expect("never skipped");
+        let mut stage = bench.open("heard", MODE);
+        let mark = PrivateBench::mark(&bench.journal.records()[0]);
+        let dir = folders(&bench.config.runtime_dir)[0].clone();
+        let sound = stage.sound().unwrap_or_else(|e| panic!("{e}"));
+        let request =
+            AudioRequest { layout: ChannelLayout::Stereo, block: Duration::from_millis(5), also_on_host: false };
+        let until = Instant::now() + PATIENCE;
+        let mut source = loop {
+            match sound.source(&request) {
+                Ok(source) => break source,
+                Err(e) => assert!(!e.fatal && Instant::now() < until, "{e}"),
+            }
+        };
+        let mic = sound.microphone().unwrap_or_else(|e| panic!("{e}"));
 
-    let file = dir.join("tones.wav");
-    write_tones(&file, &[440.0, 660.0], Duration::from_secs(20));
-    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-    let mut player = bench.launch.command("pw-cat");
-    let (name, value) = mark.split_once('=').unwrap();
-    player.arg("-p").arg(&file).env("XDG_RUNTIME_DIR", &dir).env(name, value);
-    let mut player = player.stdout(std::process::Stdio::null()).spawn().unwrap();
-    let (mut block, mut heard) = (vec![0.0; request.block_samples()], Vec::new());
-    let until = Instant::now() + PATIENCE;
-    while heard.len() < 48_000 {
-        assert!(Instant::now() < until, "the program is not heard");
-        let read = source.read(&mut block, Instant::now() + Duration::from_millis(100)).unwrap();
-        if matches!(read, AudioRead::Block { silent: false, .. }) {
-            heard.extend_from_slice(&block);
+        let file = dir.join("tones.wav");
+        write_tones(&file, &[440.0, 660.0], Duration::from_secs(20));
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let mut player = bench.launch.command("pw-cat");
+        let (name, value) = mark.split_once('=').unwrap();
+        player.arg("-p").arg(&file).env("XDG_RUNTIME_DIR", &dir).env(name, value);
+        let mut player = player.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let (mut block, mut heard) = (vec![0.0; request.block_samples()], Vec::new());
+        let until = Instant::now() + PATIENCE;
+        while heard.len() < 48_000 {
+            assert!(Instant::now() < until, "the program is not heard");
+            let read = source.read(&mut block, Instant::now() + Duration::from_millis(100)).unwrap();
+            if matches!(read, AudioRead::Block { silent: false, .. }) {
+                heard.extend_from_slice(&block);
+            }
         }
+        assert!(share_at(&heard, 2, 0, 440.0) > 0.5 && share_at(&heard, 2, 1, 660.0) > 0.5);
+        assert!(share_at(&heard, 2, 0, 660.0) < 0.2 && share_at(&heard, 2, 1, 440.0) < 0.2);
+        drop((source, mic, sound));
+        drop(stage);
+        player.wait().unwrap();
+        drop(bench.desktop.take());
+        bench.assert_nothing_left(&[mark]);
     }
-    assert!(share_at(&heard, 2, 0, 440.0) > 0.5 && share_at(&heard, 2, 1, 660.0) > 0.5);
-    assert!(share_at(&heard, 2, 0, 660.0) < 0.2 && share_at(&heard, 2, 1, 440.0) < 0.2);
-    drop((source, mic, sound));
-    drop(stage);
-    player.wait().unwrap();
-    drop(bench.desktop.take());
-    bench.assert_nothing_left(&[mark]);
 }

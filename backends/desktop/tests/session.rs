@@ -23,7 +23,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(suite: Suite, config: &str) -> Option<Self> {
+    fn new(suite: common::Bed, config: &str) -> Option<Self> {
         let launch = suite.launch()?;
         let sway = TestSway::start(&launch, config);
         let sockets = SessionSockets { ipc: sway.ipc.clone(), display: sway.display.clone() };
@@ -67,6 +67,20 @@ impl Bench {
 
 fn mode(width: u32, height: u32, refresh_hz: u32) -> Mode {
     Mode { width, height, refresh_hz }
+}
+
+/// A headless sway reads no devices of the kernel: the session goes on, and nobody is promised touch.
+#[test]
+fn a_headless_session_takes_no_touch_and_says_why() {
+    on_every_sway(|suite| {
+        let Some(bench) = Bench::new(suite, "") else { return };
+        assert_eq!(bench.desktop.touch().map_err(|reason| reason.code), Err("input.touch_unsupported"));
+        let mut stage = bench.open("a", MODE);
+        let caps = stage.injector().expect("keys and a pointer").caps();
+        assert!(caps.text && caps.precise_scroll && !caps.touch && !caps.pen, "{suite:?}: {caps:?}");
+        let records = bench.journal.records();
+        assert!(records.len() == 1 && !records[0].change.contains("mapped"), "nothing was mapped: {records:?}");
+    });
 }
 
 #[test]
@@ -232,7 +246,10 @@ fn a_removed_output_and_a_crashed_session_are_told_with_their_reasons() {
         undo(&record).unwrap();
         assert_eq!(bench.active().len(), 1, "{suite:?}");
         let can_unplug = bench.outputs().len() == 1;
-        assert_eq!(can_unplug, suite != Suite::Installed || !bench.desktop.info().version.starts_with("sway 1.7"));
+        assert_eq!(
+            can_unplug,
+            suite != common::Bed::Sway(Suite::Installed) || !bench.desktop.info().version.starts_with("sway 1.7")
+        );
         loop {
             match capturer.wait(std::time::Instant::now() + common::PATIENCE) {
                 Err(error) => {

@@ -86,12 +86,10 @@ impl Keys {
 }
 
 fn compile(layout: &KeyboardLayout) -> Option<xkb::Keymap> {
-    // The texts come from configuration files; the binding wants no NUL in them, and XKB no other oddities.
-    let known = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+:,.()".contains(c));
-    let KeyboardLayout { model, layout, variant, options } = layout;
-    if ![model, layout, variant, options].into_iter().all(|t| known(t)) {
+    if !layout.is_plain() {
         return None;
     }
+    let KeyboardLayout { model, layout, variant, options } = layout;
     let context = xkb::Context::new(xkb::CONTEXT_NO_FLAGS);
     let options = (!options.is_empty()).then(|| options.clone());
     let rules = "evdev".to_owned();

@@ -29,6 +29,14 @@ impl KeyboardLayout {
         let mut next = || parts.next().unwrap_or_default();
         Self { layout: next(), variant: next(), options: next(), model: String::new() }
     }
+
+    /// Whether the texts hold only what XKB's names are made of. They come from configuration files; XKB's bindings want
+    /// no NUL in them.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-+:,.()".contains(c));
+        [&self.model, &self.layout, &self.variant, &self.options].into_iter().all(|text| plain(text))
+    }
 }
 
 impl fmt::Display for KeyboardLayout {

@@ -18,6 +18,7 @@ mod link;
 pub mod pads;
 mod pointer;
 mod text;
+mod text_keymap;
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 pub use layout::KeyboardLayout;
 use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
+pub use text_keymap::{KeymapPace, Stroke, TextKeymap};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 

@@ -1,4 +1,4 @@
-//! The main job on real input: a private sway desktop, captured, encoded, sent, decoded, typed into.
+//! The main job on real input: a private desktop, sway's or the built-in one, captured, encoded, sent, decoded, typed into.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -6,7 +6,43 @@ use std::time::{Duration, Instant};
 
 use punktfunk_e2e::{Host, Probe, ProbeOutcome};
 
-const SERVE: &[&str] = &["serve", "--desktop", "private", "--linger", "off"];
+/// Every test below, on both private desktops.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod sway {
+            $(#[test] fn $name() { super::$name("sway"); })*
+        }
+        mod builtin {
+            $(#[test] fn $name() { super::$name("builtin"); })*
+        }
+    };
+}
+
+on_both!(
+    pair_stream_look_and_type,
+    two_clients_each_get_their_own_display,
+    the_desktop_and_its_programs_survive_a_reconnect,
+    ctrl_c_takes_everything_down,
+    a_host_killed_hard_leaves_nothing_behind,
+    a_lease_outlives_the_host_and_the_next_start_takes_it_over,
+    a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once,
+);
+
+fn serve<'a>(kind: &'a str, linger: &'a str) -> [&'a str; 7] {
+    ["serve", "--desktop", "private", "--private-desktop", kind, "--linger", linger]
+}
+
+/// The compositors of all desktops, in order of their ids.
+fn compositors(host: &Host, kind: &str) -> Vec<i32> {
+    // The host names the kind in its own command, and the shell that becomes a worker has the worker's in its.
+    let is_one = |command: &str| match kind {
+        "sway" => command.starts_with("sway "),
+        _ => command.contains(" compositor ") && !command.contains("start.sh"),
+    };
+    let mut pids: Vec<i32> = host.processes().into_iter().filter(|(_, c)| is_one(c)).map(|(pid, _)| pid).collect();
+    pids.sort_unstable();
+    pids
+}
 
 fn pin(host: &Host) -> String {
     let out = host.command(&["pair", "arm", "--seconds", "60", "--json"]);
@@ -52,9 +88,8 @@ fn pictures(dir: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-#[test]
-fn pair_stream_look_and_type() {
-    let host = Host::start(SERVE);
+fn pair_stream_look_and_type(kind: &str) {
+    let host = Host::start(&serve(kind, "off"));
     let probe = paired(&host);
 
     // What is typed is run by the terminal's shell, so the effect can be seen outside the picture too.
@@ -90,9 +125,8 @@ fn pair_stream_look_and_type() {
     assert_eq!(seen, "Grüße €\n");
 }
 
-#[test]
-fn two_clients_each_get_their_own_display() {
-    let host = Host::start(SERVE);
+fn two_clients_each_get_their_own_display(kind: &str) {
+    let host = Host::start(&serve(kind, "off"));
     let (a, b) = (paired(&host), {
         // One pairing per 2 s reaches an armed window.
         std::thread::sleep(Duration::from_millis(2100));
@@ -112,30 +146,22 @@ fn two_clients_each_get_their_own_display() {
     });
 }
 
-#[test]
-fn the_desktop_and_its_programs_survive_a_reconnect() {
-    let host = Host::start(&["serve", "--desktop", "private", "--linger", "30"]);
+fn the_desktop_and_its_programs_survive_a_reconnect(kind: &str) {
+    let host = Host::start(&serve(kind, "30"));
     let probe = paired(&host);
     must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
-    let sway = |host: &Host| {
-        let mut pids: Vec<i32> =
-            host.processes().into_iter().filter(|(_, c)| c.contains("sway ")).map(|(pid, _)| pid).collect();
-        pids.sort_unstable();
-        pids
-    };
-    let before = sway(&host);
+    let before = compositors(&host, kind);
     assert!(!before.is_empty(), "{:?}", host.processes());
     // Another mode: the same desktop changes its output.
     must_stream(&probe, host.quic, &["--mode", "1024x768@60", "--seconds", "1", "--png-every", "5", "--out", "shots"]);
     let (width, height, _) = look_at(pictures(&probe.dir().join("shots")).first().expect("a picture"));
     assert_eq!((width, height), (1024, 768));
-    let after = sway(&host);
+    let after = compositors(&host, kind);
     assert!(before.iter().any(|pid| after.contains(pid)), "{before:?} {after:?}\n{}", host.log());
 }
 
-#[test]
-fn ctrl_c_takes_everything_down() {
-    let mut host = Host::start(&["serve", "--desktop", "private", "--linger", "forever"]);
+fn ctrl_c_takes_everything_down(kind: &str) {
+    let mut host = Host::start(&serve(kind, "forever"));
     let probe = paired(&host);
     must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
     host.signal(rustix::process::Signal::INT);
@@ -144,9 +170,8 @@ fn ctrl_c_takes_everything_down() {
     host.assert_nothing_left(Duration::from_secs(2));
 }
 
-#[test]
-fn a_host_killed_hard_leaves_nothing_behind() {
-    let mut host = Host::start(SERVE);
+fn a_host_killed_hard_leaves_nothing_behind(kind: &str) {
+    let mut host = Host::start(&serve(kind, "off"));
     let probe = paired(&host);
     let quic = host.quic.to_string();
     let mut streaming = probe.command(&["stream", &quic, "--mode", "1280x720@60", "--seconds", "20"]).spawn().unwrap();
@@ -161,31 +186,26 @@ fn a_host_killed_hard_leaves_nothing_behind() {
     let _ = streaming.wait();
 }
 
-#[test]
-fn a_lease_outlives_the_host_and_the_next_start_takes_it_over() {
-    let mut host = Host::start(&["serve", "--desktop", "private", "--linger", "20"]);
+fn a_lease_outlives_the_host_and_the_next_start_takes_it_over(kind: &str) {
+    let mut host = Host::start(&serve(kind, "20"));
     let probe = paired(&host);
     must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
-    let sways = |host: &Host| -> Vec<i32> {
-        host.processes().into_iter().filter(|(_, c)| c.contains("sway ")).map(|(pid, _)| pid).collect()
-    };
-    let before = sways(&host);
+    let before = compositors(&host, kind);
     host.signal(rustix::process::Signal::KILL);
     host.wait(Duration::from_secs(5)).expect("the host dies");
     let second = Host::start_with(&punktfunk_e2e::HostOptions {
-        args: ["serve", "--desktop", "private", "--linger", "20"].map(str::to_owned).to_vec(),
+        args: serve(kind, "20").map(str::to_owned).to_vec(),
         dirs: Some(host.root().to_owned()),
         ..Default::default()
     });
     // The pairing survived, and so did the desktop.
     must_stream(&probe, second.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
-    let after = sways(&second);
+    let after = compositors(&second, kind);
     assert!(before.iter().any(|pid| after.contains(pid)), "{before:?} {after:?}\n{}", second.log());
 }
 
-#[test]
-fn a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once() {
-    let host = Host::start(SERVE);
+fn a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once(kind: &str) {
+    let host = Host::start(&serve(kind, "off"));
     let probe = paired(&host);
     let quic = host.quic.to_string();
     let mut streaming = probe
@@ -194,8 +214,7 @@ fn a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once() {
         .unwrap();
     host.wait_for_log("sending video", Duration::from_secs(20));
     std::thread::sleep(Duration::from_millis(500));
-    let sways: Vec<i32> = host.processes().into_iter().filter(|(_, c)| c.contains("sway ")).map(|(p, _)| p).collect();
-    for pid in sways {
+    for pid in compositors(&host, kind) {
         let _ = rustix::process::kill_process(
             rustix::process::Pid::from_raw(pid).expect("a pid"),
             rustix::process::Signal::KILL,

@@ -3,11 +3,26 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// Who composites private desktops.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PrivateCompositor {
+    /// A headless sway.
+    #[default]
+    Sway,
+    /// The built-in one.
+    BuiltIn {
+        /// The command that runs [`punktfunk_compositor::run_worker`], without its mode: the host's own binary.
+        worker: Vec<OsString>,
+    },
+}
+
 /// Settings of the private desktop.
 #[derive(Clone, Debug)]
 pub struct PrivateConfig {
     /// Folder for the desktops' own runtime folders, e.g. `$XDG_RUNTIME_DIR/punktfunk/desktops`; made when missing.
     pub runtime_dir: PathBuf,
+    /// Who composites them.
+    pub compositor: PrivateCompositor,
     /// What is to be seen on them.
     pub content: PrivateContent,
     /// Command put in front of the compositor's own (`chroot …`, `setpriv …`); empty as a rule. It must end in an
@@ -21,7 +36,13 @@ impl PrivateConfig {
     /// The usual settings below `runtime_dir`.
     #[must_use]
     pub fn below(runtime_dir: PathBuf) -> Self {
-        Self { runtime_dir, content: PrivateContent::default(), launcher: Vec::new(), owner: None }
+        Self {
+            runtime_dir,
+            compositor: PrivateCompositor::Sway,
+            content: PrivateContent::default(),
+            launcher: Vec::new(),
+            owner: None,
+        }
     }
 }
 

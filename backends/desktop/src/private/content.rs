@@ -17,7 +17,12 @@ pub const PROGRAMS: &str = "punktfunk";
 
 /// Every file that must be in the runtime folder before sway starts: name and text.
 pub fn files(content: &PrivateContent, mode: Mode) -> [(&'static str, String); 3] {
-    [(START_SCRIPT, START.to_owned()), ("sway.conf", sway_config(content, mode)), ("foot.ini", FOOT.to_owned())]
+    [(START_SCRIPT, START_SWAY.to_owned()), ("sway.conf", sway_config(content, mode)), ("foot.ini", FOOT.to_owned())]
+}
+
+/// The same for a built-in desktop.
+pub fn builtin_files() -> [(&'static str, String); 2] {
+    [(START_SCRIPT, START_BUILTIN.to_owned()), ("foot.ini", FOOT.to_owned())]
 }
 
 /// The shell scripts that bring the programs up: name and text. Scripts, since sway's own quoting of commands differs
@@ -80,13 +85,24 @@ fn terminal(environment: &Environment, name: &str) -> String {
     format!("exec foot --config=\"$XDG_RUNTIME_DIR/foot.ini\" sh -c {}\n", quote(&greeting))
 }
 
-/// The bus comes up in the background: programs start later than sway, and wait for its socket.
-const START: &str = "# Made by punktfunk for one private desktop; gone with it.
-if command -v dbus-daemon >/dev/null 2>&1; then
-    dbus-daemon --session --nofork --nopidfile --address=\"$DBUS_SESSION_BUS_ADDRESS\" &
-fi
-exec sway --config \"$XDG_RUNTIME_DIR/sway.conf\"
-";
+/// Starts a line of [`START_SWAY`] or [`START_BUILTIN`]: the bus comes up in the background, as programs start later than
+/// the compositor and wait for its socket.
+macro_rules! start_script {
+    ($compositor:literal) => {
+        concat!(
+            "# Made by punktfunk for one private desktop; gone with it.\n",
+            "if command -v dbus-daemon >/dev/null 2>&1; then\n",
+            "    dbus-daemon --session --nofork --nopidfile --address=\"$DBUS_SESSION_BUS_ADDRESS\" &\n",
+            "fi\n",
+            $compositor,
+            "\n"
+        )
+    };
+}
+
+const START_SWAY: &str = start_script!("exec sway --config \"$XDG_RUNTIME_DIR/sway.conf\"");
+/// The worker's command comes as arguments.
+const START_BUILTIN: &str = start_script!("exec \"$@\"");
 
 const FOOT: &str = "# Made by punktfunk for one private desktop; gone with it.
 font=monospace:size=12

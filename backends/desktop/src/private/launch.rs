@@ -1,25 +1,21 @@
-//! Starting, finding again and ending one headless sway.
+//! Starting, finding again and taking over one headless sway.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Journal, Keep, Mode, OpenError, StageEnvironment, UndoGuard, UndoRecord};
+use punktfunk_media::{Journal, Keep, Mode, OpenError, StageEnvironment, UndoGuard};
 
 use super::config::PrivateConfig;
-use super::{content, open_failed, sound};
+use super::family::{Family, Recipe, path, prefixed};
+use super::{content, open_failed};
 use crate::detect::Environment;
 use crate::ipc::SwayIpc;
-use crate::process::ProcessId;
-use crate::random::random_id;
-use crate::record::{BACKEND_PRIVATE, PrivateRecord, no_journal, undo_private, undo_record};
+use crate::record::{BACKEND_PRIVATE, PrivateRecord};
 use crate::stage::Backing;
 use crate::wlroots::SessionSockets;
 
@@ -33,17 +29,6 @@ pub struct Running {
     family: Family,
 }
 
-/// The processes and the folder of a private desktop; dropping ends them and removes the record.
-#[derive(Debug)]
-struct Family {
-    record: PrivateRecord,
-    /// What policy says about its life beyond this host's; nothing is kept before the hub said so.
-    keep: Keep,
-    guard: Option<UndoGuard>,
-    /// Only in the host that started it.
-    child: Option<Child>,
-}
-
 impl Running {
     /// Starts a sway at `mode` and waits until it is ready.
     pub fn start(
@@ -55,53 +40,42 @@ impl Running {
         mode: Mode,
     ) -> Result<Self, OpenError> {
         let started = Instant::now();
-        let id = random_id().map_err(|e| open_failed(format!("/dev/urandom: {e}")))?;
-        let runtime_dir = config.runtime_dir.join(&id);
-        if runtime_dir.join(IPC_SOCKET).as_os_str().len() >= LONGEST_SOCKET_PATH {
-            return Err(open_failed(format!("{} is too long for a socket's path", runtime_dir.display())));
-        }
-        let record = PrivateRecord {
-            identity: identity.map(str::to_owned),
-            runtime_dir,
-            mark: format!("{MARK}={id}"),
-            leader: None,
+        let recipe = Recipe {
+            backend: BACKEND_PRIVATE,
+            files: &content::files(&config.content, mode),
+            socket: IPC_SOCKET,
+            variables: &variables,
+            words: &[],
         };
-        let guard = Arc::clone(journal).record(undo_record(BACKEND_PRIVATE, &record)).map_err(no_journal)?;
-        let mut family = Family { record, keep: AT_ONCE, guard: Some(guard), child: None };
-        let dir = family.record.runtime_dir.clone();
-        make_files(config, &dir, mode).map_err(|e| open_failed(format!("{}: {e}", dir.display())))?;
-        let child = command(config, environment, keyboard, &family.record)
-            .and_then(|mut command| command.spawn())
-            .map_err(|e| open_failed(format!("sway could not be started: {e}")))?;
-        family.record.leader = i32::try_from(child.id()).ok().and_then(ProcessId::of);
-        family.child = Some(child);
-        family.write_down()?;
-        let sockets = family.wait_ready(&dir.join(IPC_SOCKET))?;
-        tracing::info!(dir = %dir.display(), took = ?started.elapsed(), "private desktop started");
+        let mut family = Family::start(config, environment, keyboard, journal, identity, &recipe)?;
+        let sockets = family.wait_ready(|dir| {
+            let ipc = dir.join(IPC_SOCKET);
+            let active = SwayIpc::connect(&ipc)
+                .and_then(|mut ipc| ipc.outputs())
+                .is_ok_and(|outputs| outputs.iter().any(|o| o.active && o.name == OUTPUT));
+            if active { SessionSockets::beside(&ipc) } else { None }
+        })?;
+        tracing::info!(dir = %family.runtime_dir().display(), took = ?started.elapsed(), "private desktop started");
         Ok(Self { sockets, output: OUTPUT.to_owned(), family })
     }
 
     /// Takes over one that an earlier host started. `None` when it is gone; what was left of it is then removed.
     pub fn adopt(record: PrivateRecord, guard: UndoGuard) -> Option<Self> {
         let ipc = record.runtime_dir.join(IPC_SOCKET);
-        let mut family = Family { record, keep: AT_ONCE, guard: Some(guard), child: None };
-        if !family.is_alive() {
-            return None;
-        }
+        let family = Family::adopt(record, BACKEND_PRIVATE, guard)?;
         let sockets = SessionSockets::beside(&ipc)?;
-        tracing::info!(dir = %family.record.runtime_dir.display(), "private desktop taken over");
+        tracing::info!(dir = %family.runtime_dir().display(), "private desktop taken over");
         Some(Self { sockets, output: OUTPUT.to_owned(), family })
     }
 
     /// Its own runtime folder.
     pub fn runtime_dir(&self) -> &Path {
-        &self.family.record.runtime_dir
+        self.family.runtime_dir()
     }
 
     /// Makes the spare somebody's own.
     pub fn assign(&mut self, identity: &str) -> Result<(), OpenError> {
-        self.family.record.identity = Some(identity.to_owned());
-        self.family.write_down()
+        self.family.assign(identity)
     }
 
     /// Starts the programs that are to be seen.
@@ -112,11 +86,8 @@ impl Running {
         environment: &Environment,
         name: &str,
     ) -> Result<(), OpenError> {
-        let dir = &self.family.record.runtime_dir;
-        for (file, text) in content::programs(&config.content, environment, name) {
-            let path = dir.join(file);
-            write_file(config, &path, &text).map_err(|e| open_failed(format!("{}: {e}", path.display())))?;
-            ipc.command(&format!("exec sh '{}'", path.display())).map_err(open_failed)?;
+        for script in self.family.write_programs(config, environment, name)? {
+            ipc.command(&format!("exec sh '{}'", script.display())).map_err(open_failed)?;
         }
         Ok(())
     }
@@ -129,13 +100,7 @@ impl Backing for Running {
     }
 
     fn environment(&self) -> StageEnvironment {
-        let dir = &self.family.record.runtime_dir;
-        let display = [("XDG_RUNTIME_DIR", dir.display().to_string()), ("DBUS_SESSION_BUS_ADDRESS", bus_address(dir))];
-        let member = self.family.record.mark.split_once('=');
-        StageEnvironment {
-            display: display.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-            member: member.map(|(name, value)| (name.to_owned(), value.to_owned())),
-        }
+        self.family.environment()
     }
 
     fn workspace_of_programs(&self) -> Option<&'static str> {
@@ -143,81 +108,18 @@ impl Backing for Running {
     }
 
     fn keep(&mut self, keep: Keep) -> bool {
-        let before = std::mem::replace(&mut self.family.keep, keep);
-        match self.family.write_down() {
-            Ok(()) => true,
-            Err(e) => {
-                tracing::warn!("the private desktop ends with this host: {e}");
-                self.family.keep = before;
-                false
-            }
-        }
+        self.family.keep(keep)
     }
 }
 
-impl Family {
-    fn is_alive(&mut self) -> bool {
-        // Also takes the exit status, so that no zombie stays.
-        let ended = self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(Some(_))));
-        !ended && self.record.leader.is_some_and(ProcessId::is_alive)
-    }
-
-    fn write_down(&self) -> Result<(), OpenError> {
-        match &self.guard {
-            Some(guard) => {
-                let Keep { keep_for, lease_until_ms } = self.keep;
-                let record = undo_record(BACKEND_PRIVATE, &self.record);
-                guard.update(UndoRecord { keep_for, lease_until_ms, ..record }).map_err(no_journal)
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn wait_ready(&mut self, ipc: &Path) -> Result<SessionSockets, OpenError> {
-        let until = Instant::now() + READY_WITHIN;
-        loop {
-            let active = SwayIpc::connect(ipc)
-                .and_then(|mut ipc| ipc.outputs())
-                .is_ok_and(|outputs| outputs.iter().any(|o| o.active && o.name == OUTPUT));
-            if active && let Some(sockets) = SessionSockets::beside(ipc) {
-                return Ok(sockets);
-            }
-            if !self.is_alive() {
-                return Err(open_failed(format!("sway ended at once; {}", self.last_words())));
-            }
-            if Instant::now() >= until {
-                return Err(open_failed(format!("sway is not ready after {READY_WITHIN:?}; {}", self.last_words())));
-            }
-            std::thread::sleep(LOOK_AGAIN_AFTER);
-        }
-    }
-
-    /// The end of the log, in one line.
-    fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.record.runtime_dir.join(LOG)).unwrap_or_default();
-        let lines: Vec<_> = log.lines().rev().take(4).collect();
-        let lines: Vec<_> = lines.into_iter().rev().collect();
-        if lines.is_empty() { "its log is empty".to_owned() } else { format!("its log ends: {}", lines.join(" | ")) }
-    }
-}
-
-impl Drop for Family {
-    fn drop(&mut self) {
-        let undone = undo_private(&self.record);
-        if let Some(child) = &mut self.child {
-            // Killed above; only its status is left to take.
-            let _ = child.wait();
-        }
-        match undone {
-            Ok(()) => drop(self.guard.take()),
-            Err(why) => {
-                tracing::warn!(why, "a private desktop did not end; the journal keeps it");
-                if let Some(guard) = self.guard.take() {
-                    guard.leave();
-                }
-            }
-        }
-    }
+fn variables(dir: &Path) -> Vec<(&'static str, OsString)> {
+    vec![
+        ("SWAYSOCK", dir.join(IPC_SOCKET).into_os_string()),
+        ("XDG_CURRENT_DESKTOP", "sway".into()),
+        ("WLR_BACKENDS", "headless".into()),
+        ("WLR_RENDERER", "pixman".into()),
+        ("WLR_LIBINPUT_NO_DEVICES", "1".into()),
+    ]
 }
 
 /// Version of the sway that would be started.
@@ -231,137 +133,6 @@ pub fn sway_version(config: &PrivateConfig, environment: &Environment) -> Result
     Ok(String::from_utf8_lossy(&output.stdout).trim().replace("sway version", "sway"))
 }
 
-fn make_files(config: &PrivateConfig, dir: &Path, mode: Mode) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.runtime_dir)?;
-    fs::DirBuilder::new().mode(0o700).create(dir)?;
-    let files = content::files(&config.content, mode);
-    for (name, text) in files {
-        write_file(config, &dir.join(name), &text)?;
-    }
-    for (name, text) in sound::files() {
-        let path = dir.join(name);
-        make_folders(config, dir, &path)?;
-        write_file(config, &path, text)?;
-    }
-    if let Some((uid, gid)) = config.owner {
-        chown(dir, Some(uid), Some(gid))?;
-        // Only to be passed through on the way to its own folder.
-        fs::set_permissions(&config.runtime_dir, fs::Permissions::from_mode(0o711))?;
-    }
-    Ok(())
-}
-
-/// The folders between `dir` and the file `path`.
-fn make_folders(config: &PrivateConfig, dir: &Path, path: &Path) -> std::io::Result<()> {
-    let Some(folder) = path.parent().filter(|folder| *folder != dir && !folder.exists()) else { return Ok(()) };
-    make_folders(config, dir, folder)?;
-    fs::DirBuilder::new().mode(0o700).create(folder)?;
-    config.owner.map_or(Ok(()), |(uid, gid)| chown(folder, Some(uid), Some(gid)))
-}
-
-fn write_file(config: &PrivateConfig, path: &Path, text: &str) -> std::io::Result<()> {
-    fs::write(path, text)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    match config.owner {
-        Some((uid, gid)) => chown(path, Some(uid), Some(gid)),
-        None => Ok(()),
-    }
-}
-
-fn command(
-    config: &PrivateConfig,
-    environment: &Environment,
-    keyboard: &KeyboardLayout,
-    record: &PrivateRecord,
-) -> std::io::Result<Command> {
-    let dir = &record.runtime_dir;
-    let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(LOG))?;
-    let mut command = prefixed(config, "sh")?;
-    command.arg(dir.join(content::START_SCRIPT));
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-    command.env_clear();
-    for name in INHERITED {
-        if let Some(value) = environment.get(name) {
-            command.env(name, value);
-        }
-    }
-    if !["LC_ALL", "LC_CTYPE", "LANG"].iter().any(|n| environment.get(n).is_some_and(|v| v.contains("UTF-8"))) {
-        command.env("LANG", "C.UTF-8");
-    }
-    command.env("PATH", path(environment));
-    command.env("XDG_RUNTIME_DIR", dir);
-    command.env("DBUS_SESSION_BUS_ADDRESS", bus_address(dir));
-    command.env("SWAYSOCK", dir.join(IPC_SOCKET));
-    command.env("XDG_SESSION_TYPE", "wayland").env("XDG_CURRENT_DESKTOP", "sway");
-    command.env("WLR_BACKENDS", "headless").env("WLR_RENDERER", "pixman").env("WLR_LIBINPUT_NO_DEVICES", "1");
-    for (name, value) in [
-        ("XKB_DEFAULT_MODEL", &keyboard.model),
-        ("XKB_DEFAULT_LAYOUT", &keyboard.layout),
-        ("XKB_DEFAULT_VARIANT", &keyboard.variant),
-        ("XKB_DEFAULT_OPTIONS", &keyboard.options),
-    ] {
-        if !value.is_empty() {
-            command.env(name, value);
-        }
-    }
-    if let Some((name, value)) = record.mark.split_once('=') {
-        command.env(name, value);
-    }
-    // SAFETY: setsid is async-signal-safe and touches no memory of this process.
-    unsafe {
-        command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
-    }
-    Ok(command)
-}
-
-/// `program`, behind the configured launcher.
-fn prefixed(config: &PrivateConfig, program: &str) -> std::io::Result<Command> {
-    let mut words = config.launcher.iter().cloned().chain([OsString::from(program)]);
-    let mut command = Command::new(words.next().ok_or(std::io::ErrorKind::InvalidInput)?);
-    command.args(words);
-    Ok(command)
-}
-
-fn bus_address(dir: &Path) -> String {
-    format!("unix:path={}/bus", dir.display())
-}
-
-fn path(environment: &Environment) -> &str {
-    environment.get("PATH").unwrap_or("/usr/local/bin:/usr/bin:/bin")
-}
-
-/// What holds until the hub told its policy: a private desktop ends with its host.
-const AT_ONCE: Keep = Keep { keep_for: Duration::ZERO, lease_until_ms: None };
-/// Environment variable that everything on a private desktop carries.
-const MARK: &str = "PUNKTFUNK_DESKTOP";
 /// A headless sway's first output; a private one has no other.
 const OUTPUT: &str = "HEADLESS-1";
 const IPC_SOCKET: &str = "sway.sock";
-const LOG: &str = "log";
-/// `sun_path` of unix(7), with its NUL.
-const LONGEST_SOCKET_PATH: usize = 108;
-/// Started in 0.2 s on an idle machine; a loaded one may take seconds.
-const READY_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(4);
-/// What a person's programs need of the host's environment. Everything else, above all other sessions' sockets, stays
-/// out.
-const INHERITED: [&str; 18] = [
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LANGUAGE",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LC_TIME",
-    "LC_MESSAGES",
-    "TZ",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_DIRS",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_DIRS",
-    "XDG_DATA_HOME",
-    "XDG_STATE_HOME",
-    "XKB_CONFIG_ROOT",
-];

@@ -10,17 +10,21 @@
 
 mod config;
 mod content;
+mod family;
 mod launch;
 mod sound;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use config::{PrivateConfig, PrivateContent};
+pub use config::{PrivateCompositor, PrivateConfig, PrivateContent};
+pub use content::builtin_files;
+pub use family::{Family, Recipe};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
     Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard, UndoRecord,
     reason,
 };
+pub use sound::{PrivateSound, SOUND_SCRIPT};
 
 use crate::app::MarkedApp;
 use crate::detect::Environment;
@@ -30,7 +34,6 @@ use crate::output::{self, ModeError};
 use crate::record::{BACKEND_PRIVATE, PrivateRecord};
 use crate::stage::SwayStage;
 use launch::Running;
-use sound::PrivateSound;
 
 /// Makes a headless sway for every identity.
 #[derive(Debug)]

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use punktfunk_desktop::{Environment, PrivateConfig, PrivateContent, PrivateDesktop};
+use punktfunk_compositor::{WindowInfo, WorkerLink};
+use punktfunk_desktop::{
+    BuiltinDesktop, Environment, KeyboardLayout, PrivateCompositor, PrivateConfig, PrivateContent, PrivateDesktop,
+};
 use punktfunk_media::fake::MemoryJournal;
 use punktfunk_media::{
     Captured, CapturedFrame, Capturer, Desktop, InputAction, Journal, Mode, PixelFormat, Slot, Stage, StageRequest,
@@ -17,9 +20,33 @@ pub const MODE: Mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
 /// How long a test waits for something that must come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A private desktop of a suite, with its journal. Checks when dropped that nothing is left.
+/// Who composites a private desktop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bed {
+    Sway(Suite),
+    BuiltIn,
+}
+
+impl Bed {
+    /// How to start programs of its suite.
+    pub fn launch(self) -> Option<Launch> {
+        match self {
+            Self::Sway(suite) => suite.launch(),
+            Self::BuiltIn => Suite::Installed.launch(),
+        }
+    }
+}
+
+impl From<Suite> for Bed {
+    fn from(suite: Suite) -> Self {
+        Self::Sway(suite)
+    }
+}
+
+/// A private desktop, with its journal. Checks when dropped that nothing is left.
 pub struct PrivateBench {
-    pub desktop: Option<PrivateDesktop>,
+    pub bed: Bed,
+    pub desktop: Option<Box<dyn Desktop>>,
     pub journal: Arc<MemoryJournal>,
     pub config: PrivateConfig,
     pub environment: Environment,
@@ -27,25 +54,50 @@ pub struct PrivateBench {
 }
 
 impl PrivateBench {
-    pub fn new(suite: Suite, content: PrivateContent) -> Option<Self> {
-        let launch = suite.launch()?;
+    pub fn new(bed: impl Into<Bed>, content: PrivateContent) -> Option<Self> {
+        let bed = bed.into();
+        let launch = bed.launch()?;
         let environment = Environment::from_pairs(launch.pairs());
+        let compositor = match bed {
+            Bed::Sway(_) => PrivateCompositor::Sway,
+            Bed::BuiltIn => {
+                // Where the unprivileged user may read it.
+                let worker = launch.scratch().join("worker");
+                std::fs::copy(example("compositor"), &worker).unwrap();
+                PrivateCompositor::BuiltIn { worker: vec![worker.into_os_string()] }
+            }
+        };
         let config = PrivateConfig {
             content,
+            compositor,
             launcher: launch.prefix.clone(),
             owner: launch.owner,
             ..PrivateConfig::below(launch.scratch().join("desktops"))
         };
-        let desktop = PrivateDesktop::new(config.clone(), environment.clone(), None).expect("sway is installed");
-        Some(Self { desktop: Some(desktop), journal: MemoryJournal::new(), config, environment, launch })
+        let mut bench = Self { bed, desktop: None, journal: MemoryJournal::new(), config, environment, launch };
+        bench.remake(None);
+        Some(bench)
+    }
+
+    /// Another desktop from what the bench has now, with this layout in its configuration.
+    pub fn remake(&mut self, layout: Option<KeyboardLayout>) {
+        let (config, environment) = (self.config.clone(), self.environment.clone());
+        self.desktop = Some(match &self.config.compositor {
+            PrivateCompositor::Sway => {
+                Box::new(PrivateDesktop::new(config, environment, layout).expect("sway is installed"))
+            }
+            PrivateCompositor::BuiltIn { worker } => {
+                Box::new(BuiltinDesktop::new(config, worker.clone(), environment, layout.as_ref()))
+            }
+        });
     }
 
     pub fn journal(&self) -> Arc<dyn Journal> {
         Arc::clone(&self.journal) as Arc<dyn Journal>
     }
 
-    pub fn desktop(&self) -> &PrivateDesktop {
-        self.desktop.as_ref().unwrap()
+    pub fn desktop(&self) -> &dyn Desktop {
+        self.desktop.as_deref().unwrap()
     }
 
     pub fn open(&self, identity: &str, mode: Mode) -> Box<dyn Stage> {
@@ -77,6 +129,10 @@ impl PrivateBench {
 
     /// The same, with its left and top, and its width and height without borders.
     pub fn focused_window(&self) -> (String, [i64; 4]) {
+        if self.bed == Bed::BuiltIn {
+            let focused = self.windows().into_iter().find(|w| w.focused);
+            return focused.map(|w| (w.app_id, w.place.map(i64::from))).unwrap_or_default();
+        }
         let tree = self.swaymsg("get_tree");
         let mut nodes = vec![&tree];
         while let Some(node) = nodes.pop() {
@@ -92,8 +148,18 @@ impl PrivateBench {
         (String::new(), [0; 4])
     }
 
-    /// The workspace that is seen.
+    /// The windows of the only built-in desktop there is, top first.
+    fn windows(&self) -> Vec<WindowInfo> {
+        let owner = self.config.owner.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid);
+        let link = WorkerLink::connect(&folders(&self.config.runtime_dir)[0], owner);
+        link.and_then(|mut link| link.windows()).unwrap_or_default()
+    }
+
+    /// The workspace that is seen; a built-in desktop has none.
     pub fn workspace(&self) -> String {
+        if self.bed == Bed::BuiltIn {
+            return String::new();
+        }
         let all = self.swaymsg("get_workspaces");
         let seen = all.as_array().and_then(|all| all.iter().find(|w| w["visible"] == true).cloned());
         seen.unwrap_or_default()["name"].as_str().unwrap_or_default().to_owned()
@@ -202,11 +268,29 @@ pub fn key(code: u16, down: bool) -> InputAction {
     InputAction::Key { code, down }
 }
 
-/// Runs the body on every suite that is there.
-pub fn on_every_sway(body: impl Fn(Suite)) {
-    body(Suite::Installed);
-    body(Suite::Trixie);
-    body(Suite::Sid);
+/// Runs the body on every sway that is there.
+pub fn on_every_sway(body: impl Fn(Bed)) {
+    body(Bed::Sway(Suite::Installed));
+    body(Bed::Sway(Suite::Trixie));
+    body(Bed::Sway(Suite::Sid));
+}
+
+/// Runs the body on every private desktop that is there.
+pub fn on_every_desktop(body: impl Fn(Bed)) {
+    body(Bed::BuiltIn);
+    on_every_sway(body);
+}
+
+/// An example of this crate; `cargo test --test X` builds none.
+pub fn example(name: &str) -> std::path::PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let example = this.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    if !example.exists() {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        let built = cargo.args(["build", "-p", "punktfunk-desktop", "--example", name]);
+        assert!(built.status().is_ok_and(|s| s.success()) && example.exists(), "no {}", example.display());
+    }
+    example
 }
 
 /// Waits until `ready`.

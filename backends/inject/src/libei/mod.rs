@@ -23,7 +23,7 @@ use reis::ei;
 
 use self::devices::{Device, Devices};
 use self::link::Link;
-use crate::text::SPECIAL;
+use crate::text_keymap::SPECIAL;
 use crate::unsupported;
 
 /// Which part of the desktop positions are fractions of.

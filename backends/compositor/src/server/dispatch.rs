@@ -1,0 +1,180 @@
+//! The loop.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use smithay::reexports::wayland_server::{Display, ListeningSocket};
+
+use super::ServerConfig;
+use super::hosts::Hosts;
+use super::state::{ClientState, State};
+use crate::pace::Step;
+use crate::programs::Programs;
+use crate::wire::timespec;
+
+/// A running compositor.
+pub struct Server {
+    display: Display<State>,
+    state: State,
+    programs_socket: ListeningSocket,
+    hosts: Hosts,
+    programs: Programs,
+    /// The script of another terminal; there where the desktop's content has one.
+    terminal: PathBuf,
+    /// No program is let in before this time.
+    accept_again: Option<Instant>,
+}
+
+impl Server {
+    /// Makes its sockets; programs can connect when this returns.
+    ///
+    /// # Errors
+    /// A sentence for the log.
+    pub fn start(config: &ServerConfig) -> Result<Self, String> {
+        let display = Display::new().map_err(|e| format!("wayland-server: {e}"))?;
+        let state = State::new(display.handle(), config)?;
+        let path = config.runtime_dir.join(DISPLAY_SOCKET);
+        let programs_socket =
+            ListeningSocket::bind_absolute(path.clone()).map_err(|e| format!("{}: {e}", path.display()))?;
+        let programs = Programs::new(DISPLAY_SOCKET).map_err(|e| format!("children: {e}"))?;
+        // Last: whoever finds it finds everything else, too.
+        let hosts = Hosts::listen(&config.runtime_dir)?;
+        Ok(Self {
+            display,
+            state,
+            programs_socket,
+            hosts,
+            programs,
+            terminal: config.runtime_dir.join(TERMINAL),
+            accept_again: None,
+        })
+    }
+
+    /// Starts `sh SCRIPT` as a program of the desktop, as a host could.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn spawn(&mut self, script: &Path) -> io::Result<()> {
+        self.programs.start(script, &[])
+    }
+
+    /// Runs for ever, or until the system refuses to go on.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn run(&mut self) -> io::Result<()> {
+        loop {
+            let deadline = self.advance();
+            self.flush()?;
+            let ready = self.sleep(deadline)?;
+            if ready.requests {
+                self.display.dispatch_clients(&mut self.state)?;
+            }
+            if ready.programs {
+                self.accept_programs();
+            }
+            if ready.hosts {
+                self.hosts.serve(&mut self.state, &mut self.programs);
+            }
+            if std::mem::take(&mut self.state.terminal_wanted) && self.terminal.exists() {
+                // The desktop goes on without it.
+                if let Err(e) = self.programs.start(&self.terminal, &[]) {
+                    tracing::warn!("{}: {e}", self.terminal.display());
+                }
+            }
+            if ready.children {
+                self.programs.reap();
+            }
+        }
+    }
+
+    /// Does what is due; says when something will be next.
+    fn advance(&mut self) -> Option<Instant> {
+        let mut drawn = 0;
+        loop {
+            match self.state.pacer.next(Instant::now()) {
+                Step::Callbacks => self.state.send_callbacks(),
+                Step::Draw if drawn < MOST_DRAWINGS => {
+                    drawn += 1;
+                    self.state.draw(&mut self.hosts);
+                }
+                Step::Draw => return Some(Instant::now()),
+                Step::Wait(until) => return until,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.state.space.refresh();
+        self.state.popups.cleanup();
+        self.display.flush_clients()
+    }
+
+    /// Sleeps until something can be done, and says what.
+    fn sleep(&mut self, until: Option<Instant>) -> io::Result<Ready> {
+        let accept_at = self.accept_again.filter(|at| *at > Instant::now());
+        let until = [until, accept_at].into_iter().flatten().min();
+        let timeout = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        let backend = self.display.backend();
+        let fixed = [backend.poll_fd(), self.programs.as_fd(), self.programs_socket.as_fd()];
+        // Nobody is let in while there are no descriptors to be had.
+        let fixed = fixed.into_iter().take(if accept_at.is_some() { 2 } else { 3 });
+        let open = fixed.len();
+        let mut fds: Vec<_> =
+            fixed.chain(self.hosts.fds()).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => {
+                let ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
+                Ok(Ready {
+                    requests: ready(&fds[0]),
+                    children: ready(&fds[1]),
+                    programs: open > 2 && ready(&fds[2]),
+                    hosts: fds[open..].iter().any(ready),
+                })
+            }
+            Err(Errno::INTR) => Ok(Ready::default()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn accept_programs(&mut self) {
+        loop {
+            match self.programs_socket.accept() {
+                Ok(None) => return,
+                Ok(Some(stream)) => {
+                    if let Err(e) = self.display.handle().insert_client(stream, ClientState::new()) {
+                        tracing::warn!("a program was not let in: {e}");
+                    }
+                }
+                Err(e) => {
+                    // Too many are open, as a rule; those that wait stay in the queue.
+                    tracing::warn!("no more programs are let in for a moment: {e}");
+                    self.accept_again = Some(Instant::now() + ACCEPT_AGAIN_AFTER);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What can be done.
+#[derive(Default)]
+struct Ready {
+    requests: bool,
+    children: bool,
+    programs: bool,
+    hosts: bool,
+}
+
+/// Where programs connect, in the runtime folder.
+pub const DISPLAY_SOCKET: &str = "wayland-0";
+/// What Super+Return starts, in the runtime folder.
+const TERMINAL: &str = "terminal.sh";
+/// In one round of the loop: programs and hosts are heard in between.
+const MOST_DRAWINGS: u32 = 2;
+/// After the system refused to let a program in.
+const ACCEPT_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);

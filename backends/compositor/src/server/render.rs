@@ -1,0 +1,228 @@
+//! Drawing: what is on the output, into the memory that was lent, only where it changed.
+
+use std::time::Duration;
+
+use smithay::backend::renderer::element::memory::MemoryRenderBufferRenderElement;
+use smithay::backend::renderer::element::surface::{WaylandSurfaceRenderElement, render_elements_from_surface_tree};
+use smithay::backend::renderer::element::{
+    Kind, RenderElement, RenderElementStates, default_primary_scanout_output_compare, render_elements,
+};
+use smithay::backend::renderer::pixman::{PixmanError, PixmanRenderer};
+use smithay::backend::renderer::{Bind, Color32F, Frame as _, Renderer as _};
+use smithay::desktop::space::{SpaceRenderElements, space_render_elements};
+use smithay::desktop::utils::{
+    OutputPresentationFeedback, send_frames_surface_tree, surface_presentation_feedback_flags_from_states,
+    surface_primary_scanout_output, take_presentation_feedback_surface_tree, update_surface_primary_scanout_output,
+    with_surfaces_surface_tree,
+};
+use smithay::desktop::{PopupManager, layer_map_for_output};
+use smithay::reexports::wayland_protocols::wp::presentation_time::server::wp_presentation_feedback;
+use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
+use smithay::utils::{Clock, Monotonic, Physical, Rectangle, Transform};
+use smithay::wayland::compositor::SurfaceAttributes;
+use smithay::wayland::presentation::Refresh;
+
+use punktfunk_media::{Damage, Rect};
+
+use super::hosts::Hosts;
+use super::screen::Slot;
+use super::state::State;
+use crate::wire::FrameNote;
+
+render_elements! {
+    /// One thing to draw.
+    pub Element<=PixmanRenderer>;
+    /// A window or layer.
+    Space=SpaceRenderElements<PixmanRenderer, WaylandSurfaceRenderElement<PixmanRenderer>>,
+    /// A cursor or drag icon that a program draws.
+    Surface=WaylandSurfaceRenderElement<PixmanRenderer>,
+    /// A cursor of ours.
+    Memory=MemoryRenderBufferRenderElement<PixmanRenderer>,
+}
+
+impl State {
+    /// Something is to be drawn. `surface`: whose commit it was.
+    pub(super) fn changed(&mut self, surface: Option<&WlSurface>) {
+        let wants_callback = surface.is_some_and(waits_for_callback);
+        self.pacer.changed(wants_callback);
+    }
+
+    /// Draws into the slot that was lent first, if anything changed, and tells the consumer.
+    pub(super) fn draw(&mut self, hosts: &mut Hosts) {
+        let Some(index) = self.screen.next_lent() else { return self.pacer.set_credits(0) };
+        let elements = self.elements();
+        let (damage, states) = match self.screen.tracker.damage_output(1, &elements) {
+            Ok((damage, states)) => (damage.cloned().unwrap_or_default(), states),
+            // The output always has a mode.
+            Err(_) => return self.pacer.unchanged(),
+        };
+        self.screen.note_damage(&damage);
+        let told = if self.screen.first { Damage::Full } else { told(&damage) };
+        if damage.is_empty() && !self.screen.first {
+            self.pacer.unchanged();
+            self.present(&states);
+            return;
+        }
+        let (size, scale) = (self.screen.size, self.scale);
+        if let Some((renderer, slot)) = self.screen.parts(index)
+            && let Err(error) = paint(renderer, slot, size, scale, &elements)
+        {
+            // The picture is drawn as far as it goes; what is wrong with it is drawn anew next time.
+            tracing::debug!("drawing: {error}");
+            slot.missing.push(Rectangle::from_size(size));
+        }
+        let drawn = Duration::from(Clock::<Monotonic>::new().now());
+        let note = FrameNote { generation: self.screen.generation(), index: index as u32, drawn, damage: told };
+        hosts.send_frame(&note);
+        self.screen.filled();
+        self.pacer.drawn();
+        self.present(&states);
+    }
+
+    /// Everything on the output, front first.
+    fn elements(&mut self) -> Vec<Element> {
+        let scale = self.scale;
+        let renderer = &mut self.screen.renderer;
+        let mut elements = self.cursor.elements(renderer, self.pointer.location, scale);
+        if let Some(icon) = &self.drag_icon {
+            let place = self.pointer.location.to_physical(scale).to_i32_round();
+            let icon = render_elements_from_surface_tree(renderer, icon, place, scale, 1.0, Kind::Unspecified);
+            elements.extend::<Vec<Element>>(icon);
+        }
+        match space_render_elements(renderer, [&self.space], &self.output, 1.0) {
+            Ok(windows) => elements.extend(windows.into_iter().map(Element::Space)),
+            Err(error) => tracing::debug!("the output has no mode: {error}"),
+        }
+        elements
+    }
+
+    /// Lets everything draw that is seen; what is not seen goes on at a crawl.
+    pub(super) fn send_callbacks(&mut self) {
+        let now = Duration::from(Clock::<Monotonic>::new().now());
+        let mut left = false;
+        self.for_each_surface(|state, surface| {
+            send_frames_surface_tree(surface, &state.output, now, Some(HIDDEN_EVERY), surface_primary_scanout_output);
+            left |= waits_for_callback(surface);
+        });
+        if left {
+            self.pacer.hidden_waits();
+        }
+    }
+
+    /// Tells programs that what they committed is seen.
+    fn present(&mut self, states: &RenderElementStates) {
+        let mut feedback = OutputPresentationFeedback::new(&self.output);
+        self.for_each_surface(|state, surface| {
+            with_surfaces_surface_tree(surface, |surface, data| {
+                update_surface_primary_scanout_output(
+                    surface,
+                    &state.output,
+                    data,
+                    states,
+                    default_primary_scanout_output_compare,
+                );
+            });
+            take_presentation_feedback_surface_tree(
+                surface,
+                &mut feedback,
+                surface_primary_scanout_output,
+                |surface, _| surface_presentation_feedback_flags_from_states(surface, states),
+            );
+        });
+        let refresh = Refresh::variable(self.pacer.period());
+        let now = Clock::<Monotonic>::new().now();
+        feedback.presented(now, refresh, self.screen.sequence, wp_presentation_feedback::Kind::empty());
+    }
+
+    /// The root surface of everything that may be seen: windows, layers, their popups, the cursor, what is dragged.
+    fn for_each_surface(&self, mut visit: impl FnMut(&Self, &WlSurface)) {
+        let mut with_popups = |surface: &WlSurface| {
+            visit(self, surface);
+            for (popup, _) in PopupManager::popups_for_surface(surface) {
+                visit(self, popup.wl_surface());
+            }
+        };
+        for window in self.space.elements() {
+            if let Some(toplevel) = window.toplevel() {
+                with_popups(toplevel.wl_surface());
+            }
+        }
+        for layer in layer_map_for_output(&self.output).layers() {
+            with_popups(layer.wl_surface());
+        }
+        for surface in self.cursor.surface().into_iter().chain(&self.drag_icon) {
+            with_popups(surface);
+        }
+        for window in &self.unmapped {
+            if let Some(toplevel) = window.toplevel() {
+                with_popups(toplevel.wl_surface());
+            }
+        }
+    }
+}
+
+/// Whether a surface or one of its children has asked for a frame callback.
+fn waits_for_callback(surface: &WlSurface) -> bool {
+    let mut waits = false;
+    with_surfaces_surface_tree(surface, |_, states| {
+        waits |= !states.cached_state.get::<SurfaceAttributes>().current().frame_callbacks.is_empty();
+    });
+    waits
+}
+
+/// Draws everything into a slot, where it is missing.
+fn paint(
+    renderer: &mut PixmanRenderer,
+    slot: &mut Slot,
+    size: smithay::utils::Size<i32, Physical>,
+    scale: f64,
+    elements: &[Element],
+) -> Result<(), PixmanError> {
+    let missing = std::mem::take(&mut slot.missing);
+    let mut target = renderer.bind(&mut slot.image)?;
+    let mut frame = renderer.render(&mut target, size, Transform::Normal)?;
+    // What each element leaves to those behind it.
+    let mut behind = missing;
+    let mut parts = Vec::with_capacity(elements.len());
+    for element in elements {
+        use smithay::backend::renderer::element::Element as _;
+        let place = element.geometry(scale.into());
+        let seen: Vec<_> = behind.iter().filter_map(|part| part.intersection(place)).collect();
+        if seen.is_empty() {
+            continue;
+        }
+        let opaque: Vec<_> = element.opaque_regions(scale.into()).into_iter().collect();
+        let covered = opaque.iter().map(|part| Rectangle::new(part.loc + place.loc, part.size));
+        behind = Rectangle::subtract_rects_many_in_place(behind, covered);
+        parts.push((element, place, seen, opaque));
+    }
+    let mut outcome = if behind.is_empty() { Ok(()) } else { frame.clear(BACKGROUND, &behind) };
+    for (element, place, mut seen, opaque) in parts.into_iter().rev() {
+        use smithay::backend::renderer::element::Element as _;
+        seen.iter_mut().for_each(|part| part.loc -= place.loc);
+        // One that cannot be drawn (a program that took its memory back) leaves the others alone.
+        let drawn = element.draw(&mut frame, element.src(), place, &seen, &opaque);
+        outcome = outcome.and(drawn);
+    }
+    let done = frame.finish().map(drop);
+    outcome.and(done)
+}
+
+/// Damage in the consumer's words. The tracker has clipped it to the output.
+fn told(damage: &[Rectangle<i32, Physical>]) -> Damage {
+    let mut told = Damage::none();
+    for part in damage {
+        let side = |v: i32| u32::try_from(v).ok();
+        if let (Some(x), Some(y), Some(width @ 1..), Some(height @ 1..)) =
+            (side(part.loc.x), side(part.loc.y), side(part.size.w), side(part.size.h))
+        {
+            told.add(Rect { x, y, width, height });
+        }
+    }
+    told
+}
+
+/// Dark blue, as on the sway desktop (#16222e).
+const BACKGROUND: Color32F = Color32F::new(0.086, 0.133, 0.18, 1.0);
+/// Between frame callbacks of what nobody sees.
+const HIDDEN_EVERY: Duration = Duration::from_secs(1);

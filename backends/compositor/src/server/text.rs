@@ -1,0 +1,99 @@
+//! Text of any language: the keyboard gets a keymap that has the character, and the desktop's own back with the next key.
+
+use smithay::input::keyboard::xkb;
+use smithay::input::keyboard::{KeyboardTarget as _, ModifiersState};
+use smithay::utils::SERIAL_COUNTER;
+
+use punktfunk_inject::{KeymapPace, TextKeymap};
+
+use super::input::Moment;
+use super::state::State;
+
+/// What is kept between characters.
+#[derive(Default)]
+pub struct TextKeyboard {
+    keymap: TextKeymap,
+    pace: KeymapPace,
+    /// A keymap is on its way: programs are to get it before the next.
+    pub(super) sent: bool,
+    /// The desktop's own keymap and its locks, while the other one is in use.
+    own: Option<(String, ModifiersState)>,
+}
+
+impl State {
+    /// Types one character. Control characters without a key are left out.
+    pub(super) fn type_character(&mut self, character: char, at: Moment) {
+        let Some((stroke, new)) = self.text.keymap.stroke(character) else {
+            tracing::debug!("U+{:04X} is a control character without a key", u32::from(character));
+            return;
+        };
+        let Some(keyboard) = self.seat.get_keyboard() else { return };
+        if self.text.own.is_none() {
+            let own = keyboard.with_xkb_state(self, |context| {
+                let xkb = context.xkb().lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                // SAFETY: the keymap is used here, under the lock, and not kept.
+                unsafe { xkb.keymap() }.get_as_string(xkb::KEYMAP_FORMAT_TEXT_V1)
+            });
+            self.text.own = Some((own, keyboard.modifier_state()));
+        } else if !new {
+            return self.strike(stroke, at);
+        }
+        self.text.pace.pause();
+        self.text.sent = true;
+        let mut text = String::new();
+        self.text.keymap.write_keymap(&mut text);
+        if keyboard.set_keymap_from_string(self, text).is_err() {
+            tracing::warn!("U+{:04X} cannot be typed: XKB refuses its keymap", u32::from(character));
+            return;
+        }
+        self.strike(stroke, at);
+    }
+
+    /// Presses and releases a key with what selects the character.
+    fn strike(&mut self, stroke: punktfunk_inject::Stroke, at: Moment) {
+        let plain = ModifiersState::default();
+        let selecting = ModifiersState {
+            shift: stroke.modifiers & SHIFT != 0,
+            iso_level3_shift: stroke.modifiers & LEVEL3 != 0,
+            ..plain
+        };
+        self.set_modifiers(selecting);
+        self.press(stroke.code, true, at);
+        self.press(stroke.code, false, at);
+        if selecting != plain {
+            self.set_modifiers(plain);
+        }
+    }
+
+    /// Sets modifiers and tells the program that has the keyboard.
+    fn set_modifiers(&mut self, modifiers: ModifiersState) {
+        let Some(keyboard) = self.seat.get_keyboard() else { return };
+        if keyboard.set_modifier_state(modifiers) == 0 {
+            return;
+        }
+        let (seat, told) = (self.seat.clone(), keyboard.modifier_state());
+        if let Some(focus) = keyboard.current_focus() {
+            focus.modifiers(&seat, self, told, SERIAL_COUNTER.next_serial());
+        }
+    }
+
+    /// Back to the desktop's own keymap, if it is not in use.
+    pub(super) fn leave_text_keymap(&mut self) {
+        let Some((own, modifiers)) = self.text.own.take() else { return };
+        let Some(keyboard) = self.seat.get_keyboard() else { return };
+        if keyboard.set_keymap_from_string(self, own).is_err() {
+            tracing::warn!("XKB refuses the keymap that it made");
+        }
+        // Only the locks: keys that were held meanwhile are known to the keyboard.
+        let locks = ModifiersState {
+            caps_lock: modifiers.caps_lock,
+            num_lock: modifiers.num_lock,
+            ..keyboard.modifier_state()
+        };
+        self.set_modifiers(locks);
+    }
+}
+
+const SHIFT: u32 = 1;
+/// Mod5, which `TextKeymap` uses for the third level.
+const LEVEL3: u32 = 1 << 7;

@@ -1,0 +1,306 @@
+//! A program that does what it is told, the protocol's manners included or not.
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use wayland_client::globals::{GlobalListContents, registry_queue_init};
+use wayland_client::protocol::{
+    wl_buffer::WlBuffer,
+    wl_callback::{self, WlCallback},
+    wl_compositor::WlCompositor,
+    wl_pointer::{self, WlPointer},
+    wl_registry::{self, WlRegistry},
+    wl_seat::{self, WlSeat},
+    wl_shm::{self, WlShm},
+    wl_shm_pool::WlShmPool,
+    wl_surface::WlSurface,
+    wl_touch::{self, WlTouch},
+};
+use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, delegate_noop};
+use wayland_protocols::wp::pointer_constraints::zv1::client::{
+    zwp_confined_pointer_v1::{self, ZwpConfinedPointerV1},
+    zwp_locked_pointer_v1::{self, ZwpLockedPointerV1},
+    zwp_pointer_constraints_v1::ZwpPointerConstraintsV1,
+};
+use wayland_protocols::wp::presentation_time::client::{
+    wp_presentation::{self, WpPresentation},
+    wp_presentation_feedback::{self, WpPresentationFeedback},
+};
+use wayland_protocols::wp::relative_pointer::zv1::client::{
+    zwp_relative_pointer_manager_v1::ZwpRelativePointerManagerV1,
+    zwp_relative_pointer_v1::{self, ZwpRelativePointerV1},
+};
+use wayland_protocols::xdg::shell::client::{
+    xdg_surface::{self, XdgSurface},
+    xdg_toplevel::XdgToplevel,
+    xdg_wm_base::{self, XdgWmBase},
+};
+
+/// A connection and what it bound.
+pub struct Program {
+    pub queue: EventQueue<Seen>,
+    pub seen: Seen,
+    pub compositor: WlCompositor,
+    pub wm: XdgWmBase,
+    pub shm: WlShm,
+    pub seat: WlSeat,
+    pub constraints: ZwpPointerConstraintsV1,
+    pub relative: ZwpRelativePointerManagerV1,
+    pub presentation: WpPresentation,
+}
+
+/// What it heard.
+#[derive(Default)]
+pub struct Seen {
+    pub configured: usize,
+    pub callbacks: usize,
+    /// `down ID X Y`, `motion ID X Y`, `up ID`, `frame`.
+    pub touch: Vec<String>,
+    /// Places of the pointer.
+    pub motion: Vec<(f64, f64)>,
+    /// Relative motion.
+    pub relative: Vec<(f64, f64)>,
+    /// `locked`, `unlocked`, `confined`, `unconfined`.
+    pub holds: Vec<&'static str>,
+    /// When commits were seen, on the presentation clock in nanoseconds; `None`: discarded.
+    pub presented: Vec<Option<u64>>,
+    pub presentation_clock: Option<u32>,
+}
+
+/// A buffer and the file behind it.
+pub struct Picture {
+    pub buffer: WlBuffer,
+    pub file: File,
+}
+
+impl Program {
+    pub fn connect(display: &Path) -> Self {
+        let connection = Connection::from_socket(UnixStream::connect(display).unwrap()).unwrap();
+        let (list, queue) = registry_queue_init::<Seen>(&connection).unwrap();
+        let handle = queue.handle();
+        let compositor = list.bind(&handle, 4..=6, ()).unwrap();
+        let (wm, shm) = (list.bind(&handle, 1..=3, ()).unwrap(), list.bind(&handle, 1..=1, ()).unwrap());
+        Self {
+            seat: list.bind(&handle, 5..=8, ()).unwrap(),
+            constraints: list.bind(&handle, 1..=1, ()).unwrap(),
+            relative: list.bind(&handle, 1..=1, ()).unwrap(),
+            presentation: list.bind(&handle, 1..=1, ()).unwrap(),
+            queue,
+            seen: Seen::default(),
+            compositor,
+            wm,
+            shm,
+        }
+    }
+
+    pub fn handle(&self) -> QueueHandle<Seen> {
+        self.queue.handle()
+    }
+
+    /// Everything asked for so far was handled; fails once the compositor cut us off.
+    pub fn roundtrip(&mut self) -> Result<(), String> {
+        self.queue.roundtrip(&mut self.seen).map(drop).map_err(|e| e.to_string())
+    }
+
+    /// Waits until it has heard enough.
+    pub fn wait(&mut self, what: &str, enough: impl Fn(&Seen) -> bool) {
+        let until = std::time::Instant::now() + super::PATIENCE;
+        while !enough(&self.seen) {
+            assert!(std::time::Instant::now() < until, "waited in vain for {what}");
+            self.roundtrip().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
+    /// A window's surface, configured.
+    pub fn window(&mut self) -> WlSurface {
+        let handle = self.handle();
+        let surface = self.compositor.create_surface(&handle, ());
+        let xdg = self.wm.get_xdg_surface(&surface, &handle, ());
+        xdg.get_toplevel(&handle, ()).set_app_id("hostile".to_owned());
+        surface.commit();
+        let before = self.seen.configured;
+        while self.seen.configured == before {
+            self.queue.blocking_dispatch(&mut self.seen).unwrap();
+        }
+        surface
+    }
+
+    /// A picture of one colour.
+    pub fn picture(&self, width: i32, height: i32, rgb: [u8; 3]) -> Picture {
+        use std::io::Write as _;
+        let mut file = File::from(memfd_create("program", MemfdFlags::CLOEXEC).unwrap());
+        let [r, g, b] = rgb;
+        file.write_all(&[b, g, r, 255].repeat((width * height) as usize)).unwrap();
+        let pool = self.shm.create_pool(file.as_fd(), width * height * 4, &self.handle(), ());
+        let buffer = pool.create_buffer(0, width, height, width * 4, wl_shm::Format::Xrgb8888, &self.handle(), ());
+        pool.destroy();
+        Picture { buffer, file }
+    }
+
+    /// Shows it.
+    pub fn show(&self, surface: &WlSurface, picture: &Picture) {
+        surface.attach(Some(&picture.buffer), 0, 0);
+        surface.damage_buffer(0, 0, i32::MAX, i32::MAX);
+        surface.commit();
+    }
+}
+
+impl Dispatch<XdgSurface, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        surface: &XdgSurface,
+        event: xdg_surface::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let xdg_surface::Event::Configure { serial } = event {
+            surface.ack_configure(serial);
+            seen.configured += 1;
+        }
+    }
+}
+
+impl Dispatch<XdgWmBase, ()> for Seen {
+    fn event(_: &mut Self, wm: &XdgWmBase, event: xdg_wm_base::Event, (): &(), _: &Connection, _: &QueueHandle<Self>) {
+        if let xdg_wm_base::Event::Ping { serial } = event {
+            wm.pong(serial);
+        }
+    }
+}
+
+impl Dispatch<WlCallback, ()> for Seen {
+    fn event(seen: &mut Self, _: &WlCallback, _: wl_callback::Event, (): &(), _: &Connection, _: &QueueHandle<Self>) {
+        seen.callbacks += 1;
+    }
+}
+
+impl Dispatch<WlRegistry, GlobalListContents> for Seen {
+    fn event(
+        _: &mut Self,
+        _: &WlRegistry,
+        _: wl_registry::Event,
+        _: &GlobalListContents,
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+    }
+}
+
+impl Dispatch<WlTouch, ()> for Seen {
+    fn event(seen: &mut Self, _: &WlTouch, event: wl_touch::Event, (): &(), _: &Connection, _: &QueueHandle<Self>) {
+        seen.touch.push(match event {
+            wl_touch::Event::Down { id, x, y, .. } => format!("down {id} {x} {y}"),
+            wl_touch::Event::Motion { id, x, y, .. } => format!("motion {id} {x} {y}"),
+            wl_touch::Event::Up { id, .. } => format!("up {id}"),
+            wl_touch::Event::Frame => "frame".to_owned(),
+            other => format!("{other:?}"),
+        });
+    }
+}
+
+impl Dispatch<WlPointer, ()> for Seen {
+    fn event(seen: &mut Self, _: &WlPointer, event: wl_pointer::Event, (): &(), _: &Connection, _: &QueueHandle<Self>) {
+        if let wl_pointer::Event::Enter { surface_x, surface_y, .. }
+        | wl_pointer::Event::Motion { surface_x, surface_y, .. } = event
+        {
+            seen.motion.push((surface_x, surface_y));
+        }
+    }
+}
+
+impl Dispatch<ZwpRelativePointerV1, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpRelativePointerV1,
+        event: zwp_relative_pointer_v1::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let zwp_relative_pointer_v1::Event::RelativeMotion { dx, dy, .. } = event {
+            seen.relative.push((dx, dy));
+        }
+    }
+}
+
+impl Dispatch<ZwpLockedPointerV1, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpLockedPointerV1,
+        event: zwp_locked_pointer_v1::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        let locked = matches!(event, zwp_locked_pointer_v1::Event::Locked);
+        seen.holds.push(if locked { "locked" } else { "unlocked" });
+    }
+}
+
+impl Dispatch<ZwpConfinedPointerV1, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpConfinedPointerV1,
+        event: zwp_confined_pointer_v1::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        let confined = matches!(event, zwp_confined_pointer_v1::Event::Confined);
+        seen.holds.push(if confined { "confined" } else { "unconfined" });
+    }
+}
+
+impl Dispatch<WpPresentation, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &WpPresentation,
+        event: wp_presentation::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wp_presentation::Event::ClockId { clk_id } = event {
+            seen.presentation_clock = Some(clk_id);
+        }
+    }
+}
+
+impl Dispatch<WpPresentationFeedback, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &WpPresentationFeedback,
+        event: wp_presentation_feedback::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        match event {
+            wp_presentation_feedback::Event::Presented { tv_sec_hi, tv_sec_lo, tv_nsec, .. } => {
+                let seconds = u64::from(tv_sec_hi) << 32 | u64::from(tv_sec_lo);
+                seen.presented.push(Some(seconds * 1_000_000_000 + u64::from(tv_nsec)));
+            }
+            wp_presentation_feedback::Event::Discarded => seen.presented.push(None),
+            _ => {}
+        }
+    }
+}
+
+impl Dispatch<WlSeat, ()> for Seen {
+    fn event(_: &mut Self, _: &WlSeat, _: wl_seat::Event, (): &(), _: &Connection, _: &QueueHandle<Self>) {}
+}
+
+delegate_noop!(Seen: ZwpPointerConstraintsV1);
+delegate_noop!(Seen: ZwpRelativePointerManagerV1);
+delegate_noop!(Seen: wayland_client::protocol::wl_region::WlRegion);
+delegate_noop!(Seen: WlCompositor);
+delegate_noop!(Seen: ignore WlShm);
+delegate_noop!(Seen: WlShmPool);
+delegate_noop!(Seen: ignore WlBuffer);
+delegate_noop!(Seen: ignore WlSurface);
+delegate_noop!(Seen: ignore XdgToplevel);

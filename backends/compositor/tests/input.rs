@@ -1,0 +1,177 @@
+//! Input that a sway has no protocol for, games' ways with the pointer, the desktop's own keys, and the clipboard.
+
+mod common;
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use common::program::Program;
+use common::{MODE, Worker, frame_until, lend_new, pixel, wait_until};
+use punktfunk_media::{Capturer as _, Injector as _, InputAction};
+use punktfunk_testkit::window::{Seen, Window};
+use wayland_protocols::wp::pointer_constraints::zv1::client::zwp_pointer_constraints_v1::Lifetime;
+
+fn shown(worker: &Worker, rgb: [u8; 3]) -> (Program, wayland_client::protocol::wl_surface::WlSurface) {
+    let mut program = Program::connect(&worker.display());
+    let surface = program.window();
+    let picture = program.picture(1280, 720, rgb);
+    program.show(&surface, &picture);
+    program.roundtrip().unwrap();
+    (program, surface)
+}
+
+#[test]
+fn fingers_arrive_where_they_touch() {
+    let worker = Worker::start(MODE);
+    let (mut program, _surface) = shown(&worker, [1, 1, 1]);
+    let _touch = program.seat.get_touch(&program.handle(), ());
+    program.roundtrip().unwrap();
+    let mut injector = worker.link().injector().unwrap();
+    assert!(injector.caps().touch);
+    for action in [
+        InputAction::TouchDown { id: 0, x: 0.5, y: 0.5 },
+        InputAction::TouchDown { id: 7, x: 0.25, y: 0.25 },
+        InputAction::TouchMove { id: 0, x: 0.75, y: 0.5 },
+        InputAction::TouchUp { id: 0 },
+        InputAction::TouchUp { id: 7 },
+    ] {
+        injector.inject(&action).unwrap();
+    }
+    program.wait("the fingers to go", |seen| seen.touch.iter().filter(|t| t.starts_with("up")).count() == 2);
+    let told: Vec<_> = program.seen.touch.iter().filter(|t| *t != "frame").cloned().collect();
+    assert_eq!(told, ["down 0 640 360", "down 7 320 180", "motion 0 960 360", "up 0", "up 7"]);
+}
+
+#[test]
+fn a_game_locks_the_pointer_and_hears_motion_alone() {
+    let worker = Worker::start(MODE);
+    let (mut program, surface) = shown(&worker, [1, 1, 1]);
+    let handle = program.handle();
+    let pointer = program.seat.get_pointer(&handle, ());
+    let _relative = program.relative.get_relative_pointer(&pointer, &handle, ());
+    program.roundtrip().unwrap();
+    let mut injector = worker.link().injector().unwrap();
+    injector.inject(&InputAction::MotionAbs { x: 0.5, y: 0.5 }).unwrap();
+    program.wait("the pointer", |seen| seen.motion.last() == Some(&(640.0, 360.0)));
+    let locked = program.constraints.lock_pointer(&surface, &pointer, None, Lifetime::Persistent, &handle, ());
+    program.wait("the lock", |seen| seen.holds == ["locked"]);
+    program.seen.motion.clear();
+    program.seen.relative.clear();
+    // Motion of any size, and where a client can only point, the way from one place to the next.
+    injector.inject(&InputAction::Motion { dx: 5000.0, dy: -2.5 }).unwrap();
+    injector.inject(&InputAction::MotionAbs { x: 0.25, y: 0.5 }).unwrap();
+    program.wait("the motion", |seen| seen.relative.len() == 2);
+    assert_eq!(program.seen.relative, [(5000.0, -2.5), (-320.0, 0.0)]);
+    assert!(program.seen.motion.is_empty(), "it moved: {:?}", program.seen.motion);
+    locked.destroy();
+    program.roundtrip().unwrap();
+    injector.inject(&InputAction::Motion { dx: 10.0, dy: 0.0 }).unwrap();
+    program.wait("motion again", |seen| seen.motion.last() == Some(&(650.0, 360.0)));
+}
+
+#[test]
+fn a_pointer_is_confined_to_its_region() {
+    let worker = Worker::start(MODE);
+    let (mut program, surface) = shown(&worker, [1, 1, 1]);
+    let handle = program.handle();
+    let pointer = program.seat.get_pointer(&handle, ());
+    program.roundtrip().unwrap();
+    let mut injector = worker.link().injector().unwrap();
+    injector.inject(&InputAction::MotionAbs { x: 0.5, y: 0.5 }).unwrap();
+    program.wait("the pointer", |seen| seen.motion.last() == Some(&(640.0, 360.0)));
+    let region = program.compositor.create_region(&handle, ());
+    region.add(600, 300, 100, 100);
+    let _confined =
+        program.constraints.confine_pointer(&surface, &pointer, Some(&region), Lifetime::Persistent, &handle, ());
+    program.wait("the confinement", |seen| seen.holds == ["confined"]);
+    injector.inject(&InputAction::Motion { dx: 20.0, dy: 20.0 }).unwrap();
+    program.wait("motion inside", |seen| seen.motion.last() == Some(&(660.0, 380.0)));
+    injector.inject(&InputAction::Motion { dx: 500.0, dy: 0.0 }).unwrap();
+    injector.inject(&InputAction::Motion { dx: 1.0, dy: 1.0 }).unwrap();
+    program.wait("motion inside again", |seen| seen.motion.last() == Some(&(661.0, 381.0)));
+    assert!(program.seen.motion.iter().all(|(x, y)| (600.0..700.0).contains(x) && (300.0..400.0).contains(y)));
+}
+
+#[test]
+fn what_is_seen_is_told_with_its_time() {
+    let worker = Worker::start(MODE);
+    let mut capturer = worker.link().capturer().unwrap();
+    lend_new(&mut capturer);
+    let (mut program, surface) = shown(&worker, [1, 1, 1]);
+    assert_eq!(program.seen.presentation_clock, Some(1), "CLOCK_MONOTONIC");
+    let frame = frame_until(&mut capturer, "the window", |f| pixel(f, 0.5, 0.5) == [1, 1, 1]);
+    let (before, mut slot) = (std::time::Instant::now(), frame.slot);
+    for shade in 2..6u8 {
+        capturer.lend(slot).unwrap();
+        let picture = program.picture(1280, 720, [shade, 1, 1]);
+        program.presentation.feedback(&surface, &program.handle(), ());
+        program.show(&surface, &picture);
+        program.roundtrip().unwrap();
+        let frame = frame_until(&mut capturer, "the next", |f| pixel(f, 0.5, 0.5) == [shade, 1, 1]);
+        let told = usize::from(shade) - 1;
+        program.wait("the feedback", |seen| seen.presented.len() == told);
+        // Told and noted within the same drawing, so they lie close together; the unit is what could be wrong.
+        let age = frame.drawn_at.duration_since(before);
+        assert!(age < Duration::from_secs(20), "{age:?}");
+        slot = frame.slot;
+    }
+    let times: Vec<_> = program.seen.presented.iter().map(|t| t.expect("seen, not discarded")).collect();
+    assert!(times.windows(2).all(|w| w[0] < w[1]), "{times:?}");
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let now = clock.tv_sec as u64 * 1_000_000_000 + clock.tv_nsec as u64;
+    assert!(times.iter().all(|t| *t <= now && now - t < 60_000_000_000), "{times:?} at {now}");
+}
+
+#[test]
+fn the_desktops_own_keys_switch_close_and_start_and_no_program_hears_of_them() {
+    const SUPER: u16 = 125;
+    let worker = Worker::start(MODE);
+    let marker = worker.dir.path().join("started");
+    std::fs::write(worker.dir.path().join("terminal.sh"), format!(": >'{}'\n", marker.display())).unwrap();
+    let first = Window::open_tiled(&worker.display(), [200, 0, 0]);
+    let second = Window::open_tiled(&worker.display(), [0, 200, 0]);
+    second.wait("the keyboard", |seen| seen.contains(&Seen::KeyboardEnter));
+    let mut injector = worker.link().injector().unwrap();
+    let mut chord = |codes: &[u16]| {
+        let up = codes.iter().rev().map(|code| (*code, false));
+        for (code, down) in codes.iter().map(|code| (*code, true)).chain(up) {
+            injector.inject(&InputAction::Key { code, down }).unwrap();
+        }
+    };
+    first.forget();
+    // Super+Tab.
+    chord(&[SUPER, 15]);
+    first.wait("the keyboard", |seen| seen.contains(&Seen::KeyboardEnter));
+    second.wait("losing it", |seen| seen.contains(&Seen::KeyboardLeave));
+    for window in [&first, &second] {
+        let tab = window.seen().iter().any(|s| matches!(s, Seen::Key { code: 15, .. }));
+        assert!(!tab, "a program heard of the desktop's key: {:?}", window.seen());
+    }
+    // Super+Return.
+    chord(&[SUPER, 28]);
+    wait_until("the terminal's script ran", || marker.exists());
+    // The same keys without Super are the program's.
+    chord(&[15]);
+    first.wait("Tab", |seen| seen.iter().any(|s| matches!(s, Seen::Key { code: 15, down: false, .. })));
+}
+
+#[test]
+fn what_one_program_copies_another_pastes() {
+    let worker = Worker::start(MODE);
+    for primary in [false, true] {
+        let with = |program: &str| {
+            let mut command = worker.command(program);
+            if primary {
+                command.arg("--primary");
+            }
+            command
+        };
+        let mut copy = with("wl-copy").stdin(std::process::Stdio::piped()).spawn().expect("wl-clipboard is installed");
+        copy.stdin.take().unwrap().write_all("Grüße € 漢字".as_bytes()).unwrap();
+        copy.wait().unwrap();
+        wait_until("it is pasted", || {
+            let pasted = with("wl-paste").arg("--no-newline").stdout(std::process::Stdio::piped()).output().unwrap();
+            pasted.stdout == "Grüße € 漢字".as_bytes()
+        });
+    }
+}

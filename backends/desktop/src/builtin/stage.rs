@@ -1,0 +1,95 @@
+//! The stage on a built-in desktop.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use punktfunk_compositor::LinkError;
+use punktfunk_media::{
+    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError, Mode, RunningApp, Sound,
+    Stage, StageEnvironment, StageError, reason,
+};
+
+use super::worker::Worker;
+use crate::app::{self, Starter};
+use crate::keyboard::FoundLayout;
+use crate::private::PrivateSound;
+
+/// A worker with all its means.
+pub struct BuiltinStage {
+    mode: Mode,
+    keyboard: FoundLayout,
+    sound: Arc<PrivateSound>,
+    worker: Worker,
+}
+
+impl BuiltinStage {
+    /// A stage on `worker`, which has `mode`.
+    pub fn new(worker: Worker, mode: Mode, keyboard: FoundLayout) -> Self {
+        let sound = Arc::new(PrivateSound { runtime_dir: worker.family.runtime_dir().to_owned() });
+        tracing::info!(%mode, %keyboard, "stage open");
+        Self { mode, keyboard, sound, worker }
+    }
+}
+
+impl Stage for BuiltinStage {
+    fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError> {
+        self.mode = self.worker.link.set_mode(mode, None).map_err(|error| {
+            let (reason, fatal) = match &error {
+                LinkError::Refused(_) => (&reason::DESKTOP_MODE_REFUSED, false),
+                LinkError::Gone { .. } => (&reason::DESKTOP_DIED, true),
+            };
+            StageError { reason, detail: error.to_string(), fatal }
+        })?;
+        tracing::info!(%mode, "mode changed");
+        Ok(self.mode)
+    }
+
+    fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
+        self.worker.link.capturer().map(|capturer| Box::new(capturer) as Box<dyn Capturer>)
+    }
+
+    fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
+        self.worker.link.injector().map(|injector| Box::new(injector) as Box<dyn Injector>)
+    }
+
+    fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
+        Ok(Arc::clone(&self.sound) as Arc<dyn Sound>)
+    }
+
+    fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        let mark = app::new_mark()?;
+        let dir = self.worker.family.runtime_dir().to_owned();
+        let started = app::launch(&dir, &mut OnWorker(&mut self.worker), spec, &mark)?;
+        Ok(Box::new(started))
+    }
+
+    fn environment(&self) -> StageEnvironment {
+        let mut environment = self.worker.family.environment();
+        environment.display.push(("WAYLAND_DISPLAY".to_owned(), self.worker.display().display().to_string()));
+        environment
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.worker.is_alive()
+    }
+
+    fn keyboard_layout(&self) -> String {
+        self.keyboard.to_string()
+    }
+
+    fn keep(&mut self, keep: Keep) -> bool {
+        self.worker.family.keep(keep)
+    }
+}
+
+struct OnWorker<'a>(&'a mut Worker);
+
+impl Starter for OnWorker<'_> {
+    fn start(&mut self, script: &Path, mark: &str) -> Result<(), String> {
+        self.0.start_script(script, &[mark.to_owned()]).map_err(|e| e.to_string())
+    }
+}
