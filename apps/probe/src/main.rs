@@ -12,6 +12,7 @@ mod cli;
 mod failure;
 mod keynames;
 mod lossy;
+mod microphone;
 mod padscript;
 mod pairing;
 mod player;
@@ -22,6 +23,7 @@ mod sound;
 mod speed;
 mod store;
 mod stream;
+mod wav;
 
 use std::process::ExitCode;
 

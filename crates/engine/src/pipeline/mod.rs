@@ -13,6 +13,7 @@ mod held;
 mod inject;
 mod input_queue;
 mod ladder;
+mod mic;
 pub(crate) mod pads;
 mod rate;
 mod send;
@@ -29,6 +30,7 @@ pub(crate) use capture::CaptureLoop;
 pub(crate) use encode::EncodeLoop;
 pub(crate) use inject::InjectLoop;
 pub(crate) use input_queue::InputQueue;
+pub(crate) use mic::{MicLoop, VoiceBox};
 pub(crate) use pads::PadsLoop;
 pub(crate) use send::SendLoop;
 
