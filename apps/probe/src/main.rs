@@ -23,6 +23,7 @@ mod sound;
 mod speed;
 mod store;
 mod stream;
+mod touchscript;
 mod wav;
 
 use std::process::ExitCode;

@@ -125,6 +125,9 @@ reasons! {
     INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
     INJECT_PAUSED = "inject.paused", "The desktop takes no input at the moment.", "Wait until it does again; a lock screen or a permission that was taken back may be the cause.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
+    INPUT_TOUCH_DENIED = "input.touch_denied", "This user may not make a virtual touch screen and pen.", "Save the rules that `punktfunk-host doctor` prints as /etc/udev/rules.d/60-punktfunk-pads.rules, run `udevadm control --reload && udevadm trigger`, and add the host's user to the group `punktfunk`.";
+    INPUT_TOUCH_UINPUT_MISSING = "input.touch_uinput_missing", "There is no /dev/uinput: a touch screen and a pen cannot be made.", "Load the kernel module uinput: `modprobe uinput`, and add it to /etc/modules-load.d.";
+    INPUT_TOUCH_UNSUPPORTED = "input.touch_unsupported", "This desktop takes no touch and no pen: clients move the pointer instead.", "Stream a running session whose compositor reads the kernel's input devices; private desktops and compositors without libinput have no means for touch.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
     INTERNAL_THREADS = "internal.threads", "The system gave the host no more threads.", "Raise the limit of tasks (TasksMax, ulimit -u), or end other sessions.";
     LIBRARY_NOT_FOUND = "library.not_found", "The library has no such entry, or it has no cover.", "List the library again.";

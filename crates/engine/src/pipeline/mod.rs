@@ -15,6 +15,7 @@ mod input_queue;
 mod ladder;
 mod mic;
 pub(crate) mod pads;
+mod pen;
 mod rate;
 mod send;
 mod translate;
@@ -32,6 +33,7 @@ pub(crate) use inject::InjectLoop;
 pub(crate) use input_queue::InputQueue;
 pub(crate) use mic::{MicLoop, VoiceBox};
 pub(crate) use pads::PadsLoop;
+pub use pen::PEN_SILENCE;
 pub(crate) use send::SendLoop;
 
 use crate::queue::{Bounded, Latest};
