@@ -68,6 +68,20 @@ fn mode(width: u32, height: u32, refresh_hz: u32) -> Mode {
     Mode { width, height, refresh_hz }
 }
 
+/// A headless sway reads no devices of the kernel: the session goes on, and nobody is promised touch.
+#[test]
+fn a_headless_session_takes_no_touch_and_says_why() {
+    on_every_sway(|suite| {
+        let Some(bench) = Bench::new(suite, "") else { return };
+        assert_eq!(bench.desktop.touch().map_err(|reason| reason.code), Err("input.touch_unsupported"));
+        let mut stage = bench.open("a", MODE);
+        let caps = stage.injector().expect("keys and a pointer").caps();
+        assert!(caps.text && caps.precise_scroll && !caps.touch && !caps.pen, "{suite:?}: {caps:?}");
+        let records = bench.journal.records();
+        assert!(records.len() == 1 && !records[0].change.contains("mapped"), "nothing was mapped: {records:?}");
+    });
+}
+
 #[test]
 fn outputs_come_and_go_and_the_persons_own_stays() {
     on_every_sway(|suite| {

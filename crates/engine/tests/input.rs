@@ -145,6 +145,42 @@ fn a_pen_plays_every_sample_once_and_needs_the_pointers_grant() {
 }
 
 #[test]
+fn a_pen_draws_as_a_finger_where_there_are_no_pens() {
+    let faults = Faults { no_pen: true, ..Faults::default() };
+    let running = Setup { desktop: desktop(faults), ..Setup::default() }.start();
+    let along = PenSample { x: 0.75, ..pressing() };
+    running.control.pen(&batch(1, &[near(), pressing(), along, near(), pressing()]), false);
+    running.control.input(touch(0));
+    let id = u32::MAX;
+    let expected = [
+        InputAction::TouchDown { id, x: 0.5, y: 0.25 },
+        InputAction::TouchMove { id, x: 0.75, y: 0.25 },
+        InputAction::TouchUp { id },
+        InputAction::TouchDown { id, x: 0.5, y: 0.25 },
+        InputAction::TouchDown { id: 0, x: 0.5, y: 0.5 },
+    ];
+    assert_eq!(wait_actions(&running.desktop, 5), expected);
+    let recording = running.desktop.recording();
+    running.finish();
+    let lifted = recording.actions()[5..].to_vec();
+    assert!(
+        lifted.contains(&InputAction::TouchUp { id }) && lifted.contains(&InputAction::TouchUp { id: 0 }),
+        "{lifted:?}"
+    );
+}
+
+#[test]
+fn without_touch_fingers_and_pens_are_counted_and_the_rest_goes_on() {
+    let faults = Faults { no_touch: true, ..Faults::default() };
+    let running = Setup { desktop: desktop(faults), ..Setup::default() }.start();
+    running.control.input(touch(0));
+    running.control.pen(&batch(1, &[pressing()]), false);
+    running.control.input(A);
+    assert_eq!(wait_actions(&running.desktop, 1), [key(30, true)]);
+    assert_eq!(running.finish().stats.counters.input_unsupported, 2);
+}
+
+#[test]
 fn a_pen_that_falls_silent_leaves_where_its_client_would_repeat_itself() {
     let running = Setup::default().start();
     running.control.rich(RichInput::Pen(batch(1, &[pressing()])));

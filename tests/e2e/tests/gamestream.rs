@@ -422,6 +422,12 @@ fn host_messages_reach_the_client_and_the_host_says_good_bye() {
     let mut client = paired(&host, "0000");
     let mut session = start(&mut client, options(), &host);
     assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Hdr { .. })).is_some(), "HDR is off");
+    // A client sends fingers and pens only where they are offered; the synthetic desktop takes them.
+    assert_eq!(session.negotiated().describe.feature_flags & TOUCH_AND_PEN, TOUCH_AND_PEN);
+    let finger = input::Touch { x: 0.5, y: 0.5, ..input::Touch::default() };
+    let pen = input::Pen { tool: 2, x: 0.5, y: 0.5, pressure: 0.5, tilt: Some(30), ..input::Pen::default() };
+    assert!(session.input(input::touch(input::event::DOWN, &finger)));
+    assert!(session.input(input::pen(input::event::DOWN, &pen, false)));
     // The synthetic host's pads answer every press with rumble.
     assert!(session.input(input::pad_arrival(0, 1, 0x2, 0xffff)));
     assert!(session.input(input::pad(0, 1, &input::PadState::default())));
@@ -433,6 +439,9 @@ fn host_messages_reach_the_client_and_the_host_says_good_bye() {
     assert!(host.wait(SOON).is_some_and(|s| s.success()));
     judge(&session.stop().unwrap(), &host);
 }
+
+/// Bit of `x-ss-general.featureFlags`.
+const TOUCH_AND_PEN: u32 = 0x1;
 
 const LIBRARY: &str = r#"
 [[apps]]
@@ -461,6 +470,8 @@ fn a_program_of_the_library_runs_through_a_resume_and_its_end_ends_the_stream() 
     let playing = || StreamOptions { app: Some(game), ..options() };
 
     let session = start(&mut client, playing(), &host);
+    // A private desktop takes no touch: clients move the pointer instead.
+    assert_eq!(session.negotiated().describe.feature_flags & TOUCH_AND_PEN, 0);
     judge(&session.vanish().unwrap(), &host);
     assert_eq!(client.http.server_info(true).unwrap().current_game, game);
     let mut session = start(&mut client, playing(), &host);

@@ -237,7 +237,9 @@ impl Stage for SyntheticStage {
             return Err(InjectError { reason: &reason::INJECT_UNSUPPORTED, detail, fatal: true });
         }
         let recording = self.shared.recording.clone();
-        Ok(Box::new(RecordingInjector::new(recording, faults.inject_fatal_after, faults.inject_panic_after)))
+        let mut injector = RecordingInjector::new(recording, faults.inject_fatal_after, faults.inject_panic_after);
+        injector.limit(!faults.no_touch, !faults.no_touch && !faults.no_pen);
+        Ok(Box::new(injector))
     }
 
     fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {

@@ -19,6 +19,10 @@ pub struct Faults {
     pub mode_answer: ModeAnswer,
     /// The stage has no injector (`inject.unsupported`).
     pub no_injector: bool,
+    /// Injectors take fingers, but no pen.
+    pub no_pen: bool,
+    /// Injectors take neither fingers nor a pen.
+    pub no_touch: bool,
     /// After this many actions the injector fails for good.
     pub inject_fatal_after: Option<u64>,
     /// After this many actions the injector panics, once.

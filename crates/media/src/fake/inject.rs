@@ -59,6 +59,11 @@ impl RecordingInjector {
         let caps = InjectorCaps { text: true, touch: true, pen: true, precise_scroll: true };
         Self { recording, caps, played: 0, fatal_after, panic_after }
     }
+
+    /// Whether it takes touch and pen.
+    pub fn limit(&mut self, touch: bool, pen: bool) {
+        (self.caps.touch, self.caps.pen) = (touch, pen);
+    }
 }
 
 impl Injector for RecordingInjector {
