@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use punktfunk_audio::VoiceEncoder;
 use punktfunk_core::control::{
     BitrateReason, ClipFetch, ClipFormat, ClipOffer, ClipPolicy, ClipReason, ClipStatus, ControlMessage as M,
     CursorShape, DeliveryProfile, LaunchKind, LinkKind,
@@ -26,6 +27,7 @@ use punktfunk_core::packetize::{FrameMeta, Packetizer, PacketizerConfig};
 use punktfunk_core::pairing::{ClientCeremony, HostCeremony, PairMessage};
 use punktfunk_core::seal::{Direction, Opener, Sealer, scalar};
 use punktfunk_core::{CloseCode, Codec, CodecSet, Fingerprint, Grants, HdrMeta, Mode};
+use punktfunk_media::AudioEncoder;
 
 const HD: Mode = Mode { width: 1920, height: 1080, refresh_hz: 60 };
 
@@ -45,6 +47,7 @@ fn main() -> std::io::Result<()> {
         ("framing", framing),
         ("handshake", handshake()),
         ("datagrams", datagrams()),
+        ("microphone", microphone()),
         ("video_packets", video()),
     ] {
         fs::create_dir_all(root.join(name))?;
@@ -53,6 +56,35 @@ fn main() -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A word, one with losses and a pause, one in packets of another length.
+fn microphone() -> Vec<Vec<u8>> {
+    let word = |block_ms: u64, lost: fn(u32) -> bool, pause: u8| {
+        let block = std::time::Duration::from_millis(block_ms);
+        let mut encoder = VoiceEncoder::new(block, 48_000, 10).expect("libopus gives an encoder");
+        let mut packet = Vec::new();
+        bytes(|out| {
+            for seq in 0..12u32 {
+                let hum: Vec<f32> = (0..encoder.block_frames()).map(|i| (i as f32 * 0.06).sin() * 0.5).collect();
+                encoder.encode(&hum, &mut packet).expect("a block of the right length");
+                if lost(seq) {
+                    continue;
+                }
+                let pts_ns = u64::from(seq) * block_ms * 1_000_000;
+                let datagram = bytes(|out| C::Mic { seq, pts_ns, opus: &packet }.encode(out));
+                out.extend((datagram.len() as u16).to_le_bytes());
+                out.push(if seq == 6 { pause } else { block_ms as u8 });
+                out.extend(datagram);
+            }
+        })
+    };
+    vec![
+        word(10, |_| false, 10),
+        word(10, |seq| seq % 4 == 1, 200),
+        word(20, |_| false, 20),
+        word(5, |seq| seq == 3, 5),
+    ]
 }
 
 fn bytes(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {

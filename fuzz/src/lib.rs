@@ -10,6 +10,7 @@
 
 mod gamestream;
 mod gamestream_http;
+mod microphone;
 mod mutate;
 mod video;
 
@@ -23,6 +24,7 @@ use punktfunk_core::{Fingerprint, keys};
 
 pub use gamestream::{fuzz_gs_control, fuzz_gs_input, fuzz_gs_rtsp, fuzz_gs_sdp};
 pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
+pub use microphone::fuzz_microphone;
 pub use mutate::Mutator;
 pub use punktfunk_gamestream::media_ports::fuzz_pings as fuzz_gs_pings;
 pub use video::fuzz_video_packets;
@@ -35,6 +37,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("control", fuzz_control),
     ("handshake", fuzz_handshake),
     ("datagrams", fuzz_datagrams),
+    ("microphone", fuzz_microphone),
     ("video_packets", fuzz_video_packets),
     ("pairing", fuzz_pairing),
     ("framing", fuzz_framing),

@@ -55,6 +55,11 @@ fn handshake() {
 }
 
 #[test]
+fn microphone() {
+    run("microphone", 20_000);
+}
+
+#[test]
 fn datagrams() {
     run("datagrams", 200_000);
 }

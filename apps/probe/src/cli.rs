@@ -91,9 +91,22 @@ pub struct StreamArgs {
     /// Channels of sound to ask for: 2, 6 (5.1) or 8 (7.1).
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = channels)]
     pub channels: u8,
-    /// Write the sound to this file (16 bits, as many channels as agreed).
+    /// Ask for sound without loss, of 16 or 24 bits; a host that cannot afford it sends Opus, and says why in its log.
+    #[arg(long, value_name = "BITS", num_args = 0..=1, default_missing_value = "16", value_parser = bits)]
+    pub lossless: Option<u8>,
+    /// Write the sound to this file (16 bits, or 24 where it came so; as many channels as agreed).
     #[arg(long, value_name = "FILE")]
     pub wav: Option<PathBuf>,
+    /// Say this WAV file (48 kHz) into the session's microphone, from the first frame.
+    #[arg(long, value_name = "FILE")]
+    pub microphone: Option<PathBuf>,
+    /// Length of the microphone's packets in ms: 5, 10 or 20.
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = frame_ms)]
+    pub microphone_frame: u8,
+    /// Lose this many per cent of the datagrams of sound on purpose, the host's and the microphone's, with `--burst` and
+    /// `--seed`.
+    #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
+    pub drop_sound: f64,
     /// Ask for this program of the host's library (`punktfunk-host library`).
     #[arg(long, value_name = "ID")]
     pub launch: Option<String>,
@@ -141,6 +154,23 @@ fn channels(text: &str) -> Result<u8, String> {
         "6" => Ok(6),
         "8" => Ok(8),
         _ => Err("sound has 2, 6 or 8 channels".to_owned()),
+    }
+}
+
+fn bits(text: &str) -> Result<u8, String> {
+    match text {
+        "16" => Ok(16),
+        "24" => Ok(24),
+        _ => Err("16 or 24".to_owned()),
+    }
+}
+
+fn frame_ms(text: &str) -> Result<u8, String> {
+    match text {
+        "5" => Ok(5),
+        "10" => Ok(10),
+        "20" => Ok(20),
+        _ => Err("5, 10 or 20".to_owned()),
     }
 }
 
@@ -245,6 +275,9 @@ mod tests {
             "pair h --pin 123",
             "pair h",
             "stream h --png-every 0 --out d",
+            "stream h --microphone-frame 7",
+            "stream h --drop-sound x",
+            "stream h --lossless 20",
         ] {
             let words = std::iter::once("punktfunk-probe").chain(bad.split_whitespace());
             assert!(Cli::try_parse_from(words).is_err(), "{bad}");

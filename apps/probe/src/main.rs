@@ -12,6 +12,7 @@ mod cli;
 mod failure;
 mod keynames;
 mod lossy;
+mod microphone;
 mod padscript;
 mod pairing;
 mod player;
@@ -23,6 +24,7 @@ mod speed;
 mod store;
 mod stream;
 mod touchscript;
+mod wav;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@ use punktfunk_client::{End, EndedBy, Percentiles, Stage, Summary};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::microphone::Said;
 use crate::player::Seen;
 use crate::sound::Heard;
 
@@ -41,14 +42,18 @@ pub struct Report {
     requests: Requests,
     pictures: Pictures,
     audio: Option<Heard>,
+    microphone: Option<Said>,
     /// From each reconnect's first step to its first complete access unit.
     reconnect_first_frame_ms: Vec<f64>,
 }
 
+/// The middle, and the worst of a hundred.
 #[derive(Serialize, Debug, Clone, Copy)]
-struct TwoPercentiles {
-    p50: u64,
-    p99: u64,
+pub struct TwoPercentiles {
+    /// Half are below.
+    pub p50: u64,
+    /// 99 of 100 are below.
+    pub p99: u64,
 }
 
 #[derive(Serialize, Debug)]
@@ -111,6 +116,8 @@ pub struct Facts<'a> {
     pub seen: &'a Seen,
     /// The ears'.
     pub heard: Option<&'a Heard>,
+    /// The mouth's.
+    pub said: Option<Said>,
     /// How it ended.
     pub end: &'a End,
     /// See [`Report::first_frame_ms`].
@@ -122,7 +129,7 @@ pub struct Facts<'a> {
 impl Report {
     /// Puts it together.
     pub fn new(facts: Facts<'_>) -> Self {
-        let Facts { codec, decoder, summary: s, seen, heard, end, first_frame_ms, reconnects } = facts;
+        let Facts { codec, decoder, summary: s, seen, heard, said, end, first_frame_ms, reconnects } = facts;
         let stage = |stage| s.stage(stage).map(TwoPercentiles::from);
         Self {
             schema: 1,
@@ -180,6 +187,7 @@ impl Report {
                 png_skipped: seen.shots_skipped,
             },
             audio: heard.cloned(),
+            microphone: said,
             reconnect_first_frame_ms: reconnects,
         }
     }

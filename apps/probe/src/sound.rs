@@ -1,23 +1,30 @@
 //! The ears: decodes the host's sound on a thread of its own, writes it down, and measures every channel.
 
-use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use punktfunk_audio::OpusCodec;
-use punktfunk_client::{SoundBlock, SoundCounts, SoundReceiver};
+use punktfunk_client::{SoundBlock, SoundCounts, SoundReceiver, Stage, Summary};
+use punktfunk_core::Timestamp;
 use punktfunk_core::datagram::HostDatagram;
-use punktfunk_core::handshake::Welcome;
-use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioDecoder, SAMPLE_RATE};
+use punktfunk_core::handshake::{AudioCodec as WireCodec, Welcome};
+use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioDecoder, Lossless, SAMPLE_RATE};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::lossy::Lossy;
+use crate::report::TwoPercentiles;
+use crate::wav::Wav;
 
 /// What was heard.
 #[derive(Serialize, Debug, Clone, Default)]
 pub struct Heard {
+    /// As agreed: `opus`, `pcm16` or `pcm24`.
+    codec: String,
+    /// Length of a block.
+    frame_us: u64,
     /// As agreed.
     channels: usize,
     /// Datagrams of sound.
@@ -31,7 +38,47 @@ pub struct Heard {
     decode_errors: u64,
     /// How long something was heard.
     audible_ms: u64,
+    /// `p50`, `p99` of captured → arrived, by the host's clock.
+    latency_us: Option<TwoPercentiles>,
+    /// How much later sound arrives than the picture of the same moment.
+    av_skew_us: Option<i64>,
     levels: Vec<Level>,
+    #[serde(skip)]
+    transits: Transits,
+}
+
+/// How long datagrams took from the host's capture to us, on two clocks.
+#[derive(Debug, Clone, Default)]
+struct Transits(Vec<i64>);
+
+impl Transits {
+    fn take(&mut self, arrived: Timestamp, pts_ns: u64) {
+        if self.0.len() < MOST_TRANSITS {
+            self.0.push(arrived.as_nanos().wrapping_sub(pts_ns).cast_signed());
+        }
+    }
+
+    /// One of a hundred, on the host's clock, in µs.
+    fn percentile(&self, percent: usize, offset_us: i64) -> Option<i64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let at = (sorted.len() * percent / 100).min(sorted.len().checked_sub(1)?);
+        Some(sorted[at] / 1000 + offset_us)
+    }
+}
+
+impl Heard {
+    /// Now that both clocks and the pictures' latency are known.
+    pub fn compare(&mut self, summary: &Summary) {
+        let Some((offset_ns, _)) = summary.clock else { return };
+        let at = |percent| self.transits.percentile(percent, offset_ns / 1000);
+        if let (Some(p50), Some(p99)) = (at(50), at(99)) {
+            let whole = |us: i64| u64::try_from(us).unwrap_or(0);
+            self.latency_us = Some(TwoPercentiles { p50: whole(p50), p99: whole(p99) });
+            let pictures = summary.stage(Stage::Total);
+            self.av_skew_us = pictures.map(|pictures| p50.saturating_sub_unsigned(pictures.p50_us));
+        }
+    }
 }
 
 /// One channel, over the blocks in which something was heard.
@@ -45,6 +92,9 @@ struct Level {
     hz: Option<f64>,
 }
 
+/// A datagram, and when it came.
+pub type Came = (Timestamp, Vec<u8>);
+
 /// Listens until [`Self::finish`].
 #[derive(Debug)]
 pub struct Ears {
@@ -53,16 +103,33 @@ pub struct Ears {
 
 impl Ears {
     /// The way in, for the session, before the host has answered; and what [`Self::start`] takes.
-    pub fn way() -> (SyncSender<Vec<u8>>, Receiver<Vec<u8>>) {
+    pub fn way() -> (SyncSender<Came>, Receiver<Came>) {
         sync_channel(QUEUED)
     }
 
-    /// Starts to listen as `welcome` says.
-    pub fn start(welcome: &Welcome, datagrams: Receiver<Vec<u8>>, wav: Option<PathBuf>) -> Result<Self, Failure> {
-        let config = AudioCodecConfig::native(welcome.audio_channels, welcome.audio_layout, ANY_BITRATE);
-        let decoder = OpusCodec.decoder(&config).map_err(|e| Failure::new(e.to_string()))?;
-        let wav = wav.map(|path| Wav::create(&path, config.layout.channels())).transpose()?;
-        let listener = Listener::new(&config, decoder, wav);
+    /// Starts to listen as `welcome` says. `lossy` loses datagrams before anybody looks at them.
+    pub fn start(
+        welcome: &Welcome,
+        datagrams: Receiver<Came>,
+        wav: Option<PathBuf>,
+        lossy: Option<Lossy>,
+    ) -> Result<Self, Failure> {
+        let opus = AudioCodecConfig::native(welcome.audio_channels, welcome.audio_layout, ANY_BITRATE);
+        let format = Lossless::from_bits(welcome.audio_bits);
+        let (coded, config) = match welcome.audio_codec {
+            WireCodec::Opus => ("opus".to_owned(), opus),
+            WireCodec::Pcm => {
+                let block = Duration::from_micros(welcome.audio_frame_us.into());
+                (format!("pcm{}", format.bits()), AudioCodecConfig { block, ..opus })
+            }
+        };
+        let decoder = match welcome.audio_codec {
+            WireCodec::Opus => OpusCodec.decoder(&config),
+            WireCodec::Pcm => format.decoder(&config),
+        };
+        let decoder = decoder.map_err(|e| Failure::new(e.to_string()))?;
+        let wav = wav.map(|path| Wav::create(&path, config.layout.channels(), format)).transpose()?;
+        let listener = Listener::new(&config, coded, decoder, wav, lossy);
         let thread = std::thread::Builder::new()
             .name("sound".to_owned())
             .spawn(move || listener.run(&datagrams))
@@ -78,31 +145,54 @@ impl Ears {
 
 struct Listener {
     receiver: SoundReceiver,
+    coded: String,
+    frame_us: u64,
+    transits: Transits,
     decoder: Box<dyn AudioDecoder>,
     block: Vec<f32>,
     meters: Vec<Meter>,
     audible_frames: u64,
     decode_errors: u64,
     wav: Option<Wav>,
+    lossy: Option<Lossy>,
 }
 
 impl Listener {
-    fn new(config: &AudioCodecConfig, decoder: Box<dyn AudioDecoder>, wav: Option<Wav>) -> Self {
+    fn new(
+        config: &AudioCodecConfig,
+        coded: String,
+        decoder: Box<dyn AudioDecoder>,
+        wav: Option<Wav>,
+        lossy: Option<Lossy>,
+    ) -> Self {
         let channels = config.layout.channels();
         Self {
             receiver: SoundReceiver::default(),
+            coded,
+            frame_us: config.block.as_micros() as u64,
+            transits: Transits::default(),
             decoder,
             block: vec![0.0; config.block_frames() * channels],
             meters: vec![Meter::new(); channels],
             audible_frames: 0,
             decode_errors: 0,
             wav,
+            lossy,
         }
     }
 
-    fn run(mut self, datagrams: &Receiver<Vec<u8>>) -> Result<Heard, Failure> {
-        while let Ok(bytes) = datagrams.recv() {
+    fn run(mut self, datagrams: &Receiver<Came>) -> Result<Heard, Failure> {
+        while let Ok((arrived, bytes)) = datagrams.recv() {
+            if self.lossy.as_mut().is_some_and(Lossy::loses) {
+                continue;
+            }
             let Ok(datagram) = HostDatagram::decode(&bytes) else { continue };
+            if let HostDatagram::Audio { pts_ns, .. }
+            | HostDatagram::AudioRed { pts_ns, .. }
+            | HostDatagram::Pcm { pts_ns, .. } = datagram
+            {
+                self.transits.take(arrived, pts_ns);
+            }
             let mut receiver = std::mem::take(&mut self.receiver);
             let mut written = Ok(());
             receiver.push(&datagram, |block| {
@@ -121,7 +211,7 @@ impl Listener {
 
     fn play(&mut self, block: SoundBlock<'_>) -> Result<(), Failure> {
         let decoded = match block {
-            SoundBlock::Opus(packet) => self.decoder.decode(Some(packet), &mut self.block),
+            SoundBlock::Packet(packet) => self.decoder.decode(Some(packet), &mut self.block),
             SoundBlock::Lost => self.decoder.decode(None, &mut self.block),
             SoundBlock::Silence => {
                 self.block.fill(0.0);
@@ -146,6 +236,11 @@ impl Listener {
         let SoundCounts { datagrams, redundant, silent, recovered, lost, gaps, late } = self.receiver.counts();
         let frames = self.audible_frames;
         Heard {
+            codec: self.coded,
+            frame_us: self.frame_us,
+            transits: self.transits,
+            latency_us: None,
+            av_skew_us: None,
             channels: self.meters.len(),
             datagrams,
             redundant,
@@ -210,74 +305,17 @@ impl Meter {
     }
 }
 
-/// A WAV file of 16-bit samples, whose header is completed at the end.
-struct Wav {
-    file: BufWriter<File>,
-    channels: usize,
-    bytes: u32,
-}
-
-impl Wav {
-    fn create(path: &Path, channels: usize) -> Result<Self, Failure> {
-        let file = File::create(path).map_err(|e| Failure::new(format!("{}: {e}", path.display())))?;
-        let mut wav = Self { file: BufWriter::new(file), channels, bytes: 0 };
-        wav.header()?;
-        Ok(wav)
-    }
-
-    fn header(&mut self) -> Result<(), Failure> {
-        let frame_bytes = self.channels as u32 * 2;
-        let mut header = Vec::with_capacity(44);
-        header.extend(b"RIFF");
-        header.extend((36 + self.bytes).to_le_bytes());
-        header.extend(b"WAVEfmt ");
-        header.extend(16u32.to_le_bytes());
-        header.extend(1u16.to_le_bytes());
-        header.extend((self.channels as u16).to_le_bytes());
-        header.extend(SAMPLE_RATE.to_le_bytes());
-        header.extend((SAMPLE_RATE * frame_bytes).to_le_bytes());
-        header.extend((frame_bytes as u16).to_le_bytes());
-        header.extend(16u16.to_le_bytes());
-        header.extend(b"data");
-        header.extend(self.bytes.to_le_bytes());
-        self.file.write_all(&header).map_err(unwritable)
-    }
-
-    fn write(&mut self, block: &[f32]) -> Result<(), Failure> {
-        if self.bytes > MOST_WAV_BYTES {
-            return Ok(());
-        }
-        for sample in block {
-            let sample = (sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)) as i16;
-            self.file.write_all(&sample.to_le_bytes()).map_err(unwritable)?;
-        }
-        self.bytes += block.len() as u32 * 2;
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), Failure> {
-        self.file.seek(SeekFrom::Start(0)).map_err(unwritable)?;
-        self.header()?;
-        self.file.flush().map_err(unwritable)
-    }
-}
-
-fn unwritable(error: std::io::Error) -> Failure {
-    Failure::new(format!("the WAV file: {error}"))
-}
-
 const CHANNELS: [&str; 8] = ["FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"];
 /// -80 dB of full scale: below is the coder's own noise.
 const AUDIBLE: f32 = 1e-4;
 /// 20 Hz.
 const LONGEST_PERIOD: usize = SAMPLE_RATE as usize / 20;
+/// An hour and more.
+const MOST_TRANSITS: usize = 1 << 20;
 /// Five seconds.
 const QUEUED: usize = 1024;
 /// A decoder does not care.
 const ANY_BITRATE: u32 = 128_000;
-/// A WAV file cannot be larger than 4 GiB; an hour of 7.1 is less.
-const MOST_WAV_BYTES: u32 = u32::MAX - (1 << 20);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,20 +333,5 @@ mod tests {
         assert!(level.hz.is_some_and(|hz| (439.0..=441.0).contains(&hz)), "{level:?}");
         let silence = Meter::new().level("FR", 48_000);
         assert_eq!((silence.rms_dbfs, silence.peak_dbfs, silence.hz), (None, None, None));
-    }
-
-    #[test]
-    fn a_wav_file_has_its_length_in_its_header() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.wav");
-        let mut wav = Wav::create(&path, 2).unwrap();
-        wav.write(&[0.0, 1.0, -1.0, 2.0]).unwrap();
-        wav.finish().unwrap();
-        let bytes = std::fs::read(path).unwrap();
-        assert_eq!(
-            (bytes.len(), &bytes[4..8], &bytes[40..44]),
-            (52, &44u32.to_le_bytes()[..], &8u32.to_le_bytes()[..])
-        );
-        assert_eq!(bytes[44..], [0, 0, 0xff, 0x7f, 0x01, 0x80, 0xff, 0x7f]);
     }
 }

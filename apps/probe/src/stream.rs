@@ -9,19 +9,20 @@ use punktfunk_client::{
     Summary,
 };
 use punktfunk_core::datagram::{Rumble, RumbleTiming};
-use punktfunk_core::handshake::AudioChannels;
+use punktfunk_core::handshake::{AudioChannels, ClientCaps};
 use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::cli::{CodecArg, StreamArgs};
 use crate::failure::{Failure, NO_VIDEO};
 use crate::lossy::Lossy;
+use crate::microphone::{Said, Speaking, Speech};
 use crate::pairing::{Met, device_name};
 use crate::player::{Eyes, Player, Seen};
 use crate::report::{Facts, Report};
 use crate::script::Script;
 use crate::shots::Shots;
-use crate::sound::{Ears, Heard};
+use crate::sound::{Came, Ears, Heard};
 use crate::store::Store;
 
 /// What one connection gave.
@@ -29,6 +30,7 @@ struct Outcome {
     summary: Option<Summary>,
     seen: Seen,
     heard: Option<Heard>,
+    said: Option<Said>,
     end: End,
     /// Codec as agreed.
     codec: String,
@@ -40,6 +42,7 @@ struct Outcome {
 pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
     let store = Store::from_env();
     let script = args.input.as_deref().map(|path| Script::load(path, args.mode.0)).transpose()?;
+    let speech = args.microphone.as_deref().map(|path| Speech::load(path, args.microphone_frame)).transpose()?;
     let shots = match (args.png_every, &args.out) {
         (Some(every), Some(dir)) => Some((every, Shots::start(dir)?)),
         _ => None,
@@ -47,7 +50,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
     let mut dialer = Dialer::new(Arc::new(store.identity()?));
 
     let lasting = Duration::from_secs(args.seconds.into());
-    let first = one(&store, &mut dialer, &args, clock, lasting, script, shots).await?;
+    let first = one(&store, &mut dialer, &args, clock, lasting, script, speech, shots).await?;
     let first_frame_ms = first.summary.as_ref().and_then(|s| s.first_unit_at).map(|at| since(clock.started(), at));
 
     let mut reconnects = Vec::new();
@@ -57,7 +60,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
             break;
         }
         let begun = clock.now();
-        match one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None).await {
+        match one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None, None).await {
             Ok(again) => {
                 outcome = judge(&again);
                 reconnects.extend(again.summary.and_then(|s| s.first_unit_at).map(|at| since(begun, at)));
@@ -76,6 +79,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
             summary,
             seen: &first.seen,
             heard: first.heard.as_ref(),
+            said: first.said,
             end: &first.end,
             first_frame_ms,
             reconnects,
@@ -92,6 +96,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
 }
 
 /// One connection, from dialling to its end.
+#[expect(clippy::too_many_arguments, reason = "one straight path; what is done along it differs from call to call")]
 async fn one(
     store: &Store,
     dialer: &mut Dialer,
@@ -99,6 +104,7 @@ async fn one(
     clock: ClientClock,
     lasting: Duration,
     script: Option<Script>,
+    speech: Option<Speech>,
     shots: Option<(u32, Shots)>,
 ) -> Result<Outcome, Failure> {
     let wanted = (args.codec != CodecArg::None).then(|| args.codec.wire());
@@ -119,7 +125,7 @@ async fn one(
         Ok(stream) => stream,
         Err(StreamError::Ended(end)) => {
             let codec = args.codec.to_string();
-            return Ok(Outcome { summary: None, seen: Seen::default(), heard: None, end, codec, decoder });
+            return Ok(Outcome { summary: None, seen: Seen::default(), heard: None, said: None, end, codec, decoder });
         }
         Err(error) => return Err(Failure::new(error.to_string())),
     };
@@ -132,8 +138,9 @@ async fn one(
 
     let (first_unit, at_first_unit) = oneshot::channel();
     let player = Player::start(stream.handle(), eyes, first_unit, shots)?;
-    let ears = Ears::start(stream.welcome(), datagrams, args.wav.clone())?;
-    let mut playing = None;
+    let lossy = |seed| Lossy::new(args.drop_sound, args.burst, seed);
+    let ears = Ears::start(stream.welcome(), datagrams, args.wav.clone(), lossy(args.seed))?;
+    let (mut playing, mut speaking) = (None, None);
     let mut until = tokio::time::Instant::now() + FIRST_FRAME_WITHIN;
     let mut at_first_unit = Some(at_first_unit);
     let early = loop {
@@ -151,12 +158,15 @@ async fn one(
                 at_first_unit = None;
                 until = tokio::time::Instant::now() + lasting;
                 playing = script.clone().map(|s| s.play(stream.handle())).transpose()?;
+                speaking = speech.clone().map(|s| s.say(stream.handle(), lossy(!args.seed))).transpose()?;
             }
         }
     };
     // Only now: the first frame does not wait for a disk.
     met.remember(store, &args.host)?;
     let summary = stream.summary();
+    // Before the connection is closed: it waits for one packet at most.
+    let said = speaking.map(Speaking::stop).transpose()?;
     let code = if args.quit { CloseCode::QUIT } else { CloseCode::DONE };
     let closed = stream.close(code).await;
     if let Some(playing) = playing {
@@ -165,10 +175,13 @@ async fn one(
     let seen = tokio::task::spawn_blocking(move || player.finish())
         .await
         .map_err(|e| Failure::new(format!("the decoder's thread: {e}")))??;
-    let heard = tokio::task::spawn_blocking(move || ears.finish())
+    let mut heard = tokio::task::spawn_blocking(move || ears.finish())
         .await
         .map_err(|e| Failure::new(format!("the sound's thread: {e}")))??;
-    Ok(Outcome { summary, seen, heard: Some(heard), end: early.unwrap_or(closed), codec, decoder })
+    if let Some(summary) = &summary {
+        heard.compare(summary);
+    }
+    Ok(Outcome { summary, seen, heard: Some(heard), said, end: early.unwrap_or(closed), codec, decoder })
 }
 
 /// What a person would feel.
@@ -202,11 +215,15 @@ fn judge(outcome: &Outcome) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(args: &StreamArgs, eyes: &Eyes, sound: SyncSender<Vec<u8>>) -> StreamOptions {
+fn options(args: &StreamArgs, eyes: &Eyes, sound: SyncSender<Came>) -> StreamOptions {
     let codec = args.codec.wire();
     let mut session = SessionConfig::new(args.mode.0, CodecSet::only(codec), Some(codec));
     session.hello.bitrate_kbps = args.bitrate;
     session.hello.audio_channels = AudioChannels::from_wire(args.channels).unwrap_or_default();
+    if let Some(bits) = args.lossless {
+        session.hello.client_caps = session.hello.client_caps | ClientCaps::AUDIO_HIRES;
+        session.hello.audio_bits = bits;
+    }
     session.hello.name = Some(device_name(args.name.clone()));
     session.hello.launch = args.launch.clone();
     session.label = Some(concat!("punktfunk-probe ", env!("CARGO_PKG_VERSION")).to_owned());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ear::{Ear, MAP, PATIENCE, TONES, assert_tones, request};
 use punktfunk_audio::{Listen, PipeWire};
-use punktfunk_media::ChannelLayout;
+use punktfunk_media::{AudioRead, AudioRequest, AudioSource, ChannelLayout, MicWanted};
 use punktfunk_testkit::desktop::{Launch, Suite};
 use punktfunk_testkit::sound::{TestPipeWire, share_at, write_tones};
 
@@ -112,15 +112,21 @@ fn what_a_client_says_is_recorded() {
     assert!(server.nodes().iter().any(|(name, class)| name == "punktfunk-mic" && class == "Audio/Source"));
     let file = server.runtime_dir.join("voice.raw");
     let recorder = server.record("punktfunk-mic", &file);
-    let frames = mic.block_frames();
-    let mut due = Instant::now();
-    for block in 0..400 {
-        let samples: Vec<f32> = (0..frames)
-            .map(|i| 0.5 * (std::f32::consts::TAU * (440.0 * (block * frames + i) as f32 / 48_000.0).fract()).sin())
-            .collect();
-        mic.write(&samples).unwrap();
-        due += Duration::from_millis(10);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    let until = Instant::now() + Duration::from_secs(4);
+    let (frames, mut block) = (480, 0);
+    while Instant::now() < until {
+        match mic.wanted(Instant::now() + Duration::from_millis(100)).unwrap() {
+            MicWanted::Nobody => std::thread::sleep(Duration::from_millis(2)),
+            MicWanted::Enough => {}
+            MicWanted::Samples { .. } => {
+                let samples: Vec<f32> = (0..frames)
+                    .map(|i| (440.0 * (block * frames + i) as f32 / 48_000.0).fract())
+                    .map(|turn| 0.5 * (std::f32::consts::TAU * turn).sin())
+                    .collect();
+                mic.write(&samples).unwrap();
+                block += 1;
+            }
+        }
     }
     drop(recorder);
     let bytes = std::fs::read(&file).unwrap();
@@ -132,4 +138,70 @@ fn what_a_client_says_is_recorded() {
     assert!(share > 0.5, "{share} of the energy at 440 Hz");
     drop(mic);
     assert!(!server.nodes().iter().any(|(name, _)| name == "punktfunk-mic"), "it goes with the client");
+}
+
+/// For docs/performance.md: `cargo test -p punktfunk-audio --features pipewire --test pipewire -- --nocapture reader`.
+#[test]
+fn a_voice_is_at_its_reader_soon_after_it_was_written() {
+    let launch = launch();
+    let server = TestPipeWire::start(&launch);
+    let mut ear = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    let pipewire = PipeWire { socket: server.socket() };
+    let mut mic = pipewire.microphone("punktfunk-mic", "punktfunk microphone").unwrap_or_else(|e| panic!("{e}"));
+    // The session's own sink reads the microphone: its stamps tell when each sample was heard.
+    let port = |way: &str, node: &str| {
+        let out = server.command("pw-link").arg(way).output().expect("run pw-link");
+        let ports = String::from_utf8_lossy(&out.stdout).into_owned();
+        ports.lines().find(|port| port.starts_with(node)).map(str::to_owned)
+    };
+    let until = Instant::now() + PATIENCE;
+    let (from, to) = loop {
+        if let Some(ports) = port("-o", "punktfunk-mic:").zip(port("-i", "punktfunk-test:")) {
+            break ports;
+        }
+        assert!(Instant::now() < until, "no ports to link");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(server.command("pw-link").args([&from, &to]).status().expect("run pw-link").success());
+    let said = std::sync::Arc::new(std::sync::Mutex::new(Vec::<Instant>::new()));
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let speaker = std::thread::spawn({
+        let (said, stop) = (said.clone(), stop.clone());
+        move || {
+            // A click of 5 ms every 200 ms, in silence.
+            for n in 0u32.. {
+                match mic.wanted(Instant::now() + Duration::from_millis(20)).unwrap() {
+                    MicWanted::Nobody => std::thread::sleep(Duration::from_millis(2)),
+                    MicWanted::Enough => {}
+                    MicWanted::Samples { .. } => {
+                        let click = n.is_multiple_of(40);
+                        if click {
+                            said.lock().unwrap().push(Instant::now());
+                        }
+                        mic.write(&[if click { 0.5 } else { 0.0 }; 240]).unwrap();
+                    }
+                }
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    return;
+                }
+            }
+        }
+    });
+    let (mut took, mut quiet) = (Vec::new(), true);
+    let until = Instant::now() + PATIENCE;
+    while took.len() < 20 {
+        assert!(Instant::now() < until, "{} clicks heard", took.len());
+        ear.block();
+        let first = ear.block.chunks_exact(2).position(|frame| frame[0].abs() > 0.1 || frame[1].abs() > 0.1);
+        if let (Some(at), true) = (first, quiet) {
+            let heard = ear.last.unwrap() - Duration::from_micros((240 - at as u64) * 1_000_000 / 48_000);
+            let before = said.lock().unwrap().iter().rev().find(|said| **said <= heard).copied();
+            took.extend(before.map(|said| heard - said));
+        }
+        quiet = first.is_none();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    speaker.join().unwrap();
+    took.sort();
+    eprintln!("written → heard by a reader: p50 {:?}, of 20 the longest {:?}", took[10], took[19]);
 }

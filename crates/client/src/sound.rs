@@ -31,8 +31,8 @@ pub struct SoundCounts {
 /// One block, in order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SoundBlock<'a> {
-    /// An Opus packet.
-    Opus(&'a [u8]),
+    /// An Opus packet; of a session without loss, samples.
+    Packet(&'a [u8]),
     /// Nothing plays.
     Silence,
     /// It is lost.
@@ -45,6 +45,7 @@ impl SoundReceiver {
         let (seq, opus, previous) = match *datagram {
             HostDatagram::Audio { seq, opus, .. } => (seq, opus, None),
             HostDatagram::AudioRed { seq, primary, previous, .. } => (seq, primary, Some(previous)),
+            HostDatagram::Pcm { seq, samples, .. } => (seq, samples, None),
             _ => return,
         };
         self.counts.datagrams += 1;
@@ -79,7 +80,7 @@ impl SoundReceiver {
             self.counts.silent += 1;
             SoundBlock::Silence
         } else {
-            SoundBlock::Opus(opus)
+            SoundBlock::Packet(opus)
         }
     }
 }
@@ -99,7 +100,7 @@ mod tests {
         };
         receiver.push(&datagram, |block| {
             blocks.push(match block {
-                SoundBlock::Opus(opus) => opus.to_vec(),
+                SoundBlock::Packet(opus) => opus.to_vec(),
                 SoundBlock::Silence => b"silence".to_vec(),
                 SoundBlock::Lost => b"lost".to_vec(),
             });

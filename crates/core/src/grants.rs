@@ -30,6 +30,12 @@ impl Grants {
         self.0 & other.0 == other.0
     }
 
+    /// What is left without `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Both masks together.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {

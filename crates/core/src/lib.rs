@@ -25,6 +25,7 @@ pub mod rate;
 pub mod reassemble;
 pub mod recover;
 pub mod seal;
+pub mod voice;
 
 mod error;
 mod grants;

@@ -153,6 +153,10 @@ pub trait ClientEvents: Send + Sync {
     /// There is no sound from here on; the session goes on. At most once, from the audio thread.
     fn sound_ended(&self, _end: &SoundEnd) {}
 
+    /// Programs hear nothing of the client's microphone from here on; the session goes on. At most once, from the
+    /// microphone's thread.
+    fn microphone_ended(&self, _end: &SoundEnd) {}
+
     /// Programs want this of the client's pad `pad` from now on. Rumble lasts until it is told to stop.
     fn pad_feedback(&self, _pad: u8, _feedback: &PadFeedback) {}
 

@@ -96,6 +96,12 @@ counters! {
     audio_silent,
     /// Blocks that were not captured, coded or sent because of a failure in passing.
     audio_errors,
+    /// Packets of the client's microphone.
+    voice_packets,
+    /// Of those, refused for want of a grant, or because there is no microphone to speak into.
+    voice_refused,
+    /// Of those, not decodable.
+    voice_undecodable,
 }
 
 /// One counter, written by one or more threads.
@@ -147,6 +153,8 @@ pub struct SessionStats {
     pub input: Percentiles,
     /// From the last sample of a block heard until its packet was handed over.
     pub audio: Percentiles,
+    /// From the arrival of a packet of the microphone until the sound server had its samples.
+    pub voice: Percentiles,
 }
 
 /// Percentiles of a duration, in microseconds.
@@ -170,6 +178,7 @@ pub(crate) struct Stats {
     stages: Mutex<Stages>,
     input: Mutex<Stage>,
     audio: Mutex<Stage>,
+    voice: Mutex<Stage>,
 }
 
 #[derive(Debug, Default)]
@@ -208,6 +217,7 @@ impl Stats {
             }),
             input: Mutex::new(stage()),
             audio: Mutex::new(stage()),
+            voice: Mutex::new(stage()),
         }
     }
 
@@ -236,6 +246,16 @@ impl Stats {
     /// How long blocks of sound took so far.
     pub fn audio(&self) -> Percentiles {
         self.audio.lock().unwrap_or_else(PoisonError::into_inner).percentiles()
+    }
+
+    /// Records how long a packet of the microphone took.
+    pub fn record_voice(&self, us: u64) {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner).record(us);
+    }
+
+    /// How long packets of the microphone took so far.
+    pub fn voice(&self) -> Percentiles {
+        self.voice.lock().unwrap_or_else(PoisonError::into_inner).percentiles()
     }
 
     pub fn set_rate(&self, wire_kbps: u32, video_bps: u64) {
@@ -269,6 +289,7 @@ impl Stats {
             pace: stages.pace.percentiles(),
             input: self.input.lock().unwrap_or_else(PoisonError::into_inner).percentiles(),
             audio: self.audio(),
+            voice: self.voice(),
         }
     }
 }

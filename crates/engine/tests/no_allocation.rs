@@ -19,7 +19,7 @@ use punktfunk_engine::link::{
     AudioLink, AudioSink, ClientEvents, ClientLink, DatagramSink, LinkError, REPEAT_EVERY, SentFrame,
 };
 use punktfunk_engine::session::{Ending, Session, SessionCommand, SessionParams, StopReason};
-use punktfunk_media::fake::{PcmCodec, SyntheticDesktop, TransportEncoderFactory};
+use punktfunk_media::fake::{PcmCodec, SyntheticDesktop, TransportEncoderFactory, voice_packet};
 use punktfunk_media::{AudioCodecConfig, AudioRequest, ChannelLayout, EncoderFactory, Mode};
 
 /// Counts allocations while told to.
@@ -115,6 +115,7 @@ fn a_warm_session_does_not_allocate() {
         encoders,
         link,
         audio: Some(audio),
+        microphone: Some(Arc::new(PcmCodec)),
         clock: SessionClock::start(),
         frames: 0,
         grants: Grants::ALL,
@@ -130,8 +131,12 @@ fn a_warm_session_does_not_allocate() {
             std::thread::sleep(Duration::from_millis(1));
         }
     };
-    let work = |turns: u32| {
+    let said = voice_packet(&[0.25; 480]);
+    let mut seq = 0;
+    let mut work = |turns: u32| {
         for i in 0..turns {
+            control.voice(seq, 0, &said);
+            seq += 1;
             control.input(InputEvent::MouseMove { dx: 1, dy: i as i32 });
             control.input(InputEvent::Key { vk: 0x41, down: i % 2 == 0 });
             control.command(SessionCommand::LossReport { ppm: 10_000 });
@@ -140,7 +145,8 @@ fn a_warm_session_does_not_allocate() {
         }
     };
     wait(30);
-    work(50);
+    // As many as the microphone's buffer has places.
+    work(80);
 
     COUNTING.store(true, Ordering::Relaxed);
     let before = client.frames.load(Ordering::Relaxed);
@@ -151,7 +157,7 @@ fn a_warm_session_does_not_allocate() {
 
     control.stop(StopReason::ClientLeft);
     let end = session.join();
-    assert!(end.stats.counters.audio_blocks > 20);
+    assert!(end.stats.counters.audio_blocks > 20 && end.stats.voice.count > 20);
     assert!(frames >= 200 && end.stats.counters.captured > 200);
-    assert_eq!(allocations, 0, "in {frames} frames with input, loss reports and keyframe requests");
+    assert_eq!(allocations, 0, "in {frames} frames with input, a microphone, loss reports and keyframe requests");
 }

@@ -119,17 +119,36 @@ pub enum AudioRead {
     Nothing,
 }
 
-/// Plays a client's microphone to the programs of a desktop, as a source of its own that they can record from. The
-/// source exists while this does.
+/// Plays a client's microphone to the programs of a desktop, as a source of its own that they can record from, one channel.
+/// The source exists while this does. A source whose sound server restarted comes back by itself.
 pub trait MicSink: Send {
-    /// Samples of a block per channel (mono): what [`Self::write`] takes.
-    fn block_frames(&self) -> usize;
-
-    /// Plays one block. Does not block.
+    /// Looks what programs want, and while that is nothing waits for it, at most until `deadline`.
     ///
     /// # Errors
-    /// [`AudioError`].
-    fn write(&mut self, block: &[f32]) -> Result<(), AudioError>;
+    /// [`AudioError`]; `fatal` tells whether it makes sense to go on.
+    fn wanted(&mut self, deadline: Instant) -> Result<MicWanted, AudioError>;
+
+    /// Plays samples, as many as there are; more than were wanted is fine where a packet has more. Does not block.
+    ///
+    /// # Errors
+    /// As [`Self::wanted`].
+    fn write(&mut self, samples: &[f32]) -> Result<(), AudioError>;
+}
+
+/// What [`MicSink::wanted`] found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MicWanted {
+    /// Nobody records. Told at once: whoever begins to is heard of when there is something to say.
+    Nobody,
+    /// Somebody records, and has enough for now.
+    Enough,
+    /// Somebody records and wants samples.
+    Samples {
+        /// How many.
+        missing: usize,
+        /// When they will be missed; `None`: nothing is playing, so that nothing would break off.
+        by: Option<Instant>,
+    },
 }
 
 /// Opens encoders and decoders; shared by all sessions.

@@ -16,13 +16,14 @@ mod frame;
 mod inject;
 mod journal;
 mod pad;
+mod pcm;
 pub mod reason;
 mod thumbnail;
 
 pub use app::{AppSpec, LaunchError, RunningApp, StageEnvironment};
 pub use audio::{
     AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
-    ChannelLayout, MicSink, SAMPLE_RATE, Sound,
+    ChannelLayout, MicSink, MicWanted, SAMPLE_RATE, Sound,
 };
 pub use audio_policy::{AudioPolicy, AudioPolicyCell, SinkStanding, SinkState, SoundState};
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
@@ -39,6 +40,7 @@ pub use pad::{
     Pad, PadBattery, PadBatteryState, PadError, PadEvents, PadFactory, PadFeedback, PadKind, PadKinds, PadMotion,
     PadReport, PadSpec, PadTouch, RumbleLevels,
 };
+pub use pcm::Lossless;
 pub use punktfunk_core::{Codec, CodecSet, Mode, Timestamp};
 pub use reason::Reason;
 pub use thumbnail::Thumbnail;

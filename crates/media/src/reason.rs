@@ -58,6 +58,8 @@ reasons! {
     APP_UNSUPPORTED = "app.unsupported", "Programs cannot be started on this desktop.", "Use a private desktop (--desktop private), or start the program on the desktop itself.";
     AUDIO_CODEC = "audio.codec", "Sound could not be coded or decoded.", "Choose stereo in the client; report it with the log.";
     AUDIO_LINK = "audio.link", "Sound could not be sent to the client.", "Reconnect; look at the network between client and host if it happens again.";
+    AUDIO_LOSSLESS_DEAR = "audio.lossless_dear", "Sound without loss would take more than a quarter of the bitrate.", "Raise the bitrate, or ask for fewer channels.";
+    AUDIO_LOSSLESS_PATH = "audio.lossless_path", "A block of sound without loss does not fit a datagram on this path.", "Ask for 16 bits or fewer channels; look for a tunnel with a small MTU.";
     AUDIO_LOST = "audio.lost", "The sound server ended.", "The host comes back to it by itself; look at the sound server's log if it does not.";
     AUDIO_UNSUPPORTED = "audio.unsupported", "There is no sound to be had on this desktop.", "Install pipewire and wireplumber.";
     CAPTURE_FORMAT_UNSUPPORTED = "capture.format_unsupported", "The compositor delivers pictures only in a pixel format that this host does not read.", "Set the output to 8 bits per colour, or use --desktop private.";

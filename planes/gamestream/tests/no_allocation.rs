@@ -131,6 +131,7 @@ fn a_warm_session_does_not_allocate() {
             repeat_every: Duration::from_millis(500),
         },
         audio: None,
+        microphone: None,
         clock,
         frames: 0,
         grants: Grants::ALL,

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use punktfunk_core::Mode;
 use punktfunk_core::datagram::{HostDatagram, HostTiming, OurTiming, StageTiming};
 use punktfunk_core::probe::ProbeOutcome;
-use punktfunk_engine::link::{ClientEvents, EncoderChange, SentFrame};
+use punktfunk_engine::link::{ClientEvents, EncoderChange, SentFrame, SoundEnd};
 use punktfunk_engine::session::Ending;
 use punktfunk_hub::live::Recorder;
 use punktfunk_media::PadFeedback;
@@ -26,6 +26,7 @@ pub(crate) struct Post {
     pub gap: Option<Duration>,
     pub kbps: Option<u32>,
     pub probe: Option<ProbeOutcome>,
+    pub microphone_ended: bool,
     pub ended: Option<Ending>,
 }
 
@@ -103,7 +104,8 @@ impl Outbox {
 
 impl Post {
     fn has_news(&self) -> bool {
-        self.mode.is_some() || self.gap.is_some() || self.kbps.is_some() || self.probe.is_some() || self.ended.is_some()
+        let Self { mode, gap, kbps, probe, microphone_ended, ended } = self;
+        mode.is_some() || gap.is_some() || kbps.is_some() || probe.is_some() || *microphone_ended || ended.is_some()
     }
 }
 
@@ -150,6 +152,10 @@ impl ClientEvents for Outbox {
 
     fn probe_done(&self, outcome: &ProbeOutcome) {
         self.put(|post| post.probe = Some(*outcome));
+    }
+
+    fn microphone_ended(&self, _: &SoundEnd) {
+        self.put(|post| post.microphone_ended = true);
     }
 
     fn encoder_changed(&self, change: &EncoderChange) {

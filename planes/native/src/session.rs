@@ -35,7 +35,7 @@ use crate::outbox::{Outbox, Post, Timing};
 use crate::plane::{Shared, blocking};
 use crate::refusal::{Refusal, Stop};
 use crate::setup::Prepared;
-use crate::sound::{LossMeter, SoundTerms};
+use crate::sound::LossMeter;
 use crate::stream::{ControlReader, ControlWriter};
 
 /// Runs a session to its end and gives everything back. Returns how to close the connection.
@@ -46,7 +46,8 @@ pub(crate) async fn run(
     reader: &mut ControlReader,
     writer: &mut ControlWriter,
 ) -> Stop {
-    let Prepared { hello, welcome, start, plan, access, holder, socket, fallback, mut seat } = prepared;
+    let Prepared { hello, welcome, start, plan, access, holder, socket, fallback, sound, can_talk, mut seat } =
+        prepared;
     let connection = &client.connection;
     tracing::Span::current().record("session", seat.ticket.session_id());
     let now = Instant::now();
@@ -82,7 +83,7 @@ pub(crate) async fn run(
     };
     let state = ControlState::new(&hello, &start, &plan, welcome.mode, shared.offer(seat.identity()), now);
     let loss = Arc::new(LossMeter::default());
-    let sound = shared.config.sound.clone().map(|codec| (SoundTerms::new(&hello, plan.wire_kbps), codec));
+    let sound = sound.zip(shared.config.sound.clone());
     let audio_bps = sound.as_ref().map_or(0, |(terms, _)| terms.wire_bps());
     let audio = sound.map(|(terms, codec)| terms.link(codec, connection.clone(), Arc::clone(&loss)));
     let asked = hello.launch.clone().map(|key| Asked {
@@ -107,6 +108,7 @@ pub(crate) async fn run(
                 repeat_every: REPEAT_EVERY,
             },
             audio,
+            microphone: shared.config.sound.clone().filter(|_| can_talk),
             clock,
             frames: welcome.frames,
             grants: access.grants,
@@ -139,6 +141,7 @@ pub(crate) async fn run(
         identity: seat.identity().to_owned(),
         watched: None,
         granted: access.grants,
+        can_talk,
         warned: AccessWarnings::default(),
         held_back: Vec::new(),
         ended: None,
@@ -243,6 +246,8 @@ struct Live {
     /// The program whose exit ends the session.
     watched: Option<u32>,
     granted: Grants,
+    /// There is a microphone to speak into.
+    can_talk: bool,
     warned: AccessWarnings,
     /// Unasked messages that wait for the clock rounds.
     held_back: Vec<ControlMessage>,
@@ -377,6 +382,12 @@ impl Live {
             let message = self.state.on_bitrate(kbps);
             writer.send(|out| message.encode(out)).await?;
         }
+        if post.microphone_ended && std::mem::take(&mut self.can_talk) {
+            // The client need not send what nobody can hear.
+            let remaining_secs = self.access.expires_in_secs();
+            let grants = told(self.granted, false);
+            self.tell(ControlMessage::AccessUpdate { grants, remaining_secs }, writer).await?;
+        }
         if let Some(outcome) = post.probe {
             let message = self.state.on_probe_done(&outcome);
             writer.send(|out| message.encode(out)).await?;
@@ -450,7 +461,8 @@ impl Live {
         }
         if changed || warn {
             let remaining_secs = now.expires_in_secs();
-            self.tell(ControlMessage::AccessUpdate { grants: now.grants, remaining_secs }, writer).await?;
+            let grants = told(now.grants, self.can_talk);
+            self.tell(ControlMessage::AccessUpdate { grants, remaining_secs }, writer).await?;
         }
         Ok(())
     }
@@ -513,17 +525,21 @@ async fn changed(apps: &mut Option<tokio::sync::watch::Receiver<u64>>) {
     std::future::pending().await
 }
 
-/// Hands input to the session until the connection ends. A microphone has no backend here yet; `Welcome` does not offer
-/// it, and what comes all the same is dropped.
+/// Hands input and the microphone to the session until the connection ends.
 async fn read_datagrams(connection: quinn::Connection, control: SessionControl) {
     while let Ok(datagram) = connection.read_datagram().await {
         match ClientDatagram::decode(&datagram) {
             Ok(ClientDatagram::Input(event)) => control.input(event),
             Ok(ClientDatagram::Rich(rich)) => control.rich(rich),
-            Ok(ClientDatagram::Mic { .. }) => {}
+            Ok(ClientDatagram::Mic { seq, pts_ns, opus }) => control.voice(seq, pts_ns, opus),
             Err(error) => tracing::trace!(%error, "ignoring a datagram"),
         }
     }
+}
+
+/// What the client is told that it may do: not to talk where nothing hears it.
+pub(crate) const fn told(grants: Grants, can_talk: bool) -> Grants {
+    if can_talk { grants } else { grants.without(Grants::MIC) }
 }
 
 /// Access that runs out is announced at five minutes and at one minute before the end (§3.9.2).

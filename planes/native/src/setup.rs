@@ -39,6 +39,10 @@ pub(crate) struct Prepared {
     pub socket: Arc<DataSocket>,
     /// Where video goes if no punch shows another address.
     pub fallback: SocketAddr,
+    /// `None` = there is no sound.
+    pub sound: Option<SoundTerms>,
+    /// There is a microphone to speak into.
+    pub can_talk: bool,
     pub seat: Seat,
 }
 
@@ -60,35 +64,44 @@ enum Display {
     Open(Option<Box<dyn Stage>>),
 }
 
-/// A display, and what its injector can do, if it has one.
-type Opened = (Box<dyn Stage>, Option<InjectorCaps>);
+/// A display, and what it can do for a client.
+type Opened = (Box<dyn Stage>, Able);
+
+/// What a display can do for a client, so that nothing else is promised.
+#[derive(Clone, Copy)]
+struct Able {
+    /// Of its injector, if it has one.
+    injector: Option<InjectorCaps>,
+    /// It has sound, and so a microphone.
+    sound: bool,
+}
 
 impl Seat {
     fn new(ticket: Ticket, identity: String, anonymous: bool, shared: Arc<Shared>) -> Self {
         Self { ticket, display: Display::Closed, identity, anonymous, shared }
     }
 
-    /// Opens the display, and looks what its injector can do so that `Welcome` promises nothing else. When the future is
+    /// Opens the display, and looks what it can do so that `Welcome` promises nothing else. When the future is
     /// dropped, [`Self::leave`] waits for what was begun.
-    async fn open(&mut self, request: StageRequest) -> Result<(Mode, Option<InjectorCaps>), Refusal> {
+    async fn open(&mut self, request: StageRequest) -> Result<(Mode, Able), Refusal> {
         let shared = Arc::clone(&self.shared);
         let asked = request.mode;
         self.display = Display::Opening(blocking(move || {
             let mut stage = shared.displays.acquire(&request)?;
-            let caps = shared.injector_caps(&mut *stage);
-            Ok((stage, caps))
+            let able = Able { injector: shared.injector_caps(&mut *stage), sound: stage.sound().is_ok() };
+            Ok((stage, able))
         }));
         let Display::Opening(opening) = &mut self.display else {
             return Err(Refusal::setup(&reason::INTERNAL_PANIC, "the display was not asked for"));
         };
         match opening.await {
-            Ok(Ok((stage, caps))) => {
+            Ok(Ok((stage, able))) => {
                 let mode = stage.mode();
                 if mode != asked {
                     tracing::info!(%asked, given = %mode, "the desktop gives another mode");
                 }
                 self.display = Display::Open(Some(stage));
-                Ok((mode, caps))
+                Ok((mode, able))
             }
             Ok(Err(error)) => {
                 self.display = Display::Closed;
@@ -191,10 +204,10 @@ pub(crate) async fn prepare(
         () = shared.stopping() => Err(crate::session::host_stops().into()),
     };
     match outcome {
-        Ok((welcome, start, socket)) => {
+        Ok((welcome, start, socket, sound, can_talk)) => {
             let port = if start.client_udp_port == 0 { client.remote.port() } else { start.client_udp_port };
             let fallback = SocketAddr::new(client.remote.ip(), port);
-            Ok(Prepared { hello, welcome, start, plan, access, holder, socket, fallback, seat })
+            Ok(Prepared { hello, welcome, start, plan, access, holder, socket, fallback, sound, can_talk, seat })
         }
         Err(stop) => {
             seat.leave(Release::Linger).await;
@@ -214,14 +227,20 @@ async fn open_and_welcome(
     seat: &mut Seat,
     reader: &mut ControlReader,
     writer: &mut ControlWriter,
-) -> Result<(Welcome, Start, Arc<DataSocket>), Stop> {
+) -> Result<(Welcome, Start, Arc<DataSocket>, Option<SoundTerms>, bool), Stop> {
     let identity = seat.identity().to_owned();
-    let (mode, injector) = seat.open(StageRequest { identity, name, mode: plan.mode }).await?;
+    let (mode, able) = seat.open(StageRequest { identity, name, mode: plan.mode }).await?;
     let socket = bind_data_socket(shared, client)?;
     let udp_port = socket.local_addr().map_err(|e| Refusal::setup(&reason::NATIVE_DATA_SOCKET, e.to_string()))?.port();
     let mut random = [0; 52];
     random_bytes(&mut random).map_err(|e| Refusal::setup(&reason::HOST_NO_RANDOMNESS, e.to_string()))?;
-    let sound = shared.config.sound.is_some().then(|| SoundTerms::new(hello, plan.wire_kbps));
+    let fits = client.connection.max_datagram_size().unwrap_or(0);
+    let sound = shared.config.sound.is_some().then(|| SoundTerms::new(hello, plan.wire_kbps, fits));
+    if let Some((_, Some(downgrade))) = &sound {
+        tracing::info!(%downgrade, code = downgrade.reason.code, "not granted as asked");
+    }
+    let sound = sound.map(|(terms, _)| terms);
+    let can_talk = able.sound && shared.config.sound.is_some();
     let terms = Terms {
         udp_port,
         mode,
@@ -229,9 +248,9 @@ async fn open_and_welcome(
         frames: shared.config.frames,
         compositor: CompositorKind::from_wire(shared.displays.info().wire_id).unwrap_or_default(),
         mgmt_port: shared.mgmt_port(),
-        grants: access.grants,
+        grants: crate::session::told(access.grants, can_talk),
         expires_in_secs: access.expires_in_secs(),
-        injector,
+        injector: able.injector,
         gamepad: shared.config.pads.as_ref().and_then(|pads| pads.default_kind(hello.gamepad)),
         sound,
     };
@@ -245,7 +264,7 @@ async fn open_and_welcome(
         Ok(start) => start?,
         Err(_) => return Err(timed_out("no Start after Welcome").into()),
     };
-    Ok((welcome, start, Arc::new(socket)))
+    Ok((welcome, start, Arc::new(socket), sound, can_talk))
 }
 
 fn not_admitted(refused: Refused) -> Refusal {

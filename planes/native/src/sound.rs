@@ -1,8 +1,9 @@
 //! Sound to the client (punktfunk1.md §4.7): what is promised in `Welcome`, and the datagrams.
 //!
 //! ```text
-//! Hello (channels, layout, AUDIO_RED) + wire budget ─► SoundTerms ─► Welcome, AudioLink, what it costs
+//! Hello (channels, layout, AUDIO_RED, AUDIO_HIRES) + wire budget, path ─► SoundTerms ─► Welcome, AudioLink, what it costs
 //! audio-N ─► packet ─► 0xC9, or 0xD2 with the packet before while the client reports loss ─► QUIC datagram
+//!             samples ─► 0xD3, where the client asked for it, and path and budget allow it
 //! ```
 
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use bytes::BytesMut;
 use punktfunk_core::datagram::HostDatagram;
 use punktfunk_core::handshake::{AudioChannels, AudioLayout, ClientCaps, Hello, HostCaps, Welcome};
 use punktfunk_engine::link::{AudioLink, AudioSink, LinkError};
-use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, reason};
+use punktfunk_engine::plan::Downgrade;
+use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Lossless, Reason, SAMPLE_RATE, reason};
 use quinn::SendDatagramError;
 
 /// What a session's sound will be.
@@ -21,51 +23,131 @@ use quinn::SendDatagramError;
 pub(crate) struct SoundTerms {
     channels: AudioChannels,
     layout: AudioLayout,
-    redundancy: bool,
-    bitrate_bps: u32,
+    coding: Coding,
     also_on_host: bool,
 }
 
+/// How its blocks are coded, for the whole session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Coding {
+    /// 0xC9, and 0xD2 where the client knows it.
+    Opus { bitrate_bps: u32, redundancy: bool },
+    /// 0xD3.
+    Lossless { format: Lossless, frame_us: u16 },
+}
+
 impl SoundTerms {
-    /// What the client asked for, as dear as the wire budget allows.
-    pub fn new(hello: &Hello, wire_kbps: u32) -> Self {
+    /// What the client asked for, as dear as the wire budget allows. `fits`: the largest datagram of the path, in bytes.
+    /// Beside it, what was not granted.
+    pub fn new(hello: &Hello, wire_kbps: u32, fits: usize) -> (Self, Option<Downgrade>) {
         let channels = hello.audio_channels;
         let afford = u64::from(wire_kbps) * 1000 * SHARE_PERCENT / 100;
         let tiers = tiers(channels);
         let bitrate_bps = tiers.into_iter().find(|bps| wire_bps(*bps) <= afford).unwrap_or(tiers[tiers.len() - 1]);
-        Self {
+        let opus = Coding::Opus { bitrate_bps, redundancy: hello.client_caps.contains(ClientCaps::AUDIO_RED) };
+        let (coding, downgrade) = match lossless(hello, wire_kbps, fits) {
+            None => (opus, None),
+            Some(Ok(coding)) => (coding, None),
+            Some(Err(reason)) => {
+                let asked = format!("{} channels of {} bits without loss", channels.wire(), hello.audio_bits);
+                (opus, Some(Downgrade { asked, given: format!("Opus at {bitrate_bps} bit/s"), reason }))
+            }
+        };
+        let opus = matches!(coding, Coding::Opus { .. });
+        let surround = channels != AudioChannels::Stereo;
+        let terms = Self {
             channels,
-            layout: if channels == AudioChannels::Stereo { AudioLayout::Legacy } else { hello.audio_layout },
-            redundancy: hello.client_caps.contains(ClientCaps::AUDIO_RED),
-            bitrate_bps,
+            layout: if opus && surround { hello.audio_layout } else { AudioLayout::Legacy },
+            coding,
             also_on_host: hello.client_caps.contains(ClientCaps::KEEP_HOST_AUDIO),
-        }
+        };
+        (terms, downgrade)
     }
 
     /// Writes the promise into `welcome`.
     pub fn promise(&self, welcome: &mut Welcome) {
         welcome.audio_channels = self.channels;
         welcome.audio_layout = self.layout;
-        if self.redundancy {
-            welcome.host_caps = welcome.host_caps | HostCaps::AUDIO_RED;
+        match self.coding {
+            Coding::Opus { redundancy: true, .. } => welcome.host_caps = welcome.host_caps | HostCaps::AUDIO_RED,
+            Coding::Opus { .. } => {}
+            Coding::Lossless { format, frame_us } => {
+                welcome.host_caps = welcome.host_caps | HostCaps::AUDIO_HIRES;
+                welcome.audio_codec = punktfunk_core::handshake::AudioCodec::Pcm;
+                (welcome.audio_rate_hz, welcome.audio_bits) = (SAMPLE_RATE, format.bits());
+                welcome.audio_frame_us = frame_us;
+            }
         }
     }
 
     /// What it takes from the wire budget, in bit/s.
     pub fn wire_bps(&self) -> u64 {
-        wire_bps(self.bitrate_bps)
+        match self.coding {
+            Coding::Opus { bitrate_bps, .. } => wire_bps(bitrate_bps),
+            Coding::Lossless { format, frame_us } => lossless_bps(self.channels, format, frame_us),
+        }
     }
 
     /// The engine's side of it.
-    pub fn link(&self, codec: Arc<dyn AudioCodec>, connection: quinn::Connection, loss: Arc<LossMeter>) -> AudioLink {
-        let config = AudioCodecConfig::native(self.channels, self.layout, self.bitrate_bps);
+    pub fn link(&self, opus: Arc<dyn AudioCodec>, connection: quinn::Connection, loss: Arc<LossMeter>) -> AudioLink {
+        let (config, codec, plane): (_, Arc<dyn AudioCodec>, _) = match self.coding {
+            Coding::Opus { bitrate_bps, redundancy } => {
+                let config = AudioCodecConfig::native(self.channels, self.layout, bitrate_bps);
+                (config, opus, Plane::Opus(redundancy.then_some(loss)))
+            }
+            Coding::Lossless { format, frame_us } => {
+                let block = Duration::from_micros(frame_us.into());
+                let config = AudioCodecConfig { block, ..AudioCodecConfig::native(self.channels, self.layout, 0) };
+                (config, Arc::new(format), Plane::Lossless(SampleClock::new(block)))
+            }
+        };
         AudioLink {
             request: AudioRequest { layout: config.layout, block: config.block, also_on_host: self.also_on_host },
             codec,
             config,
-            sink: Box::new(DatagramSound::new(connection, self.redundancy.then_some(loss))),
+            sink: Box::new(DatagramSound::new(connection, plane)),
         }
     }
+}
+
+/// Sound without loss, if the client asks for it: with the longest blocks that fit, of the bits that it asked for, or else of
+/// 16. Or why not.
+fn lossless(hello: &Hello, wire_kbps: u32, fits: usize) -> Option<Result<Coding, &'static Reason>> {
+    if !hello.client_caps.contains(ClientCaps::AUDIO_HIRES) {
+        return None;
+    }
+    let channels = hello.audio_channels;
+    let formats = [Lossless::from_bits(hello.audio_bits), Lossless::Bits16];
+    let bytes = |format: Lossless, frame_us: u16| {
+        PCM_HEADER + frame_samples(frame_us) * usize::from(channels.wire()) * format.bytes()
+    };
+    let fitting: Vec<_> = formats
+        .into_iter()
+        .filter_map(|format| {
+            let frame_us = FRAMES_US.into_iter().find(|frame_us| bytes(format, *frame_us) <= fits)?;
+            Some((format, frame_us))
+        })
+        .collect();
+    if fitting.is_empty() {
+        return Some(Err(&reason::AUDIO_LOSSLESS_PATH));
+    }
+    let most = u64::from(wire_kbps) * 1000 * LOSSLESS_SHARE_PERCENT / 100;
+    let affordable = fitting.into_iter().find(|(format, frame_us)| lossless_bps(channels, *format, *frame_us) <= most);
+    Some(match affordable {
+        Some((format, frame_us)) => Ok(Coding::Lossless { format, frame_us }),
+        None => Err(&reason::AUDIO_LOSSLESS_DEAR),
+    })
+}
+
+/// What sound without loss takes on the wire, in bit/s.
+fn lossless_bps(channels: AudioChannels, format: Lossless, frame_us: u16) -> u64 {
+    let samples = u64::from(SAMPLE_RATE) * u64::from(channels.wire()) * u64::from(format.bits());
+    samples + DATAGRAM_OVERHEAD as u64 * 8 * 1_000_000 / u64::from(frame_us)
+}
+
+/// Samples per channel in a block.
+const fn frame_samples(frame_us: u16) -> usize {
+    SAMPLE_RATE as usize * frame_us as usize / 1_000_000
 }
 
 /// The loss that the client reports, for the audio thread.
@@ -89,11 +171,37 @@ impl LossMeter {
     }
 }
 
+/// Which datagrams carry the blocks.
+enum Plane {
+    /// Opus; with the meter where the client knows 0xD2.
+    Opus(Option<Arc<LossMeter>>),
+    Lossless(SampleClock),
+}
+
+/// Stamps of blocks without loss go on by exactly what each block lasts (§4.7), until the capture's own times are too far
+/// off.
+struct SampleClock {
+    block_ns: u64,
+    last_ns: Option<u64>,
+}
+
+impl SampleClock {
+    fn new(block: Duration) -> Self {
+        Self { block_ns: block.as_nanos() as u64, last_ns: None }
+    }
+
+    fn stamp(&mut self, captured_ns: u64) -> u64 {
+        let expected = self.last_ns.map(|last| last + self.block_ns);
+        let stamp = expected.filter(|e| e.abs_diff(captured_ns) < REANCHOR_NS).unwrap_or(captured_ns);
+        self.last_ns = Some(stamp);
+        stamp
+    }
+}
+
 /// Sends blocks as QUIC datagrams.
 struct DatagramSound {
     connection: quinn::Connection,
-    /// `None`: the client does not know 0xD2.
-    loss: Option<Arc<LossMeter>>,
+    plane: Plane,
     seq: u32,
     /// The packet before; empty for silence.
     previous: Vec<u8>,
@@ -103,21 +211,31 @@ struct DatagramSound {
 }
 
 impl DatagramSound {
-    fn new(connection: quinn::Connection, loss: Option<Arc<LossMeter>>) -> Self {
+    fn new(connection: quinn::Connection, plane: Plane) -> Self {
         let (previous, encoded) = (Vec::with_capacity(DATAGRAM_BYTES), Vec::with_capacity(DATAGRAM_BYTES));
-        Self { connection, loss, seq: 0, previous, encoded, pool: BytesMut::with_capacity(POOL_BYTES) }
+        Self { connection, plane, seq: 0, previous, encoded, pool: BytesMut::with_capacity(POOL_BYTES) }
     }
 }
 
 impl AudioSink for DatagramSound {
     fn send(&mut self, packet: &[u8], captured_ns: u64, silent: bool) -> Result<(), LinkError> {
-        let opus = if silent { &[] } else { packet };
-        let fits = self.connection.max_datagram_size().unwrap_or(0);
-        let redundant = self.loss.as_ref().is_some_and(|loss| loss.next());
-        write_block(&mut self.encoded, self.seq, captured_ns, opus, redundant.then_some(&self.previous), fits);
+        match &mut self.plane {
+            Plane::Lossless(clock) => {
+                self.encoded.clear();
+                let pts_ns = clock.stamp(captured_ns);
+                HostDatagram::Pcm { seq: self.seq, pts_ns, samples: packet }.encode(&mut self.encoded);
+            }
+            Plane::Opus(loss) => {
+                let opus = if silent { &[] } else { packet };
+                let fits = self.connection.max_datagram_size().unwrap_or(0);
+                let redundant = loss.as_ref().is_some_and(|loss| loss.next());
+                let previous = redundant.then_some(&self.previous);
+                write_block(&mut self.encoded, self.seq, captured_ns, opus, previous, fits);
+                self.previous.clear();
+                self.previous.extend_from_slice(opus);
+            }
+        }
         self.seq = self.seq.wrapping_add(1);
-        self.previous.clear();
-        self.previous.extend_from_slice(opus);
         if self.pool.capacity() < self.encoded.len() {
             self.pool.reserve(POOL_BYTES);
         }
@@ -162,6 +280,14 @@ const BLOCK: Duration = Duration::from_millis(5);
 const SHARE_PERCENT: u64 = 5;
 /// Tag, number, stamp (13), QUIC's frame, packet number, tag and header (33), UDP and IP (28).
 const DATAGRAM_OVERHEAD: usize = 74;
+/// §4.7: of the wire budget.
+const LOSSLESS_SHARE_PERCENT: u64 = 25;
+/// Lengths of blocks without loss, in µs, the best first (§4.7).
+const FRAMES_US: [u16; 7] = [5000, 4000, 3000, 2500, 2000, 1500, 1000];
+/// Tag, number, stamp.
+const PCM_HEADER: usize = 13;
+/// A block of ours is never captured earlier or later than this without something being missing.
+const REANCHOR_NS: u64 = 5_000_000;
 /// Tag, number, stamp, length.
 const RED_HEADER: usize = 15;
 /// One lost packet in a thousand is heard.
@@ -198,8 +324,10 @@ mod tests {
             (Surround71, 12_000, 450_000),
             (Surround71, 20_000, 768_000),
         ] {
-            let terms = SoundTerms::new(&hello(channels, AudioLayout::Legacy), kbps);
-            assert_eq!(terms.bitrate_bps, bitrate, "{channels:?} at {kbps} kbit/s");
+            let (terms, none) = SoundTerms::new(&hello(channels, AudioLayout::Legacy), kbps, 1200);
+            assert_eq!(none, None);
+            let expected = Coding::Opus { bitrate_bps: bitrate, redundancy: false };
+            assert_eq!(terms.coding, expected, "{channels:?} at {kbps} kbit/s");
             assert!(terms.wire_bps() > bitrate.into());
         }
     }
@@ -208,15 +336,64 @@ mod tests {
     fn the_promise_repeats_the_wish_and_redundancy_only_where_the_client_knows_it() {
         let mut wish = hello(AudioChannels::Surround51, AudioLayout::Standard);
         let mut welcome = Welcome::new(wish.mode, punktfunk_core::Codec::H264, 1, [1; 16], [0; 4]);
-        SoundTerms::new(&wish, 20_000).promise(&mut welcome);
+        SoundTerms::new(&wish, 20_000, 1200).0.promise(&mut welcome);
         assert_eq!((welcome.audio_channels, welcome.audio_layout), (wish.audio_channels, wish.audio_layout));
         assert!(!welcome.host_caps.contains(HostCaps::AUDIO_RED));
         wish.client_caps = ClientCaps::AUDIO_RED;
-        SoundTerms::new(&wish, 20_000).promise(&mut welcome);
+        SoundTerms::new(&wish, 20_000, 1200).0.promise(&mut welcome);
         assert!(welcome.host_caps.contains(HostCaps::AUDIO_RED));
         // Stereo has one layout: a canonical Welcome leaves the field out.
-        let stereo = SoundTerms::new(&hello(AudioChannels::Stereo, AudioLayout::Uncoupled), 20_000);
+        let (stereo, _) = SoundTerms::new(&hello(AudioChannels::Stereo, AudioLayout::Uncoupled), 20_000, 1200);
         assert_eq!(stereo.layout, AudioLayout::Legacy);
+    }
+
+    #[test]
+    fn sound_without_loss_is_granted_where_it_fits_the_path_and_the_budget_or_the_reason_is_told() {
+        use AudioChannels::{Stereo, Surround51, Surround71};
+        let path = "audio.lossless_path";
+        let dear = "audio.lossless_dear";
+        for (channels, bits, kbps, fits, granted) in [
+            (Stereo, 16, 20_000, 1200, Ok((16, 5000))),
+            (Stereo, 24, 20_000, 1200, Ok((24, 4000))),
+            (Stereo, 24, 20_000, 1453, Ok((24, 5000))),
+            (Stereo, 24, 9_000, 1200, Ok((16, 5000))),
+            (Stereo, 16, 6_000, 1200, Err(dear)),
+            (Surround51, 16, 40_000, 1200, Ok((16, 2000))),
+            (Surround51, 24, 80_000, 1200, Ok((24, 1000))),
+            (Surround71, 16, 80_000, 1200, Ok((16, 1500))),
+            (Surround71, 24, 80_000, 1165, Ok((24, 1000))),
+            (Surround71, 24, 80_000, 1164, Ok((16, 1500))),
+            (Surround71, 16, 80_000, 780, Err(path)),
+            (Stereo, 16, 20_000, 0, Err(path)),
+        ] {
+            let mut wish = hello(channels, AudioLayout::Uncoupled);
+            (wish.client_caps, wish.audio_bits) = (ClientCaps::AUDIO_HIRES, bits);
+            let (terms, downgrade) = SoundTerms::new(&wish, kbps, fits);
+            let case = format!("{channels:?}, {bits} bits, {kbps} kbit/s, {fits} bytes");
+            let mut welcome = Welcome::new(wish.mode, punktfunk_core::Codec::H264, 1, [1; 16], [0; 4]);
+            terms.promise(&mut welcome);
+            match granted {
+                Ok((bits, frame_us)) => {
+                    assert_eq!((downgrade, terms.layout), (None, AudioLayout::Legacy), "{case}");
+                    assert_eq!((welcome.audio_bits, welcome.audio_frame_us), (bits, frame_us), "{case}");
+                    assert!(welcome.host_caps.contains(HostCaps::AUDIO_HIRES));
+                    assert!(terms.wire_bps() * 4 <= u64::from(kbps) * 1000, "{case}");
+                }
+                Err(code) => {
+                    assert_eq!(downgrade.expect(&case).reason.code, code, "{case}");
+                    assert!(!welcome.host_caps.contains(HostCaps::AUDIO_HIRES) && welcome.audio_frame_us == 0);
+                }
+            }
+        }
+        let (never, none) = SoundTerms::new(&hello(Stereo, AudioLayout::Legacy), 80_000, 1200);
+        assert!(matches!(never.coding, Coding::Opus { .. }) && none.is_none(), "nobody asked");
+    }
+
+    #[test]
+    fn stamps_without_loss_advance_by_what_a_block_lasts() {
+        let mut clock = SampleClock::new(Duration::from_micros(2500));
+        let stamps: Vec<u64> = [1_000_000, 3_600_000, 5_700_000, 90_000_000].map(|ns| clock.stamp(ns)).to_vec();
+        assert_eq!(stamps, [1_000_000, 3_500_000, 6_000_000, 90_000_000]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod census;
 mod host;
 mod probe;
+pub mod recorder;
 mod unprivileged;
 
 pub use host::{Host, HostOptions};

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use punktfunk_e2e::{Host, Probe, ProbeOutcome};
-use punktfunk_testkit::sound::write_tones;
+use punktfunk_testkit::sound::{write_tones, write_wav};
 use rustix::process::{Pid, Signal, kill_process};
 
 const TONES: [f32; 8] = [400.0, 700.0, 1100.0, 100.0, 1700.0, 2300.0, 3100.0, 4300.0];
@@ -13,9 +13,14 @@ const MAP: [&str; 8] = ["FL", "FR", "FC", "LFE", "RL", "RR", "SL", "SR"];
 
 /// A host whose private desktop plays a tone per channel, and its client.
 fn playing(dir: &Path, channels: usize) -> (Host, Probe) {
+    write_tones(&dir.join("sound.wav"), &TONES[..channels], Duration::from_secs(60));
+    playing_file(dir, channels)
+}
+
+/// A host whose private desktop plays `sound.wav`, and its client.
+fn playing_file(dir: &Path, channels: usize) -> (Host, Probe) {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let file = dir.join("tones.wav");
-    write_tones(&file, &TONES[..channels], Duration::from_secs(60));
+    let file = dir.join("sound.wav");
     // Again and again: the sound server may be restarted under it.
     let play = format!(
         "while :; do pw-cat -p --channel-map {} {}; sleep 0.1; done",
@@ -41,8 +46,8 @@ fn assert_tones(outcome: &ProbeOutcome, channels: usize) {
 }
 
 #[test]
-fn a_program_is_heard_in_stereo_and_in_7_1_and_nothing_stays() {
-    for channels in [2, 8] {
+fn a_program_is_heard_in_stereo_in_5_1_and_in_7_1_and_nothing_stays() {
+    for channels in [2, 6, 8] {
         let dir = tempfile::tempdir().unwrap();
         let (mut host, probe) = playing(dir.path(), channels);
         let count = channels.to_string();
@@ -91,4 +96,63 @@ fn a_sound_server_killed_in_mid_session_comes_back_and_pictures_go_on() {
     assert_eq!(outcome.number("/frames_lost"), 0.0, "{outcome:#?}");
     // Four seconds before, and at least one of the eight after.
     assert!(outcome.number("/audio/audible_ms") > 5_000.0, "{outcome:#?}");
+}
+
+/// Noise whose every sample is a number of so many bits.
+fn noise(bits: u32, samples: usize) -> Vec<i32> {
+    let mut state = 1u32;
+    let mut number = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Not at full scale: what clips is no longer the same.
+        (state.cast_signed() >> (32 - bits)) * 9 / 10
+    };
+    (0..samples).map(|_| number()).collect()
+}
+
+/// The longest run of `heard` that is a run of `played`, in samples, tried from every 4800th on.
+fn longest_run(played: &[i32], heard: &[i32]) -> usize {
+    let runs = (0..heard.len().saturating_sub(16)).step_by(4800).map(|from| {
+        let heard = &heard[from..];
+        let begins = played.windows(16).position(|window| window == &heard[..16]);
+        begins.map_or(0, |at| played[at..].iter().zip(heard).take_while(|(p, h)| p == h).count())
+    });
+    runs.max().unwrap_or(0)
+}
+
+#[test]
+fn sound_without_loss_arrives_bit_for_bit_or_the_log_says_why_not() {
+    for bits in [16u32, 24] {
+        let dir = tempfile::tempdir().unwrap();
+        let played = noise(bits, 48_000 * 2 * 20);
+        let scale = f64::from((1 << (bits - 1)) - 1);
+        let samples: Vec<f32> = played.iter().map(|n| (f64::from(*n) / scale) as f32).collect();
+        write_wav(&dir.path().join("sound.wav"), 2, &samples);
+        let (host, probe) = playing_file(dir.path(), 2);
+        let (bits_text, common) = (bits.to_string(), ["--mode", "1280x720@60", "--seconds", "6"]);
+        let args = [&common[..], &["--bitrate", "20000", "--lossless", &bits_text, "--wav", "heard.wav"]].concat();
+        let outcome = probe.stream(host.quic, &args);
+        assert_eq!(outcome.code, 0, "{outcome:#?}\n{}", host.log());
+        let codec = outcome.report.as_ref().and_then(|r| r.pointer("/audio/codec")?.as_str()).unwrap_or_default();
+        assert_eq!(codec, format!("pcm{bits}"), "{outcome:#?}\n{}", host.log());
+        assert_eq!(outcome.number("/audio/decode_errors"), 0.0);
+        let wav = std::fs::read(probe.dir().join("heard.wav")).expect("the WAV file");
+        assert_eq!(u32::from(wav[34]), bits);
+        let heard: Vec<i32> = wav[44..]
+            .chunks_exact(bits as usize / 8)
+            .map(|b| match b {
+                [a, b, c] => i32::from_le_bytes([0, *a, *b, *c]) >> 8,
+                _ => i16::from_le_bytes([b[0], b[1]]).into(),
+            })
+            .collect();
+        // Half a second of both channels without a single bit different; a busy machine tears the rest now and then.
+        let run = longest_run(&played, &heard);
+        assert!(run >= 48_000, "{run} samples of {} at {bits} bits\n{}", heard.len(), host.log());
+
+        // 1.7 Mbit/s are more than a quarter of 5.
+        let args = [&common[..3], &["2", "--bitrate", "5000", "--lossless"]].concat();
+        let outcome = probe.stream(host.quic, &args);
+        let codec = outcome.report.as_ref().and_then(|r| r.pointer("/audio/codec")?.as_str()).unwrap_or_default();
+        assert_eq!(codec, "opus", "{outcome:#?}");
+        assert!(host.log().contains("audio.lossless_dear"), "{}", host.log());
+    }
 }

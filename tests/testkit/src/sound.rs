@@ -308,17 +308,25 @@ impl Drop for Program {
 /// When it cannot be written.
 pub fn write_tones(file: &Path, frequencies: &[f32], length: Duration) {
     let frames = (length.as_millis() * 48) as usize;
-    let mut data = Vec::with_capacity(frames * frequencies.len() * 4);
+    let mut samples = Vec::with_capacity(frames * frequencies.len());
     for frame in 0..frames {
         for hz in frequencies {
             let turns = f64::from(*hz) * frame as f64 / 48_000.0;
-            data.extend((0.5 * (TAU * turns.fract() as f32).sin()).to_le_bytes());
+            samples.push(0.5 * (TAU * turns.fract() as f32).sin());
         }
     }
-    let channels = frequencies.len() as u32;
-    let mut wav = Vec::with_capacity(44 + data.len());
+    write_wav(file, frequencies.len(), &samples);
+}
+
+/// A WAV file (IEEE float, 48 kHz) of interleaved samples.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn write_wav(file: &Path, channels: usize, samples: &[f32]) {
+    let (channels, bytes) = (channels as u32, samples.len() as u32 * 4);
+    let mut wav = Vec::with_capacity(44 + samples.len() * 4);
     wav.extend(b"RIFF");
-    wav.extend((36 + data.len() as u32).to_le_bytes());
+    wav.extend((36 + bytes).to_le_bytes());
     wav.extend(b"WAVEfmt ");
     wav.extend(16u32.to_le_bytes());
     wav.extend(3u16.to_le_bytes());
@@ -328,8 +336,8 @@ pub fn write_tones(file: &Path, frequencies: &[f32], length: Duration) {
     wav.extend(((channels * 4) as u16).to_le_bytes());
     wav.extend(32u16.to_le_bytes());
     wav.extend(b"data");
-    wav.extend((data.len() as u32).to_le_bytes());
-    wav.extend(&data);
+    wav.extend(bytes.to_le_bytes());
+    samples.iter().for_each(|sample| wav.extend(sample.to_le_bytes()));
     std::fs::write(file, wav).expect("write a WAV file");
 }
 

@@ -2,60 +2,73 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use pipewire::spa::sys;
 use pipewire::spa::utils::Direction;
 use pipewire::stream::Stream;
-use punktfunk_media::{AudioError, MicSink, SAMPLE_RATE};
-use rtrb::Producer;
+use punktfunk_media::{AudioError, MicSink, MicWanted, SAMPLE_RATE};
 
 use super::client::{Blueprint, Client, Described, Link, Standing};
 use super::{READY_WITHIN, lost};
-use crate::voice::{VoiceReader, voice};
+use crate::feed::Bell;
+use crate::voice::{VoiceReader, VoiceWriter, voice};
 
 /// A source on a PipeWire server; it exists while this does.
 #[derive(Debug)]
 pub struct PipeWireMic {
     link: Link,
-    handover: Arc<Mutex<Option<Producer<f32>>>>,
-    ring: Option<Producer<f32>>,
+    handover: Arc<Mutex<Option<VoiceWriter>>>,
+    writer: Option<VoiceWriter>,
+    // Last: it is waited for, and rings the bell until then.
     _client: Client,
 }
 
 impl PipeWireMic {
     pub(super) fn open(socket: &Path, name: &str, description: &str) -> Result<Self, AudioError> {
         let link = Link::new().map_err(lost)?;
-        let handover = Arc::<Mutex<Option<Producer<f32>>>>::default();
+        let handover = Arc::<Mutex<Option<VoiceWriter>>>::default();
         let blueprint = MicBlueprint {
             name: name.to_owned(),
             description: description.to_owned(),
             handover: Arc::clone(&handover),
+            bell: link.bell.clone(),
         };
         let client = Client::start("pw-mic", socket, link.clone(), blueprint).map_err(lost)?;
         if !link.wait_ready(READY_WITHIN) {
             return Err(lost(format!("{} did not answer within {READY_WITHIN:?}", socket.display())));
         }
-        Ok(Self { link, handover, ring: None, _client: client })
-    }
-}
-
-impl MicSink for PipeWireMic {
-    fn block_frames(&self) -> usize {
-        BLOCK_FRAMES
+        Ok(Self { link, handover, writer: None, _client: client })
     }
 
-    fn write(&mut self, block: &[f32]) -> Result<(), AudioError> {
+    /// What programs want now.
+    fn look(&mut self) -> MicWanted {
         // Held by the client thread only while it makes a stream.
         if let Ok(mut new) = self.handover.try_lock()
             && new.is_some()
         {
-            self.ring = new.take();
+            self.writer = new.take();
         }
-        if self.link.standing() == Standing::Playing
-            && let Some(ring) = &mut self.ring
-        {
-            // What does not fit is lost: nobody has read for 200 ms.
-            let _ = ring.push_entire_slice(block);
+        match &self.writer {
+            Some(writer) if self.link.standing() == Standing::Playing => writer.wanted(),
+            _ => MicWanted::Nobody,
+        }
+    }
+}
+
+impl MicSink for PipeWireMic {
+    fn wanted(&mut self, deadline: Instant) -> Result<MicWanted, AudioError> {
+        let mut wanted = self.look();
+        while wanted == MicWanted::Enough && Instant::now() < deadline {
+            self.link.bell.wait(deadline);
+            wanted = self.look();
+        }
+        Ok(wanted)
+    }
+
+    fn write(&mut self, samples: &[f32]) -> Result<(), AudioError> {
+        if let Some(writer) = &mut self.writer {
+            writer.write(samples);
         }
         Ok(())
     }
@@ -64,7 +77,8 @@ impl MicSink for PipeWireMic {
 struct MicBlueprint {
     name: String,
     description: String,
-    handover: Arc<Mutex<Option<Producer<f32>>>>,
+    handover: Arc<Mutex<Option<VoiceWriter>>>,
+    bell: Bell,
 }
 
 impl Blueprint for MicBlueprint {
@@ -88,8 +102,8 @@ impl Blueprint for MicBlueprint {
     }
 
     fn process(&mut self) -> Box<dyn FnMut(&Stream) + Send> {
-        let (producer, mut reader) = voice();
-        *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(producer);
+        let (writer, mut reader) = voice(self.bell.clone());
+        *self.handover.lock().unwrap_or_else(PoisonError::into_inner) = Some(writer);
         Box::new(move |stream| fill(stream, &mut reader))
     }
 }
@@ -102,7 +116,7 @@ fn fill(stream: &Stream, reader: &mut VoiceReader) {
     let Some(bytes) = data.data() else { return };
     let wanted = if requested == 0 { BLOCK_FRAMES } else { requested };
     let frames = wanted.min(bytes.len() / 4);
-    reader.fill(&mut bytes[..frames * 4]);
+    reader.fill(&mut bytes[..frames * 4], Instant::now());
     let chunk = data.chunk_mut();
     *chunk.offset_mut() = 0;
     *chunk.stride_mut() = 4;

@@ -7,8 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use punktfunk_core::datagram::HostDatagram;
-use punktfunk_core::datagram::RichInput;
+use punktfunk_core::datagram::{ClientDatagram, HostDatagram, RichInput};
 use punktfunk_core::framing::FrameReader;
 use punktfunk_core::handshake::Welcome;
 use punktfunk_core::input::InputEvent;
@@ -37,8 +36,9 @@ pub struct StreamOptions {
     pub lose: Option<Lose>,
     /// Local ports of the data socket.
     pub data_ports: PortRange,
-    /// Takes the host's datagrams of sound, as they come (see [`crate::SoundReceiver`]). One that finds it full is lost.
-    pub sound: Option<SyncSender<Vec<u8>>>,
+    /// Takes the host's datagrams of sound, as they come (see [`crate::SoundReceiver`]), with the moment of their arrival.
+    /// One that finds it full is lost.
+    pub sound: Option<SyncSender<(Timestamp, Vec<u8>)>>,
 }
 
 impl StreamOptions {
@@ -241,6 +241,14 @@ impl StreamHandle {
         self.command(Command::Rich(input));
     }
 
+    /// Sends a packet of the microphone: mono Opus, whose number goes up by one and stands still while the user is mute.
+    pub fn microphone(&self, seq: u32, opus: &[u8]) {
+        let mut bytes = Vec::with_capacity(13 + opus.len());
+        ClientDatagram::Mic { seq, pts_ns: self.now().as_nanos(), opus }.encode(&mut bytes);
+        // Too large for the path, or the connection is closing: one packet more that does not arrive.
+        let _ = self.shared.connection.send_datagram(bytes.into());
+    }
+
     /// Asks something of the session.
     pub fn command(&self, command: Command) {
         self.shared.handle(Input::Command(command));
@@ -312,13 +320,16 @@ async fn read_control(shared: Arc<Shared>, mut frames: Frames) {
     shared.stop();
 }
 
-async fn read_datagrams(shared: Arc<Shared>, sound: Option<SyncSender<Vec<u8>>>) {
+async fn read_datagrams(shared: Arc<Shared>, sound: Option<SyncSender<(Timestamp, Vec<u8>)>>) {
     while let Ok(bytes) = shared.connection.read_datagram().await {
         if let Some(sound) = &sound
-            && matches!(HostDatagram::decode(&bytes), Ok(HostDatagram::Audio { .. } | HostDatagram::AudioRed { .. }))
+            && matches!(
+                HostDatagram::decode(&bytes),
+                Ok(HostDatagram::Audio { .. } | HostDatagram::AudioRed { .. } | HostDatagram::Pcm { .. })
+            )
         {
             // Full: the listener is five seconds behind, and what comes now is of no use to it either.
-            let _ = sound.try_send(bytes.to_vec());
+            let _ = sound.try_send((shared.clock.now(), bytes.to_vec()));
         }
         shared.handle(Input::Datagram(&bytes));
     }

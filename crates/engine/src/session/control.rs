@@ -2,7 +2,7 @@
 //! older one that was not read yet, so that sending never blocks and nothing piles up.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use punktfunk_core::Grants;
 use punktfunk_core::datagram::{PenBatch, RichInput};
@@ -11,8 +11,8 @@ use punktfunk_media::{Injector, Mode, PadBattery, Thumbnail};
 
 use super::thumbnail::Thumbnails;
 use super::{Ending, Shared, StopReason};
-use crate::pipeline::InputQueue;
 use crate::pipeline::pads::{Mailbox, PadInput, PadQueue};
+use crate::pipeline::{InputQueue, VoiceBox};
 use crate::queue::Signal;
 use crate::stats::SessionStats;
 
@@ -85,6 +85,7 @@ impl SessionControl {
             SessionCommand::SetGrants(grants) => {
                 mail.inject(|orders| orders.grants = Some(grants));
                 mail.pads(grants);
+                mail.mic(grants);
             }
         }
     }
@@ -120,6 +121,18 @@ impl SessionControl {
     /// The battery of a client's pad.
     pub fn battery(&self, pad: u8, battery: PadBattery) {
         self.pad(PadInput::Battery(pad, battery));
+    }
+
+    /// Hands over a packet of the client's microphone. What it may not say, or nobody could hear, is dropped.
+    pub fn voice(&self, seq: u32, pts_ns: u64, opus: &[u8]) {
+        let (mail, counters) = (&*self.mail, &self.shared.stats.counters);
+        counters.voice_packets.one();
+        if !mail.voice.is_open() {
+            return counters.voice_refused.one();
+        }
+        if mail.voice.push(self.shared.clock.at(Instant::now()), seq, pts_ns, opus) {
+            mail.mic_signal.raise();
+        }
     }
 
     fn pad(&self, input: PadInput) {
@@ -178,6 +191,7 @@ pub(crate) struct Mailboxes {
     pub send_signal: Arc<Signal>,
     pub inject_signal: Arc<Signal>,
     pub pads_signal: Arc<Signal>,
+    pub mic_signal: Arc<Signal>,
     stage: Mutex<StageOrders>,
     encode: Mutex<EncodeOrders>,
     send: Mutex<SendOrders>,
@@ -190,6 +204,11 @@ pub(crate) struct Mailboxes {
     pub thumbnails: Thumbnails,
     /// Somebody serves [`Self::pads`].
     has_pads: bool,
+    /// New grants for the microphone's thread.
+    mic_grants: Mutex<Option<Grants>>,
+    pub voice: VoiceBox,
+    /// Somebody serves [`Self::voice`].
+    has_mic: bool,
 }
 
 /// For the thread that owns the stage.
@@ -242,7 +261,7 @@ pub(crate) struct InjectOrders {
 }
 
 impl Mailboxes {
-    pub fn new(has_pads: bool) -> Self {
+    pub fn new(has_pads: bool, has_mic: bool) -> Self {
         let signal = Arc::<Signal>::default;
         Self {
             capture_signal: signal(),
@@ -250,6 +269,7 @@ impl Mailboxes {
             send_signal: signal(),
             inject_signal: signal(),
             pads_signal: signal(),
+            mic_signal: signal(),
             stage: Mutex::default(),
             encode: Mutex::default(),
             send: Mutex::default(),
@@ -260,13 +280,22 @@ impl Mailboxes {
             pad_wishes: Mailbox::default(),
             thumbnails: Thumbnails::default(),
             has_pads,
+            mic_grants: Mutex::default(),
+            voice: VoiceBox::default(),
+            has_mic,
         }
     }
 
-    pub fn signals(&self) -> [Arc<Signal>; 5] {
-        let all =
-            [&self.capture_signal, &self.encode_signal, &self.send_signal, &self.inject_signal, &self.pads_signal];
-        all.map(Arc::clone)
+    pub fn signals(&self) -> [Arc<Signal>; 6] {
+        [
+            &self.capture_signal,
+            &self.encode_signal,
+            &self.send_signal,
+            &self.inject_signal,
+            &self.pads_signal,
+            &self.mic_signal,
+        ]
+        .map(Arc::clone)
     }
 
     pub fn stage(&self, file: impl FnOnce(&mut StageOrders)) {
@@ -292,6 +321,17 @@ impl Mailboxes {
     fn pads(&self, grants: Grants) {
         *self.pads_grants.lock().unwrap_or_else(PoisonError::into_inner) = Some(grants);
         self.pads_signal.raise();
+    }
+
+    /// What the client may do from now on: what it may no longer say is not heard from this moment on.
+    pub fn mic(&self, grants: Grants) {
+        self.voice.set_open(self.has_mic && grants.contains(Grants::MIC));
+        *self.mic_grants.lock().unwrap_or_else(PoisonError::into_inner) = Some(grants);
+        self.mic_signal.raise();
+    }
+
+    pub fn take_mic(&self) -> Option<Grants> {
+        self.mic_grants.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub fn take_pads(&self) -> Option<Grants> {

@@ -99,11 +99,11 @@ pub(crate) struct Shared {
     pub stats: Stats,
     stopping: AtomicBool,
     ending: Mutex<Option<Ending>>,
-    wake: [Arc<Signal>; 5],
+    wake: [Arc<Signal>; 6],
 }
 
 impl Shared {
-    pub fn new(id: u64, clock: SessionClock, events: Arc<dyn ClientEvents>, wake: [Arc<Signal>; 5]) -> Self {
+    pub fn new(id: u64, clock: SessionClock, events: Arc<dyn ClientEvents>, wake: [Arc<Signal>; 6]) -> Self {
         let (stopping, ending) = (AtomicBool::new(false), Mutex::new(None));
         Self { id, clock, events, stats: Stats::new(), stopping, ending, wake }
     }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Four threads: `capture-N` (which owns the stage), `encode-N`, `send-N` and `inject-N`; a fifth, `audio-N`, where the
-//! client wants sound, and `pads-N` where the host has gamepads to offer. They start held: only when all exist does any of
+//! client wants sound, `mic-N` where it could talk, and `pads-N` where the host has gamepads to offer. They start held: only when all exist does any of
 //! them run. Whatever ends the session, every thread leaves its loop, held input is released, and
 //! [`SessionHandle::join`] hands the stage back if it still lives.
 
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use punktfunk_core::Grants;
-use punktfunk_media::{EncoderFactory, Reason, Stage, reason};
+use punktfunk_media::{AudioCodec, EncoderFactory, Reason, Stage, reason};
 
 pub(crate) use control::{EncodeOrders, Mailboxes};
 pub use control::{SessionCommand, SessionControl};
@@ -31,7 +31,7 @@ use crate::clock::SessionClock;
 use crate::link::{AudioLink, ClientLink};
 use crate::pads::PadsSetup;
 pub use crate::pipeline::PEN_SILENCE;
-use crate::pipeline::{AudioLoop, CaptureLoop, EncodeLoop, InjectLoop, PadsLoop, Pipes, SendLoop};
+use crate::pipeline::{AudioLoop, CaptureLoop, EncodeLoop, InjectLoop, MicLoop, PadsLoop, Pipes, SendLoop};
 use crate::plan::SessionPlan;
 use crate::stats::SessionStats;
 
@@ -49,6 +49,8 @@ pub struct SessionParams {
     pub link: ClientLink,
     /// The way of sound to the client; `None`: it wants none.
     pub audio: Option<AudioLink>,
+    /// Decodes the client's microphone; `None`: its protocol, or this host, has none.
+    pub microphone: Option<Arc<dyn AudioCodec>>,
     /// Stamps everything.
     pub clock: SessionClock,
     /// End after so many frames were sent; 0 = never.
@@ -77,6 +79,8 @@ pub enum ThreadRole {
     Inject,
     /// Captures, codes and sends sound.
     Audio,
+    /// Decodes and plays the client's microphone.
+    Mic,
     /// Serves gamepads.
     Pads,
 }
@@ -91,6 +95,7 @@ impl ThreadRole {
             Self::Send => "send",
             Self::Inject => "inject",
             Self::Audio => "audio",
+            Self::Mic => "mic",
             Self::Pads => "pads",
         }
     }
@@ -128,8 +133,20 @@ impl Session {
     /// # Errors
     /// [`StartError`] with the stage, if the system gives no more threads.
     pub fn start(params: SessionParams) -> Result<SessionHandle, StartError> {
-        let SessionParams { id, plan, mut stage, encoders, link, audio, clock, frames, grants, pads, on_thread_start } =
-            params;
+        let SessionParams {
+            id,
+            plan,
+            mut stage,
+            encoders,
+            link,
+            audio,
+            microphone,
+            clock,
+            frames,
+            grants,
+            pads,
+            on_thread_start,
+        } = params;
         let ladder: Vec<_> = plan
             .encoders
             .iter()
@@ -137,7 +154,7 @@ impl Session {
             .map(Arc::clone)
             .collect();
         let ClientLink { packetizer, sink, events, shard_payload, audio_bps, repeat_every } = link;
-        let mail = Arc::new(Mailboxes::new(pads.is_some()));
+        let mail = Arc::new(Mailboxes::new(pads.is_some(), microphone.is_some()));
         let shared = Arc::new(Shared::new(id, clock, events, mail.signals()));
         let pipes = Arc::new(Pipes::new(&mail));
         let gate = Arc::new(Gate::default());
@@ -155,6 +172,10 @@ impl Session {
             repeat_every,
         );
         let audio = audio.map(|link| AudioLoop::new(&shared, stage.sound(), link));
+        let mic = microphone.map(|codec| {
+            mail.mic(grants);
+            MicLoop::new(&shared, &mail, stage.sound(), codec, grants)
+        });
         let stage_slot = Arc::new(StageSlot::new(stage));
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
         let capture = CaptureLoop::new(&shared, &mail, &pipes);
@@ -162,7 +183,7 @@ impl Session {
         let pads = pads.map(|setup| PadsLoop::new(&shared, &mail, setup, grants));
 
         let start = |role, body| spawn(role, &shared, &gate, on_thread_start.clone(), body);
-        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(6);
+        let mut threads: Vec<JoinHandle<()>> = Vec::with_capacity(7);
         // In the order in which they are joined: what takes from others first.
         let mut bodies: Vec<(ThreadRole, Box<dyn FnOnce() + Send>)> = vec![
             (ThreadRole::Inject, Box::new(move || inject.run())),
@@ -175,6 +196,9 @@ impl Session {
         ];
         if let Some(pads) = pads {
             bodies.insert(0, (ThreadRole::Pads, Box::new(move || pads.run())));
+        }
+        if let Some(mic) = mic {
+            bodies.insert(0, (ThreadRole::Mic, Box::new(move || mic.run())));
         }
         if let Some(audio) = audio {
             bodies.insert(0, (ThreadRole::Audio, Box::new(move || audio.run())));

@@ -24,8 +24,8 @@ use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionEnd, SessionHandle, SessionParams};
 use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, PcmCodec, SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{
-    AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, Colour, EncoderFactory, Mode, PadFeedback, Reason,
-    reason,
+    AudioCodec, AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, Colour, EncoderFactory, Mode,
+    PadFeedback, Reason, reason,
 };
 
 pub const MODE: Mode = Mode { width: 320, height: 240, refresh_hz: 240 };
@@ -65,6 +65,7 @@ pub struct Seen {
     pub encoder_changes: Vec<EncoderChange>,
     pub heard: Vec<Heard>,
     pub sound_ends: Vec<SoundEnd>,
+    pub microphone_ends: Vec<SoundEnd>,
     pub endings: Vec<Ending>,
     pub pads: Vec<(u8, PadFeedback)>,
     pub pads_again: Vec<(u8, PadFeedback)>,
@@ -153,6 +154,10 @@ impl ClientEvents for Client {
 
     fn pad_feedback_again(&self, pad: u8, feedback: &PadFeedback) {
         self.note(|s| s.pads_again.push((pad, *feedback)));
+    }
+
+    fn microphone_ended(&self, end: &SoundEnd) {
+        self.note(|s| s.microphone_ends.push(end.clone()));
     }
 
     fn ended(&self, ending: &Ending) {
@@ -361,6 +366,7 @@ pub struct Setup {
     pub grants: Grants,
     pub faults: LinkFaults,
     pub sound: Option<SoundSetup>,
+    pub microphone: Option<Arc<dyn AudioCodec>>,
     pub pads: Option<PadsSetup>,
     pub hook: Option<punktfunk_engine::session::ThreadHook>,
 }
@@ -377,6 +383,7 @@ impl Default for Setup {
             grants: Grants::ALL,
             faults: LinkFaults::default(),
             sound: None,
+            microphone: None,
             pads: None,
             hook: None,
         }
@@ -420,6 +427,7 @@ impl Setup {
             encoders: self.encoders,
             link: link(&client, clock, self.faults),
             audio: self.sound.map(|sound| sound.link(&client)),
+            microphone: self.microphone,
             clock,
             frames: self.frames,
             grants: self.grants,

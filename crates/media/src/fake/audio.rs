@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::f32::consts::TAU;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::Faults;
 use crate::{
     AudioCodec, AudioCodecConfig, AudioDecoder, AudioEncoder, AudioError, AudioRead, AudioRequest, AudioSource,
-    MicSink, SAMPLE_RATE, Sound, reason,
+    MicSink, MicWanted, SAMPLE_RATE, Sound, reason,
 };
 
 /// The tone of each channel, in Hz, in the order of [`crate::ChannelLayout`]: whoever hears them knows whether channels
@@ -42,7 +42,11 @@ impl Sound for SyntheticSound {
 
     fn microphone(&self) -> Result<Box<dyn MicSink>, AudioError> {
         self.voice.reserve();
-        Ok(Box::new(RecordingMic(self.voice.clone())))
+        if self.faults.no_microphone {
+            let detail = "the fake desktop has no microphone".to_owned();
+            return Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true });
+        }
+        Ok(Box::new(RecordingMic::new(self.voice.clone())))
     }
 }
 
@@ -112,7 +116,16 @@ impl AudioSource for ToneSource {
 
 /// What was played to microphones: the last [`Voice::DEPTH`] samples, oldest first. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Voice(Arc<Mutex<VecDeque<f32>>>);
+pub struct Voice(Arc<Recorder>);
+
+#[derive(Debug, Default)]
+struct Recorder {
+    samples: Mutex<VecDeque<f32>>,
+    /// Microphones that there are now.
+    open: AtomicU32,
+    /// No program records.
+    unheard: AtomicBool,
+}
 
 impl Voice {
     /// Ten seconds; bounds the memory of a host that streams the synthetic source for days.
@@ -121,33 +134,110 @@ impl Voice {
     /// The samples so far.
     #[must_use]
     pub fn samples(&self) -> Vec<f32> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.lock().iter().copied().collect()
+    }
+
+    /// How many microphones there are now.
+    #[must_use]
+    pub fn microphones(&self) -> u32 {
+        self.0.open.load(Ordering::Relaxed)
+    }
+
+    /// Whether a program records; at first one does.
+    pub fn set_recorded(&self, recorded: bool) {
+        self.0.unheard.store(!recorded, Ordering::Relaxed);
     }
 
     /// Makes room for all of it, so that recording never allocates.
     fn reserve(&self) {
-        let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = self.lock();
         let missing = Self::DEPTH.saturating_sub(samples.len());
         samples.reserve_exact(missing);
     }
-}
 
-#[derive(Debug)]
-struct RecordingMic(Voice);
-
-impl MicSink for RecordingMic {
-    fn block_frames(&self) -> usize {
-        SAMPLE_RATE as usize / 100
+    fn extend(&self, new: impl ExactSizeIterator<Item = f32>) {
+        let mut samples = self.lock();
+        let excess = (samples.len() + new.len()).saturating_sub(Self::DEPTH).min(samples.len());
+        samples.drain(..excess);
+        samples.extend(new);
     }
 
-    fn write(&mut self, block: &[f32]) -> Result<(), AudioError> {
-        let mut samples = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let excess = (samples.len() + block.len()).saturating_sub(Voice::DEPTH).min(samples.len());
-        samples.drain(..excess);
-        samples.extend(block);
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<f32>> {
+        self.0.samples.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records what it is given, 5 ms every 5 ms, as a program would.
+#[derive(Debug)]
+struct RecordingMic {
+    voice: Voice,
+    /// Samples that wait to be recorded.
+    waiting: VecDeque<f32>,
+    /// When the next 5 ms are recorded; `None`: nothing plays.
+    due: Option<Instant>,
+}
+
+impl RecordingMic {
+    fn new(voice: Voice) -> Self {
+        voice.0.open.fetch_add(1, Ordering::Relaxed);
+        Self { voice, waiting: VecDeque::with_capacity(MOST_WAITING), due: None }
+    }
+
+    /// Records everything that is due. What is missing is a gap.
+    fn record(&mut self, now: Instant) {
+        while let Some(due) = self.due.filter(|due| *due <= now) {
+            if self.waiting.is_empty() {
+                self.due = None;
+                return;
+            }
+            let count = QUANTUM.min(self.waiting.len());
+            self.voice.extend(self.waiting.drain(..count));
+            self.due = Some(due + QUANTUM_TIME);
+        }
+    }
+}
+
+impl MicSink for RecordingMic {
+    fn wanted(&mut self, deadline: Instant) -> Result<MicWanted, AudioError> {
+        if self.voice.0.unheard.load(Ordering::Relaxed) {
+            self.due = None;
+            self.waiting.clear();
+            return Ok(MicWanted::Nobody);
+        }
+        self.record(Instant::now());
+        if self.waiting.len() >= 2 * QUANTUM
+            && let Some(due) = self.due
+        {
+            thread::sleep(due.min(deadline).saturating_duration_since(Instant::now()));
+            self.record(Instant::now());
+        }
+        if self.waiting.len() >= 2 * QUANTUM {
+            return Ok(MicWanted::Enough);
+        }
+        Ok(MicWanted::Samples { missing: 2 * QUANTUM - self.waiting.len(), by: self.due })
+    }
+
+    fn write(&mut self, samples: &[f32]) -> Result<(), AudioError> {
+        let room = MOST_WAITING - self.waiting.len();
+        self.waiting.extend(&samples[..samples.len().min(room)]);
+        if self.due.is_none() && self.waiting.len() >= 2 * QUANTUM {
+            self.due = Some(Instant::now() + QUANTUM_TIME);
+        }
         Ok(())
     }
 }
+
+impl Drop for RecordingMic {
+    fn drop(&mut self) {
+        self.voice.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// 200 ms.
+const MOST_WAITING: usize = SAMPLE_RATE as usize / 5;
+/// 5 ms.
+const QUANTUM: usize = SAMPLE_RATE as usize / 200;
+const QUANTUM_TIME: Duration = Duration::from_millis(5);
 
 /// "Codes" samples as 16-bit numbers, so that tests see what was captured.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,9 +257,32 @@ impl AudioCodec for PcmCodec {
     }
 
     fn voice_decoder(&self) -> Result<Box<dyn AudioDecoder>, AudioError> {
-        Ok(Box::new(Pcm { channels: 1 }))
+        Ok(Box::new(VoicePcm))
     }
 }
+
+/// "Codes" 10 ms of a microphone for [`PcmCodec::voice_decoder`]: 480 samples behind the first byte of an Opus packet that
+/// lasts as long.
+#[must_use]
+pub fn voice_packet(samples: &[f32]) -> Vec<u8> {
+    let coded = samples.iter().flat_map(|s| ((s * f32::from(i16::MAX)) as i16).to_le_bytes());
+    std::iter::once(CELT_10MS).chain(coded).collect()
+}
+
+struct VoicePcm;
+
+impl AudioDecoder for VoicePcm {
+    fn decode(&mut self, packet: Option<&[u8]>, block: &mut [f32]) -> Result<usize, AudioError> {
+        Pcm { channels: 1 }.decode(packet.map(|packet| packet.get(1..).unwrap_or_default()), block)
+    }
+
+    fn recover(&mut self, _: &[u8], block: &mut [f32]) -> Result<usize, AudioError> {
+        self.decode(None, block)
+    }
+}
+
+/// Configuration 30, mono, one frame (RFC 6716 §3.1).
+const CELT_10MS: u8 = 30 << 3;
 
 struct Pcm {
     channels: usize,
@@ -237,13 +350,31 @@ mod tests {
     }
 
     #[test]
-    fn the_microphone_remembers_the_last_seconds() {
+    fn the_microphone_records_by_the_clock_and_goes() {
         let voice = Voice::default();
         let mut mic = SyntheticSound::new(&Faults::default(), voice.clone()).microphone().unwrap();
-        for n in 0..1100 {
-            mic.write(&[n as f32; 480]).unwrap();
+        let mut soon = || mic.wanted(Instant::now() + Duration::from_millis(50)).unwrap();
+        assert_eq!(soon(), MicWanted::Samples { missing: 2 * QUANTUM, by: None });
+        voice.set_recorded(false);
+        assert_eq!(soon(), MicWanted::Nobody);
+        voice.set_recorded(true);
+        mic.write(&[0.5; 3 * QUANTUM]).unwrap();
+        let mut wanted = false;
+        while voice.samples().len() < 3 * QUANTUM {
+            let seen = mic.wanted(Instant::now() + Duration::from_millis(50)).unwrap();
+            wanted |= matches!(seen, MicWanted::Samples { by: Some(_), .. });
         }
-        let samples = voice.samples();
-        assert_eq!((samples.len(), samples[0], samples[Voice::DEPTH - 1]), (Voice::DEPTH, 100.0, 1099.0));
+        assert!(wanted && voice.samples().iter().all(|s| *s == 0.5));
+        assert_eq!(voice.microphones(), 1);
+        drop(mic);
+        assert_eq!(voice.microphones(), 0);
+    }
+
+    #[test]
+    fn a_voice_packet_says_how_long_it_is() {
+        let packet = voice_packet(&[0.25; 480]);
+        let mut block = [0.0; 5760];
+        let decoded = PcmCodec.voice_decoder().unwrap().decode(Some(&packet), &mut block).unwrap();
+        assert!(decoded == 480 && block[..480].iter().all(|s| (s - 0.25).abs() < 1e-4));
     }
 }

@@ -29,6 +29,8 @@ pub struct Faults {
     pub inject_panic_after: Option<u64>,
     /// The stage has no sound (`audio.unsupported`).
     pub no_sound: bool,
+    /// The stage has no microphone (`audio.unsupported`).
+    pub no_microphone: bool,
     /// Opening the source of sound fails in passing so many times.
     pub sound_opens_late: u32,
     /// After this many blocks the source of sound is silent.

@@ -26,7 +26,7 @@ pub mod stamp;
 mod transport;
 
 pub use app::FakeApps;
-pub use audio::{PcmCodec, TONES_HZ, Voice};
+pub use audio::{PcmCodec, TONES_HZ, Voice, voice_packet};
 pub use capture::SyntheticCapturer;
 pub use desktop::{SyntheticDesktop, SyntheticOptions, SyntheticStage};
 pub use encode::{EncoderCall, EncoderLog, EncoderScript, FakeEncoder, FakeEncoderFactory, read_fake_unit};

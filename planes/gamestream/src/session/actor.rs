@@ -266,6 +266,7 @@ impl Actor {
             encoders: self.shared.encoders(),
             link,
             audio,
+            microphone: None,
             clock,
             frames: 0,
             grants: self.granted,

@@ -75,6 +75,7 @@ impl LiveSession {
             encoders,
             link,
             audio: None,
+            microphone: None,
             clock: SessionClock::start(),
             frames: 0,
             grants: Grants::ALL,
