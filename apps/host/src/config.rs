@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use punktfunk_hub::catalogue::Catalogue;
+use punktfunk_hub::library::LibraryConfig;
 use punktfunk_media::reason;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -17,7 +17,7 @@ use crate::cli::{
     CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs, PairingChoice,
 };
 use crate::exit::{Failure, USAGE};
-use crate::library::{self, FileApp};
+use crate::library::{self, FileApp, FileLibrary};
 use crate::paths::Paths;
 use crate::privileges::DEFAULT_USER;
 use crate::settings;
@@ -75,7 +75,7 @@ pub struct Config {
     /// Keyboard layout, when nothing else tells.
     pub keyboard_layout: Option<String>,
     /// What clients may start.
-    pub library: Catalogue,
+    pub library: LibraryConfig,
     /// GameStream, if it is served.
     pub gamestream: Option<GameStream>,
 }
@@ -112,6 +112,7 @@ struct FileConfig {
     video: FileVideo,
     host: FileHost,
     apps: Vec<FileApp>,
+    library: FileLibrary,
     gamestream: FileGameStream,
     api: FileApi,
     web: FileWeb,
@@ -185,7 +186,9 @@ pub const KEYS: &[&str] = &[
     "apps.command",
     "apps.cover",
     "apps.env",
+    "apps.exit",
     "apps.id",
+    "apps.library_prepare",
     "apps.name",
     "apps.prepare.run",
     "apps.prepare.timeout",
@@ -203,6 +206,12 @@ pub const KEYS: &[&str] = &[
     "gamestream.port",
     "host.max_sessions",
     "host.user",
+    "library.exit",
+    "library.hidden",
+    "library.prepare.run",
+    "library.prepare.timeout",
+    "library.prepare.undo",
+    "library.scanners",
     "network.bind",
     "network.data_port",
     "network.mdns",
@@ -309,6 +318,15 @@ impl Layers {
     pub fn file_has(&self, key: &str) -> bool {
         key.split_once('.').is_some_and(|(area, name)| self.file.get(area).is_some_and(|a| a.get(name).is_some()))
     }
+}
+
+/// Whether a text is a configuration; `path` is for the message.
+///
+/// # Errors
+/// `config.*`, exit code 2.
+pub fn check(text: &str, path: &Path) -> Result<(), Failure> {
+    let layers = Layers { listen: ListenArgs::default(), common: CommonArgs::default(), file: parse(text, path)? };
+    layers.resolve(&Map::new()).map(drop)
 }
 
 fn read_file(path: &Path, must_exist: bool) -> Result<toml::Table, Failure> {
@@ -427,7 +445,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
-        library: library::resolve(file.apps).map_err(invalid)?,
+        library: library::resolve(file.apps, file.library).map_err(invalid)?,
     })
 }
 

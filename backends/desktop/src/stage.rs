@@ -55,8 +55,8 @@ pub struct SwayStage {
     backing: Box<dyn Backing>,
     /// What is heard on it; `None`: nothing.
     sound: Option<Arc<dyn Sound>>,
-    /// The program that was started last.
-    program: Option<MarkedApp>,
+    /// The programs that were started.
+    programs: Vec<MarkedApp>,
     /// Nobody watches: the output runs at [`RESTING_HZ`], and with it everything that moves.
     resting: bool,
 }
@@ -74,7 +74,7 @@ impl SwayStage {
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
-        Self { sockets, output, mode, keyboard, keeper, backing, sound: None, program: None, resting: false }
+        Self { sockets, output, mode, keyboard, keeper, backing, sound: None, programs: Vec::new(), resting: false }
     }
 
     /// The same with sound.
@@ -116,12 +116,7 @@ impl Stage for SwayStage {
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
-        if self.program.take_if(|program| !program.is_running()).is_some()
-            && self.backing.workspace_of_programs().is_some()
-        {
-            // Somebody comes to look, and the program's workspace is empty.
-            self.go("workspace number 1");
-        }
+        self.program_ended();
         self.rest(false).map_err(|e| CaptureError { reason: e.reason, detail: e.detail, fatal: e.fatal })?;
         punktfunk_capture::open(&self.sockets.display, &self.output)
     }
@@ -143,9 +138,19 @@ impl Stage for SwayStage {
             place += &format!("; workspace {workspace}");
         }
         self.go(&place);
-        let started = app::launch(&self.sockets.ipc, spec, &mark)?;
-        self.program = Some(MarkedApp::of(&mark));
+        let member = self.backing.environment().member.map(|(name, value)| format!("{name}={value}"));
+        let started = app::launch(&self.sockets.ipc, spec, &mark, member.as_deref())?;
+        self.programs.push(MarkedApp::of(&started.token()));
         Ok(Box::new(started))
+    }
+
+    fn program_ended(&mut self) {
+        let before = self.programs.len();
+        self.programs.retain(RunningApp::is_running);
+        if before > 0 && self.programs.is_empty() && self.backing.workspace_of_programs().is_some() {
+            // The programs' workspace is empty, and somebody looks.
+            self.go("workspace number 1");
+        }
     }
 
     fn environment(&self) -> StageEnvironment {

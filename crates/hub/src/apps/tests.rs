@@ -7,7 +7,7 @@ use punktfunk_media::fake::{FakeApps, SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{AppSpec, Desktop, Mode, StageRequest};
 
 use super::*;
-use crate::catalogue::Step;
+use crate::catalogue::{Catalogue, Step};
 use crate::displays::{DisplayConfig, Linger, Release};
 use crate::journal::UndoMap;
 
@@ -27,9 +27,9 @@ fn catalogue(file: &Path) -> Catalogue {
     let app = |key: &str, command: &str, prepare| App {
         key: key.into(),
         title: key.into(),
-        cover: None,
         spec: Some(AppSpec { name: key.into(), command: command.into(), ..AppSpec::default() }),
         prepare,
+        ..App::desktop()
     };
     let slow = Step { run: "sleep 60".into(), undo: Some(say("wake")), timeout: Duration::from_millis(50) };
     Catalogue::new(vec![
@@ -51,7 +51,7 @@ impl Bench {
         let shared = Arc::clone(&desktop) as Arc<dyn Desktop>;
         let displays = Displays::start(shared, &journal, config, Arc::clone(&events), Box::new(|_| true));
         let file = dir.path().join("said");
-        let apps = Apps::start(catalogue(&file), Arc::clone(&displays), &journal, events);
+        let apps = Apps::start(Library::fixed(catalogue(&file)), Arc::clone(&displays), &journal, events);
         Self { apps, displays, journal, fakes: desktop.apps(), desktop, file, _dir: dir }
     }
 
@@ -65,7 +65,7 @@ impl Bench {
     }
 
     fn launch(&self, identity: &str, key: &str, stage: &mut dyn Stage) -> Result<Launched, LaunchError> {
-        self.apps.launch(identity, self.number(key), stage)
+        self.apps.launch(identity, self.number(key), stage, &ClientFacts::default())
     }
 
     fn said(&self) -> Vec<String> {
@@ -123,7 +123,7 @@ fn another_program_replaces_the_first_and_end_means_end() {
     assert_eq!((bench.apps.current("a"), bench.apps.current("b")), (None, Some(bench.number("other"))));
     assert_eq!(bench.fakes.running(), ["other"]);
     assert!(!bench.apps.end("a"), "nothing runs");
-    let refused = bench.apps.launch("a", 12345, &mut *a).expect_err("no such number");
+    let refused = bench.apps.launch("a", 12345, &mut *a, &ClientFacts::default()).expect_err("no such number");
     assert_eq!(refused.reason.code, "app.unknown");
 }
 
@@ -191,7 +191,7 @@ fn what_a_dead_host_prepared_is_undone_by_the_next_or_the_watchdog() {
     let events = Arc::new(Events::default());
     let displays =
         Displays::start(desktop, &journal, DisplayConfig::default(), Arc::clone(&events), Box::new(|_| true));
-    let apps = Apps::start(catalogue(&bench.file), displays, &journal, events);
+    let apps = Apps::start(Library::fixed(catalogue(&bench.file)), displays, &journal, events);
     assert_eq!(apps.current("a"), None, "its display is gone");
     assert_eq!(bench.said(), ["one", "two", "undo-two", "undo-one"]);
     bench.fakes.exit("game");
