@@ -1,6 +1,7 @@
 //! `[library]` and `[[apps]]` of the configuration file, and `library`, which prints what clients may start.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,7 +179,8 @@ pub fn print(config: &LibraryConfig, paths: &Paths, printed: &Printed) -> Result
     };
     let text = serde_json::to_string_pretty(&answer)
         .map_err(|e| Failure::new(&punktfunk_media::reason::INTERNAL_PANIC, e.to_string()))?;
-    println!("{text}");
+    // Whoever closed the other end has seen enough.
+    let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
 }
 

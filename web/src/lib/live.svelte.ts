@@ -26,6 +26,7 @@ const KINDS = [
   "settings.changed",
   "display.changed",
   "app.changed",
+  "library.changed",
   "state.problem",
   "gap",
 ];
