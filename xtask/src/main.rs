@@ -42,7 +42,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gsclient", &["accel", "core", "encode", "media", "net"]),
     ("e2e", &[]),
     // Runs inside an emulated machine: the backend against a real kernel, and nothing above it.
-    ("guest", &["core", "inject", "media"]),
+    ("guest", &["core", "desktop", "inject", "media", "testkit"]),
     ("host", &["*"]),
 ];
 

@@ -112,6 +112,10 @@ fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
                 if let Some(layout) = desktop.keyboard_layout() {
                     rows.push(ok(&format!("{id}.keyboard"), layout));
                 }
+                rows.push(match desktop.touch() {
+                    Ok(()) => ok(&format!("{id}.touch"), "touch screen and pen, as devices of the kernel"),
+                    Err(reason) => touch_missing(&id, reason),
+                });
                 if !info.protocols.is_empty() {
                     rows.push(ok(&format!("{id}.protocols"), info.protocols.join(", ")));
                 }
@@ -138,6 +142,13 @@ fn encoders() -> Vec<Diagnostic> {
             }
         })
         .collect()
+}
+
+/// Sessions go on without: their clients move the pointer instead.
+fn touch_missing(desktop: &str, reason: &Reason) -> Diagnostic {
+    let rules = if *reason == reason::INPUT_TOUCH_DENIED { format!("\n{}", udev_rules()) } else { String::new() };
+    let detail = format!("{} ({})", reason.sentence, reason.code);
+    warn(&format!("{desktop}.touch"), detail, format!("{}{rules}", reason.fix))
 }
 
 fn pads() -> Vec<Diagnostic> {

@@ -22,6 +22,7 @@ mod sound;
 mod speed;
 mod store;
 mod stream;
+mod touchscript;
 
 use std::process::ExitCode;
 

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use crate::failure::{Failure, USAGE};
 use crate::keynames::virtual_key;
 use crate::padscript::{self, PadLine};
+use crate::touchscript::{self, PenLine, TouchLine};
 
 /// What to send, and when.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,7 +31,7 @@ pub struct Script {
 pub enum Step {
     /// Ordinary input.
     Input(InputEvent),
-    /// Touchpad or motion of a pad.
+    /// Touchpad or motion of a pad, or a pen.
     Rich(RichInput),
 }
 
@@ -68,6 +69,8 @@ enum Event {
         text: String,
     },
     Pad(PadLine),
+    Touch(TouchLine),
+    Pen(PenLine),
 }
 
 #[derive(Deserialize)]
@@ -112,6 +115,7 @@ impl Script {
         // Stable: events of one moment keep the order of their lines.
         steps.sort_by_key(|(at, _)| *at);
         padscript::number(steps.iter_mut().map(|(_, step)| step));
+        touchscript::number(steps.iter_mut().map(|(_, step)| step));
         Ok(Self { steps })
     }
 
@@ -206,6 +210,8 @@ impl Event {
             Self::Pad(line) => {
                 steps.extend(line.expand()?.into_iter().map(|step| (t_ms, step)));
             }
+            Self::Touch(line) => steps.push((t_ms, line.expand())),
+            Self::Pen(line) => steps.push((t_ms, line.expand()?)),
         }
         steps.extend(out.into_iter().map(|event| (t_ms, Step::Input(event))));
         Ok(())
@@ -257,7 +263,7 @@ mod tests {
         let docs = include_str!("../../../docs/probe.md");
         let examples: Vec<&str> = docs.lines().filter(|l| l.starts_with("{\"t_ms\"")).collect();
         assert!(examples.len() >= 8);
-        for kind in ["key", "button", "move", "abs", "scroll", "text", "pad"] {
+        for kind in ["key", "button", "move", "abs", "scroll", "text", "pad", "touch", "pen"] {
             assert!(examples.iter().any(|e| e.contains(&format!("\"ev\":\"{kind}\""))), "{kind} is not documented");
         }
         let steps = Script::parse(&examples.join("\n"), MODE).unwrap().steps;
@@ -294,6 +300,7 @@ mod tests {
             r#"{"t_ms":1,"ev":"abs","x":1,"y":1,"w":0}"#,
             r#"{"t_ms":-1,"ev":"move","dx":1,"dy":1}"#,
             r#"{"t_ms":1,"ev":"pad","pad":16}"#,
+            r#"{"t_ms":1,"ev":"pen","buttons":[3]}"#,
             r#"{"t_ms":1,"ev":"pad","kind":"joystick"}"#,
             r#"{"t_ms":1,"ev":"pad","buttons":["q"]}"#,
             "nonsense",

@@ -77,6 +77,9 @@ pub struct Input {
     /// `keyboard`, `pointer`, …
     #[serde(rename = "type")]
     pub kind: String,
+    /// How libinput drives it; only devices of the kernel have this.
+    #[serde(default)]
+    pub libinput: Option<serde::de::IgnoredAny>,
     /// Person-readable names of its layouts (keyboards only); `None` for a layout without a name.
     #[serde(default)]
     pub xkb_layout_names: Vec<Option<String>>,

@@ -22,6 +22,7 @@ mod record;
 pub mod scene;
 mod shell;
 mod stage;
+mod touch;
 mod wlroots;
 
 pub use detect::{Candidate, DesktopChoice, DetectConfig, Environment, detect};

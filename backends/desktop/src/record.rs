@@ -40,6 +40,9 @@ pub struct OutputRecord {
     pub output: Option<String>,
     /// The outputs that were there before.
     pub before: Vec<String>,
+    /// Touch devices that sway was told to map to it, by sway's names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mapped: Vec<String>,
 }
 
 /// A record in the journal's form, without a lease: whoever keeps it longer sets that.

@@ -11,6 +11,7 @@ use crate::app::{self, MarkedApp};
 use crate::ipc::SwayIpc;
 use crate::keyboard::FoundLayout;
 use crate::output;
+use crate::touch::{NoTouch, TouchDevices};
 use crate::wlroots::SessionSockets;
 
 /// What a stage stands on. Dropping it undoes it.
@@ -51,6 +52,8 @@ pub struct SwayStage {
     /// Keeps a pointer and a keyboard on the seat between sessions. Without, programs would lose the seat's keyboard
     /// whenever a client leaves, and the first keys of the next one. `None` where the compositor takes no input.
     keeper: Option<Box<dyn Injector>>,
+    /// Touch and pen; `None`: there is none. Before the output that it is mapped to.
+    touch: Option<TouchDevices>,
     // After the keeper, which hangs on it.
     backing: Box<dyn Backing>,
     /// What is heard on it; `None`: nothing.
@@ -74,12 +77,28 @@ impl SwayStage {
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
-        Self { sockets, output, mode, keyboard, keeper, backing, sound: None, programs: Vec::new(), resting: false }
+        Self {
+            sockets,
+            output,
+            mode,
+            keyboard,
+            keeper,
+            touch: None,
+            backing,
+            sound: None,
+            programs: Vec::new(),
+            resting: false,
+        }
     }
 
     /// The same with sound.
     pub fn with_sound(self, sound: Arc<dyn Sound>) -> Self {
         Self { sound: Some(sound), ..self }
+    }
+
+    /// The same with touch and pen.
+    pub fn with_touch(self, touch: TouchDevices) -> Self {
+        Self { touch: Some(touch), ..self }
     }
 }
 
@@ -126,7 +145,12 @@ impl Stage for SwayStage {
         let injector = open()?;
         // A fresh one, since nobody reads what the compositor tells the keeper, and its buffers are finite.
         self.keeper = open().ok();
-        Ok(injector)
+        let Some(touch) = &mut self.touch else { return Ok(injector) };
+        touch.on(injector).or_else(|(NoTouch { reason, detail }, injector)| {
+            tracing::warn!(code = reason.code, output = self.output, "no touch and no pen: {detail}");
+            self.touch = None;
+            Ok(injector)
+        })
     }
 
     fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

@@ -19,18 +19,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard,
+    Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, Reason, RunningApp, Stage, StageRequest, UndoGuard,
     UndoRecord, reason,
 };
 
 use crate::app::{AppRecord, MarkedApp, end_app};
 use crate::detect::Environment;
-use crate::ipc::{IpcError, Output, SwayIpc, Version, peer_pid};
+use crate::ipc::{Input, IpcError, Output, SwayIpc, Version, peer_pid};
 use crate::keyboard::{self, FoundLayout};
 use crate::output::{self, ModeError};
 use crate::process::{ProcessId, family};
 use crate::record::{BACKEND_APP, BACKEND_WLROOTS, OutputRecord, no_journal};
 use crate::stage::{Backing, SwayStage};
+use crate::touch::{self, NoTouch, TouchDevices};
 
 /// Where a running sway listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +168,23 @@ impl WlrootsDesktop {
         Ok(name)
     }
 
+    /// Devices for touch and pen on the output of `backing`.
+    fn touch_on(
+        &self,
+        output: &str,
+        inputs: &[Input],
+        ipc: &mut SwayIpc,
+        backing: &mut OutputBacking,
+    ) -> Result<TouchDevices, NoTouch> {
+        touch::possible(inputs, self.sway).map_err(|reason| NoTouch { reason, detail: String::new() })?;
+        backing.record.mapped = touch::identifiers(output);
+        if let Some(guard) = &backing.guard {
+            let recorded = guard.update(crate::record::undo_record(BACKEND_WLROOTS, &backing.record));
+            recorded.map_err(|e| NoTouch { reason: e.reason(), detail: e.to_string() })?;
+        }
+        TouchDevices::plug(&self.sockets.ipc, ipc, output)
+    }
+
     fn layout(&self, ipc: &mut SwayIpc) -> Result<FoundLayout, IpcError> {
         Ok(keyboard::find(&ipc.inputs()?, &self.environment, self.configured.as_ref()))
     }
@@ -177,6 +195,7 @@ impl WlrootsDesktop {
             sway: Some(self.sway),
             output,
             before: before.iter().map(|o| o.name.clone()).collect(),
+            mapped: Vec::new(),
         }
     }
 
@@ -195,6 +214,11 @@ impl Desktop for WlrootsDesktop {
         layout.inspect_err(|e| tracing::debug!("no keyboard layout: {e}")).ok().map(|l| l.to_string())
     }
 
+    fn touch(&self) -> Result<(), &'static Reason> {
+        let inputs = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.inputs());
+        touch::possible(&inputs.unwrap_or_default(), self.sway)
+    }
+
     fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {
         output::check(request.mode).map_err(|e| ModeError::Refused(e).into_open_error())?;
         let mut ipc = SwayIpc::connect(&self.sockets.ipc).map_err(open_failed)?;
@@ -202,7 +226,7 @@ impl Desktop for WlrootsDesktop {
         let guard = Arc::clone(journal).record(self.record(&before, None)).map_err(no_journal)?;
         let name = self.claim(&mut ipc, &guard, &before)?;
         // From here on dropping it undoes everything.
-        let backing = OutputBacking {
+        let mut backing = OutputBacking {
             record: self.output_record(&before, Some(name.clone())),
             in_use: Arc::clone(&self.in_use),
             journal: Arc::clone(journal),
@@ -212,8 +236,17 @@ impl Desktop for WlrootsDesktop {
         let upright = "enable scale 1 transform normal";
         output::set_mode(&mut ipc, &name, request.mode, upright).map_err(ModeError::into_open_error)?;
         ipc.command(&format!("focus output {name}")).map_err(open_failed)?;
-        let layout = self.layout(&mut ipc).map_err(open_failed)?;
-        Ok(Box::new(SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing))))
+        let inputs = ipc.inputs().map_err(open_failed)?;
+        let layout = keyboard::find(&inputs, &self.environment, self.configured.as_ref());
+        let touch = self.touch_on(&name, &inputs, &mut ipc, &mut backing);
+        let stage = SwayStage::new(self.sockets.clone(), name, request.mode, layout, Box::new(backing));
+        Ok(Box::new(match touch {
+            Ok(touch) => stage.with_touch(touch),
+            Err(NoTouch { reason, detail }) => {
+                tracing::info!(code = reason.code, "no touch and no pen: {} {detail}", reason.sentence);
+                stage
+            }
+        }))
     }
 
     fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {
@@ -283,6 +316,8 @@ pub fn undo_output(record: &OutputRecord) -> Result<(), String> {
     if record.sway.is_some() && listening != record.sway {
         return Ok(());
     }
+    // What a host that died had made of it is gone with the host.
+    touch::unmap(&mut ipc, &record.mapped).map_err(|e| e.to_string())?;
     let outputs = ipc.outputs().map_err(|e| e.to_string())?;
     let ours = |o: &&Output| match &record.output {
         Some(name) => o.name == *name,

@@ -61,7 +61,7 @@ struct WlrInjector {
 
 impl Injector for WlrInjector {
     fn caps(&self) -> InjectorCaps {
-        InjectorCaps { text: true, touch: false, precise_scroll: true }
+        InjectorCaps { text: true, touch: false, pen: false, precise_scroll: true }
     }
 
     fn inject(&mut self, action: &InputAction) -> Result<(), InjectError> {
@@ -73,8 +73,11 @@ impl Injector for WlrInjector {
         match *action {
             InputAction::Key { code, down } => self.keys.key(time, code, down),
             InputAction::Text(character) => self.text.type_character(time, character)?,
-            InputAction::TouchDown { .. } | InputAction::TouchMove { .. } | InputAction::TouchUp { .. } => {
-                return Err(unsupported("wlroots compositors take no virtual touch".to_owned()));
+            InputAction::TouchDown { .. }
+            | InputAction::TouchMove { .. }
+            | InputAction::TouchUp { .. }
+            | InputAction::Pen(_) => {
+                return Err(unsupported("wlroots compositors take no virtual touch or pen".to_owned()));
             }
             _ => self.pointer.play(time, action, &mut self.link),
         }

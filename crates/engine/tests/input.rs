@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use common::{HANG, LinkFaults, Running, Setup, encoder};
 use punktfunk_core::Grants;
+use punktfunk_core::datagram::{PenBatch, PenSample, PenState, PenTool, RichInput};
 use punktfunk_core::input::{Contact, InputEvent, MouseButton};
-use punktfunk_engine::session::{SessionCommand, SessionEnd, StopReason};
+use punktfunk_engine::session::{PEN_SILENCE, SessionCommand, SessionEnd, StopReason};
 use punktfunk_media::InputAction;
 use punktfunk_media::fake::{EncoderScript, Faults, SyntheticDesktop, SyntheticOptions};
 
@@ -43,6 +44,22 @@ fn button(code: u16, down: bool) -> InputAction {
 
 fn touch(id: u32) -> InputEvent {
     InputEvent::TouchDown(Contact { id, x: 1, y: 1, ref_width: 2, ref_height: 2 })
+}
+
+fn near() -> PenSample {
+    PenSample { state: PenState::IN_RANGE, tool: PenTool::Pen, x: 0.5, y: 0.25, ..PenSample::default() }
+}
+
+fn pressing() -> PenSample {
+    PenSample { state: PenState::IN_RANGE | PenState::TOUCHING | PenState::BARREL1, pressure: 900, ..near() }
+}
+
+fn gone(last: PenSample) -> InputAction {
+    InputAction::Pen(PenSample { state: PenState::NONE, pressure: 0, distance: None, ..last })
+}
+
+fn batch(seq: u16, samples: &[PenSample]) -> PenBatch {
+    PenBatch::new(seq, samples).expect("a batch")
 }
 
 #[test]
@@ -108,6 +125,41 @@ fn a_grant_taken_away_releases_what_it_covered_and_one_given_opens() {
 }
 
 #[test]
+fn a_pen_plays_every_sample_once_and_needs_the_pointers_grant() {
+    let running = Setup::default().start();
+    let eraser = PenSample { tool: PenTool::Eraser, ..near() };
+    let guess = PenSample { state: pressing().state | PenState::PREDICTED, ..pressing() };
+    running.control.pen(&batch(9, &[near(), pressing(), guess]), false);
+    running.control.pen(&batch(9, &[eraser]), false);
+    running.control.pen(&batch(8, &[eraser]), false);
+    running.control.pen(&batch(10, &[pressing(), eraser]), false);
+    let expected = [near(), pressing(), eraser].map(InputAction::Pen);
+    assert_eq!(wait_actions(&running.desktop, 3), expected);
+    running.control.command(SessionCommand::SetGrants(Grants::KEYBOARD));
+    assert_eq!(wait_actions(&running.desktop, 4)[3], gone(eraser));
+    running.control.pen(&batch(11, &[pressing()]), false);
+    running.control.input(A);
+    assert_eq!(wait_actions(&running.desktop, 5)[4], key(30, true));
+    let counters = running.finish().stats.counters;
+    assert_eq!((counters.input_refused, counters.input_redundant), (1, 1));
+}
+
+#[test]
+fn a_pen_that_falls_silent_leaves_where_its_client_would_repeat_itself() {
+    let running = Setup::default().start();
+    running.control.rich(RichInput::Pen(batch(1, &[pressing()])));
+    let begun = Instant::now();
+    assert_eq!(wait_actions(&running.desktop, 2)[1], gone(pressing()));
+    assert!(begun.elapsed() > PEN_SILENCE / 2);
+    // A client that tells only changes may rest.
+    running.control.pen(&batch(2, &[pressing()]), false);
+    wait_actions(&running.desktop, 3);
+    std::thread::sleep(2 * PEN_SILENCE);
+    assert_eq!(running.desktop.recording().actions().len(), 3);
+    running.finish();
+}
+
+#[test]
 fn everything_held_is_released_on_every_kind_of_end() {
     let stop = |why: StopReason| move |r: &Running| r.control.stop(why);
     type Cause = Box<dyn Fn(&Running)>;
@@ -157,13 +209,15 @@ fn everything_held_is_released_on_every_kind_of_end() {
         for event in [A, LEFT, touch(5)] {
             running.control.input(event);
         }
-        wait_actions(&running.desktop, 3);
+        running.control.pen(&batch(1, &[pressing()]), false);
+        wait_actions(&running.desktop, 4);
         end(&running);
         let Running { desktop, handle, .. } = running;
         let end: SessionEnd = handle.expect("running").join();
         let actions = desktop.recording().actions();
-        assert_eq!(actions[3..], [key(30, false), button(0x110, false), InputAction::TouchUp { id: 5 }], "{name}");
-        assert_eq!(end.stats.counters.input_released, 3, "{name}");
+        let lifted = InputAction::TouchUp { id: 5 };
+        assert_eq!(actions[4..], [key(30, false), button(0x110, false), lifted, gone(pressing())], "{name}");
+        assert_eq!(end.stats.counters.input_released, 4, "{name}");
     }
 }
 

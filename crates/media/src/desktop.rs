@@ -22,6 +22,15 @@ pub trait Desktop: Send + Sync {
         None
     }
 
+    /// Whether a stage opened now would take touch and pen, for `doctor`; if not, why. Blocking, one question to the
+    /// compositor.
+    ///
+    /// # Errors
+    /// The reason.
+    fn touch(&self) -> Result<(), &'static Reason> {
+        Err(&reason::INPUT_TOUCH_UNSUPPORTED)
+    }
+
     /// Opens a stage at exactly the requested mode. Blocking (up to a few seconds); called from a blocking thread.
     /// Everything it changes is recorded in `journal` before it is made.
     ///

@@ -1,6 +1,8 @@
 //! Input injection. What all injectors owe (held keys and their release, grants, accounting) lives above this trait,
 //! in the engine's inject thread.
 
+use punktfunk_core::datagram::PenSample;
+
 use crate::Reason;
 
 /// Plays input back on one output. Lives on the inject thread.
@@ -23,6 +25,8 @@ pub struct InjectorCaps {
     pub text: bool,
     /// Touch actions reach the desktop.
     pub touch: bool,
+    /// [`InputAction::Pen`] reaches the desktop.
+    pub pen: bool,
     /// Scroll sources and phases are kept.
     pub precise_scroll: bool,
 }
@@ -94,6 +98,9 @@ pub enum InputAction {
         /// Contact id.
         id: u32,
     },
+    /// The pen is now as this says, as a fraction of the output. Never a prediction. Neither in range nor touching: it
+    /// leaves, and what it held with it.
+    Pen(PenSample),
 }
 
 /// What produced a scroll.

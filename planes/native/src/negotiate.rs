@@ -112,10 +112,14 @@ pub(crate) fn welcome(hello: &Hello, plan: &SessionPlan, terms: &Terms, secrets:
     welcome.expires_in_secs = terms.expires_in_secs;
     let injector = terms.injector.unwrap_or_default();
     welcome.gamepad = terms.gamepad.unwrap_or_default();
-    welcome.host_caps = [(injector.text, HostCaps::TEXT_INPUT), (terms.gamepad.is_some(), HostCaps::GAMEPAD_STATE)]
-        .into_iter()
-        .filter(|(can, _)| *can)
-        .fold(HostCaps::NONE, |caps, (_, cap)| caps | cap);
+    welcome.host_caps = [
+        (injector.text, HostCaps::TEXT_INPUT),
+        (injector.pen, HostCaps::PEN),
+        (terms.gamepad.is_some(), HostCaps::GAMEPAD_STATE),
+    ]
+    .into_iter()
+    .filter(|(can, _)| *can)
+    .fold(HostCaps::NONE, |caps, (_, cap)| caps | cap);
     welcome.host_caps2 = [
         (true, HostCaps2::REPEAT_MARK),
         (true, HostCaps2::EXT),
@@ -213,7 +217,7 @@ mod tests {
             mgmt_port: 0,
             grants: Grants::ALL,
             expires_in_secs: 0,
-            injector: Some(InjectorCaps { text: true, touch: false, precise_scroll: true }),
+            injector: Some(InjectorCaps { text: true, touch: false, pen: false, precise_scroll: true }),
             gamepad: Some(GamepadKind::DualSense),
             sound: None,
         };
@@ -224,6 +228,10 @@ mod tests {
         assert_eq!(ipv4.gamepad, GamepadKind::DualSense);
         assert!(ipv4.host_caps2.contains(HostCaps2::SCROLL) && !ipv4.host_caps2.contains(HostCaps2::TOUCH));
         assert_eq!((ipv4.salt, ipv4.aes_key[15]), ([48, 49, 50, 51], 15));
+        assert!(!ipv4.host_caps.contains(HostCaps::PEN));
+        terms.injector = Some(InjectorCaps { touch: true, pen: true, ..InjectorCaps::default() });
+        let touched = welcome(&wish, &plan, &terms, &secrets);
+        assert!(touched.host_caps.contains(HostCaps::PEN) && touched.host_caps2.contains(HostCaps2::TOUCH));
         terms.client = "fe80::1".parse().unwrap();
         (terms.injector, terms.gamepad) = (None, None);
         wish.video_caps = VideoCaps::CHACHA20;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use common::{HD, Options, RawClient, TestHost, client_identity, hello, receive};
 use punktfunk_core::control::ControlMessage;
-use punktfunk_core::datagram::HostDatagram;
-use punktfunk_core::handshake::{Cipher, VideoCaps};
-use punktfunk_core::input::InputEvent;
+use punktfunk_core::datagram::{HostDatagram, PenBatch, PenSample, PenState, RichInput};
+use punktfunk_core::handshake::{Cipher, HostCaps, HostCaps2, VideoCaps};
+use punktfunk_core::input::{Contact, InputEvent, MouseButton};
 use punktfunk_core::{CloseCode, Grants, Mode};
 use punktfunk_media::InputAction;
 
@@ -215,6 +215,70 @@ async fn input_acts_as_far_as_it_is_granted_and_is_released_at_the_end() {
     common::until(|| recording.actions().len() == 2).await;
     assert_eq!(recording.actions()[1], InputAction::Key { code: 30, down: false }, "held keys are released");
     host.stop().await;
+}
+
+/// Whatever ends the way of a client's input, nothing that it holds stays down: a key, a button, a finger, a pen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_held_is_released_however_the_client_goes() {
+    type Going = fn(&TestHost, &RawClient, &str);
+    let goings: [(&str, Going); 4] = [
+        ("it quits", |_, client, _| client.connection.close(CloseCode::QUIT.0.into(), b"")),
+        ("its access is revoked", |host, _, id| drop(host.hub.trust().revoke(id).expect("it was trusted"))),
+        ("its grants go", |host, _, id| drop(host.hub.trust().set_grants(id, Grants::VIEW).expect("it is trusted"))),
+        ("another session of its own takes over", |_, _, _| {}),
+    ];
+    for (at, (how, go)) in goings.into_iter().enumerate() {
+        let host = TestHost::start(Options::default());
+        let identity = client_identity();
+        host.trust(&identity, Grants::ALL);
+        let mut client = RawClient::connect(host.address, Some(&identity)).await;
+        let video = client.start_session(&hello()).await;
+        assert!(video.welcome.host_caps.contains(HostCaps::PEN) && video.welcome.host_caps2.contains(HostCaps2::TOUCH));
+        let (_video, _) = receive(video, 1).await;
+        let send = |encode: &dyn Fn(&mut Vec<u8>)| {
+            let mut datagram = Vec::new();
+            encode(&mut datagram);
+            client.connection.send_datagram(datagram.into()).unwrap();
+        };
+        let state = PenState::IN_RANGE | PenState::TOUCHING;
+        let sample = PenSample { state, x: 0.25, y: 0.5, pressure: 9, ..PenSample::default() };
+        let contact = Contact { id: 4, x: 1, y: 1, ref_width: 2, ref_height: 4 };
+        send(&|out| InputEvent::Key { vk: 0x41, down: true }.encode(out));
+        send(&|out| InputEvent::MouseButton { button: MouseButton::X2, down: true }.encode(out));
+        send(&|out| InputEvent::TouchDown(contact).encode(out));
+        let recording = host.desktop.recording();
+        common::until(|| recording.actions().len() == 3).await;
+        let pen = RichInput::Pen(PenBatch::new(1, &[sample]).expect("a batch"));
+        send(&|out| punktfunk_core::datagram::ClientDatagram::Rich(pen).encode(out));
+        common::until(|| recording.actions().len() >= 4).await;
+        let held = [
+            InputAction::Key { code: 30, down: true },
+            InputAction::Button { code: 0x114, down: true },
+            InputAction::TouchDown { id: 4, x: 0.5, y: 0.25 },
+            InputAction::Pen(sample),
+        ];
+        // The pen may be gone already: its client says nothing more of it.
+        assert_eq!(recording.actions()[..4], held, "{how}");
+        go(&host, &client, &identity.fingerprint().to_string());
+        let second = if at == 3 { Some(RawClient::connect(host.address, Some(&identity)).await) } else { None };
+        let starting = async {
+            if let Some(mut second) = second {
+                drop(second.start_session(&hello()).await);
+            }
+        };
+        let released = common::until(|| recording.actions().len() == 8);
+        tokio::join!(starting, released);
+        let actions = recording.actions();
+        for release in [
+            InputAction::Key { code: 30, down: false },
+            InputAction::Button { code: 0x114, down: false },
+            InputAction::TouchUp { id: 4 },
+            InputAction::Pen(PenSample { state: PenState::NONE, pressure: 0, ..sample }),
+        ] {
+            assert!(actions[4..].contains(&release), "{how}: {actions:?}");
+        }
+        host.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

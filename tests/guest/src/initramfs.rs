@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::END_MARK;
 use crate::cpio::Archive;
+use crate::{END_MARK, World};
 
 /// Packs busybox, `modules` (loaded in this order), and `program` with the libraries it needs here.
-pub(crate) fn pack(busybox: &Path, modules: &[PathBuf], program: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn pack(busybox: &Path, modules: &[PathBuf], program: &Path, world: World) -> Result<Vec<u8>, String> {
     let mut archive = Archive::default();
-    for folder in ["bin", "dev", "modules", "proc", "sys", "tmp"] {
+    for folder in ["bin", "dev", "modules", "proc", "sys", "tmp", "tree"] {
         archive.folder(folder);
     }
     archive.file("bin/busybox", &read(busybox)?);
@@ -32,11 +32,12 @@ pub(crate) fn pack(busybox: &Path, modules: &[PathBuf], program: &Path) -> Resul
         }
         archive.file(library.to_string_lossy().trim_start_matches('/'), &read(&library)?);
     }
-    archive.file("init", init(&loads).as_bytes());
+    archive.file("init", init(&loads, world).as_bytes());
     Ok(archive.finish())
 }
 
-fn init(loads: &str) -> String {
+fn init(loads: &str, world: World) -> String {
+    let tree = if world == World::Tree { TREE } else { "" };
     format!(
         "#!/bin/busybox sh\n\
          /bin/busybox --install -s /bin\n\
@@ -45,11 +46,27 @@ fn init(loads: &str) -> String {
          mount -t sysfs none /sys\n\
          mount -t devtmpfs none /dev\n\
          {loads}\
+         {tree}\
          /program </dev/null\n\
          echo \"{END_MARK}$?\"\n\
          poweroff -f\n"
     )
 }
+
+/// Folders that something writes to lie in memory; the rest is the tree's. XKB's data are the tree's for the program, too.
+const TREE: &str = "\
+mount -t 9p -o ro,trans=virtio,version=9p2000.L,msize=524288,cache=loose tree /tree || echo 'guest: no tree'
+mkdir -m 1777 /dev/shm
+for folder in dev proc sys; do mount -o bind /$folder /tree/$folder; done
+for folder in run tmp; do mount -t tmpfs -o mode=1777 none /tree/$folder; done
+mkdir -p /tree/run/udev/rules.d
+echo 'SUBSYSTEM==\"input\", MODE=\"0666\"' >/tree/run/udev/rules.d/99-input.rules
+chroot /tree /usr/lib/systemd/systemd-udevd --daemon
+export SYSTEMD_IGNORE_CHROOT=1
+chroot /tree udevadm trigger --action=add --subsystem-match=input
+chroot /tree udevadm settle
+export XKB_CONFIG_ROOT=/tree/usr/share/X11/xkb
+";
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))

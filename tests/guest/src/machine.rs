@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::modules::Modules;
-use crate::{END_MARK, initramfs};
+use crate::{END_MARK, World, initramfs};
 
 /// A tree with a kernel and QEMU.
 #[derive(Debug)]
@@ -41,19 +41,27 @@ impl Guest {
         Ok(Some(Self { version: version.file_name().to_string_lossy().into_owned(), tree }))
     }
 
-    /// Boots, loads `modules`, runs `program` and powers off, within `patience`. `scratch` is an empty folder.
+    /// Boots `world`, loads `modules`, runs `program` and powers off, within `patience`. `scratch` is an empty folder.
     ///
     /// # Errors
     /// What kept the machine from starting at all.
-    pub fn run(&self, modules: &[&str], program: &Path, scratch: &Path, patience: Duration) -> Result<Outcome, String> {
+    pub fn run(
+        &self,
+        world: World,
+        modules: &[&str],
+        program: &Path,
+        scratch: &Path,
+        patience: Duration,
+    ) -> Result<Outcome, String> {
         let known = Modules::read(&self.tree.join("usr/lib/modules").join(&self.version))?;
-        let archive = initramfs::pack(&self.tree.join("usr/bin/busybox"), &known.in_order(modules), program)?;
+        let modules: Vec<_> = world.modules().iter().chain(modules).copied().collect();
+        let archive = initramfs::pack(&self.tree.join("usr/bin/busybox"), &known.in_order(&modules), program, world)?;
         let initrd = scratch.join("initrd");
         let console = scratch.join("console");
         std::fs::write(&initrd, archive).map_err(|e| e.to_string())?;
         let began = Instant::now();
         let log = File::create(&console).map_err(|e| e.to_string())?;
-        let mut emulator = Emulator(self.command(&initrd, log).spawn().map_err(|e| format!("QEMU: {e}"))?);
+        let mut emulator = Emulator(self.command(world, &initrd, log).spawn().map_err(|e| format!("QEMU: {e}"))?);
         while emulator.0.try_wait().map_err(|e| e.to_string())?.is_none() && began.elapsed() < patience {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -65,7 +73,7 @@ impl Guest {
 
     /// QEMU out of the tree, by the tree's own loader: nothing is installed, no root is needed. TCG, never a
     /// hypervisor: the test must pass where there is none.
-    fn command(&self, initrd: &Path, console: File) -> Command {
+    fn command(&self, world: World, initrd: &Path, console: File) -> Command {
         let tree = |path: &str| self.tree.join(path);
         let mut command = Command::new(tree("usr/lib64/ld-linux-x86-64.so.2"));
         command.arg("--library-path").arg(tree("usr/lib/x86_64-linux-gnu")).arg(tree("usr/bin/qemu-system-x86_64"));
@@ -75,6 +83,11 @@ impl Guest {
         command.arg("-kernel").arg(tree("boot").join(format!("vmlinuz-{}", self.version)));
         command.arg("-initrd").arg(initrd);
         command.args(["-append", KERNEL]);
+        if world == World::Tree {
+            let tree = self.tree.display().to_string().replace(',', ",,");
+            command.arg("-virtfs");
+            command.arg(format!("local,path={tree},mount_tag=tree,security_model=none,readonly=on"));
+        }
         command.stdin(Stdio::null()).stderr(console.try_clone().map_or_else(|_| Stdio::null(), Stdio::from));
         command.stdout(console);
         command

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use punktfunk_guest::Guest;
+use punktfunk_guest::{Guest, World};
 use punktfunk_testkit::desktop::skip;
 
 #[test]
@@ -14,7 +14,7 @@ fn the_kernel_takes_our_pads_for_real_ones() {
     let scratch = tempfile::tempdir().expect("a folder");
     let modules = ["evdev", "joydev", "uinput", "uhid", "hid-playstation"];
     let program = Path::new(env!("CARGO_BIN_EXE_guest-pads"));
-    let outcome = guest.run(&modules, program, scratch.path(), PATIENCE).expect("the emulator starts");
+    let outcome = guest.run(World::Bare, &modules, program, scratch.path(), PATIENCE).expect("the emulator starts");
     println!("{}\nthe guest ran for {:.1} s", outcome.console, outcome.took.as_secs_f32());
     assert_eq!(outcome.status, Some(0), "see the console above");
 }

@@ -1,6 +1,8 @@
 //! A small Wayland program for tests: a full-screen window of one colour that writes down every input event it sees.
 //! It stands for "what a person's program would have received".
 
+mod digitizer;
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,6 +30,7 @@ use wayland_client::protocol::{
     wl_shm::{self, WlShm},
     wl_shm_pool::WlShmPool,
     wl_surface::WlSurface,
+    wl_touch::WlTouch,
 };
 use wayland_client::{Connection, Dispatch, EventQueue, Proxy, QueueHandle, WEnum, delegate_noop};
 use wayland_protocols::xdg::shell::client::{
@@ -36,6 +39,9 @@ use wayland_protocols::xdg::shell::client::{
     xdg_wm_base::{self, XdgWmBase},
 };
 use xkbcommon::xkb;
+
+use digitizer::Digitizers;
+pub use digitizer::Touched;
 
 /// What the window saw.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +117,8 @@ pub enum Seen {
         /// Horizontal or vertical.
         horizontal: bool,
     },
+    /// A finger or a pen.
+    Touched(Touched),
     /// The connection ended, with the reason.
     Gone(String),
 }
@@ -141,7 +149,7 @@ impl Window {
     /// until it is shown.
     ///
     /// # Panics
-    /// When it is not shown within ten seconds.
+    /// When it is not shown within half a minute.
     #[must_use]
     pub fn open(display: &Path, output: Option<&str>, rgb: [u8; 3]) -> Self {
         Self::start(display, Place::FullScreen(output.map(str::to_owned)), rgb)
@@ -185,7 +193,7 @@ impl Window {
     /// Waits until what was seen satisfies `enough`, and returns it.
     ///
     /// # Panics
-    /// After ten seconds, with what was seen.
+    /// After half a minute, with what was seen.
     pub fn wait(&self, what: &str, enough: impl Fn(&[Seen]) -> bool) -> Vec<Seen> {
         let until = Instant::now() + PATIENCE;
         let mut seen = self.shared.seen.lock().expect("no panic while held");
@@ -240,6 +248,7 @@ struct Program {
     buffer: Option<WlBuffer>,
     pointer: Option<WlPointer>,
     keyboard: Option<WlKeyboard>,
+    digitizers: Digitizers,
     keys: Option<xkb::State>,
     outputs: Vec<(WlOutput, Option<String>)>,
 }
@@ -252,7 +261,8 @@ impl Program {
         let handle = queue.handle();
         let compositor: WlCompositor = list.bind(&handle, 4..=4, ()).expect("wl_compositor");
         let wm: XdgWmBase = list.bind(&handle, 1..=1, ()).expect("xdg_wm_base");
-        let _seat: WlSeat = list.bind(&handle, 5..=8, ()).expect("wl_seat");
+        let seat: WlSeat = list.bind(&handle, 5..=8, ()).expect("wl_seat");
+        digitizer::listen(list.bind(&handle, 1..=1, ()).ok().as_ref(), &seat, &handle);
         let shm = list.bind(&handle, 1..=1, ()).expect("wl_shm");
         let mut program = Self {
             shared,
@@ -262,6 +272,7 @@ impl Program {
             buffer: None,
             pointer: None,
             keyboard: None,
+            digitizers: Digitizers::default(),
             keys: None,
             outputs: Vec::new(),
         };
@@ -369,6 +380,12 @@ impl Dispatch<WlSeat, ()> for Program {
         match (&this.keyboard, keyboard) {
             (None, true) => this.keyboard = Some(seat.get_keyboard(handle, ())),
             (Some(_), false) => this.keyboard.take().iter().for_each(WlKeyboard::release),
+            _ => {}
+        }
+        let touch = capabilities.contains(wl_seat::Capability::Touch);
+        match (&this.digitizers.touch, touch) {
+            (None, true) => this.digitizers.touch = Some(seat.get_touch(handle, ())),
+            (Some(_), false) => this.digitizers.touch.take().iter().for_each(WlTouch::release),
             _ => {}
         }
     }
@@ -518,6 +535,6 @@ delegate_noop!(Program: ignore WlShmPool);
 delegate_noop!(Program: ignore WlBuffer);
 
 /// How long a test waits for something that must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How often the window looks whether it shall repaint or close.
 const TURN: Duration = Duration::from_millis(4);

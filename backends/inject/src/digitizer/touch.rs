@@ -48,6 +48,13 @@ impl TouchModel {
         }
     }
 
+    /// Lifts every finger.
+    pub fn release(&mut self, frames: &mut Frames) {
+        for id in self.slots.into_iter().flatten() {
+            self.apply(&InputAction::TouchUp { id }, frames);
+        }
+    }
+
     fn slot(&self, id: u32) -> Option<usize> {
         self.slots.iter().position(|slot| *slot == Some(id))
     }
@@ -112,6 +119,19 @@ mod tests {
         assert!(moved.contains(&(EV_ABS, ABS_X, EXTENT)), "the one that is left leads");
         let up = frame(&mut model, InputAction::TouchUp { id: 71 });
         assert_eq!(up.last(), Some(&(EV_KEY, BTN_TOUCH, 0)));
+    }
+
+    #[test]
+    fn all_fingers_are_lifted_at_once() {
+        let (mut model, mut frames) = (TouchModel::default(), Frames::default());
+        for id in [3, 9, 1] {
+            frame(&mut model, InputAction::TouchDown { id, x: 0.0, y: 0.0 });
+        }
+        model.release(&mut frames);
+        assert_eq!(frames.0.len(), 3);
+        assert_eq!(frames.0[2].last(), Some(&(EV_KEY, BTN_TOUCH, 0)));
+        model.release(&mut frames);
+        assert_eq!(frames.0.len(), 3, "nothing is left");
     }
 
     #[test]

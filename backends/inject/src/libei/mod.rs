@@ -86,6 +86,8 @@ impl Injector for EiInjector {
         InjectorCaps {
             text: any(|d| d.text.is_some() || d.keymap.is_some()),
             touch: any(|d| d.touch.is_some()),
+            // The protocol has no tablets.
+            pen: false,
             precise_scroll: any(|d| d.scroll.is_some()),
         }
     }
@@ -119,6 +121,7 @@ impl Injector for EiInjector {
                 touch.down(id, x, y);
                 self.link.frame(device);
             }
+            InputAction::Pen(_) => return Err(unsupported("EIS servers take no pen".to_owned())),
             InputAction::TouchMove { id, x, y } => {
                 let Some(device) = self.devices.list.iter_mut().find(|d| d.contacts.contains(&id)) else {
                     return Ok(());

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use punktfunk_media::{Pad, PadError, PadEvents, PadFactory, PadKind, PadKinds, PadSpec, Reason, reason};
-use rustix::fs::{Access, access};
+use rustix::fs::{Access as Wanted, access};
 
 /// Makes pads through `/dev/uinput` and `/dev/uhid`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,6 +58,23 @@ pub fn doors() -> [(&'static str, &'static str, Result<(), &'static Reason>); 2]
     [(UINPUT.path, "Xbox and Switch pads", usable(UINPUT)), (UHID.path, "DualSense and DualShock pads", usable(UHID))]
 }
 
+/// Whether this user may make devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    Open,
+    Missing,
+    Denied,
+}
+
+/// Whether this user may make devices through uinput.
+pub(crate) fn uinput_access() -> Access {
+    match usable(UINPUT) {
+        Ok(()) => Access::Open,
+        Err(reason) if *reason == reason::PADS_DENIED => Access::Denied,
+        Err(_) => Access::Missing,
+    }
+}
+
 /// One of the kernel's doors.
 #[derive(Clone, Copy)]
 struct Door {
@@ -69,7 +86,7 @@ fn usable(door: Door) -> Result<(), &'static Reason> {
     if !Path::new(door.path).exists() {
         return Err(door.missing);
     }
-    access(door.path, Access::READ_OK | Access::WRITE_OK).map_err(|_| &reason::PADS_DENIED)
+    access(door.path, Wanted::READ_OK | Wanted::WRITE_OK).map_err(|_| &reason::PADS_DENIED)
 }
 
 const fn is_sony(kind: PadKind) -> bool {

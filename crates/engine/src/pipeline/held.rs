@@ -1,14 +1,19 @@
 //! What is down, so that it can be released.
 
 use punktfunk_core::Grants;
+use punktfunk_core::datagram::PenSample;
 use punktfunk_media::InputAction;
 
-/// The keys, buttons and touch contacts that this session holds down.
+use super::pen::{self, PEN_FINGER};
+
+/// The keys, buttons and touch contacts that this session holds down, and its pen.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// One bit per evdev code; keys and buttons share the number space.
     codes: [u64; CODES / 64],
     contacts: [Option<u32>; MAX_CONTACTS],
+    /// As it was last, if it is near.
+    pen: Option<PenSample>,
 }
 
 /// What an action means for what is held.
@@ -51,8 +56,31 @@ impl Held {
                 }
                 None => Effect::Redundant,
             },
+            InputAction::Pen(sample) => {
+                let now = pen::is_near(&sample).then_some(sample);
+                if now == self.pen {
+                    return Effect::Redundant;
+                }
+                self.pen = now;
+                Effect::Play
+            }
             _ => Effect::Play,
         }
+    }
+
+    /// Whether this contact is down.
+    pub fn touches(&self, id: u32) -> bool {
+        self.contacts.contains(&Some(id))
+    }
+
+    /// Takes the pen out; the action takes it away from the desktop.
+    pub fn release_pen(&mut self) -> Option<InputAction> {
+        if let Some(last) = self.pen.take() {
+            return Some(InputAction::Pen(pen::gone(&last)));
+        }
+        let finger = self.contacts.iter_mut().find(|contact| **contact == Some(PEN_FINGER))?;
+        *finger = None;
+        Some(InputAction::TouchUp { id: PEN_FINGER })
     }
 
     /// Takes out one thing that is held and that `grants` do not cover; the action releases it. Call until `None`.
@@ -77,8 +105,10 @@ impl Held {
         if grants.contains(Grants::POINTER) {
             return None;
         }
-        let id = self.contacts.iter_mut().find_map(Option::take)?;
-        Some(InputAction::TouchUp { id })
+        if let Some(id) = self.contacts.iter_mut().find_map(Option::take) {
+            return Some(InputAction::TouchUp { id });
+        }
+        self.release_pen()
     }
 
     /// The injector is gone, and its devices with it: nothing is held any more.
@@ -130,6 +160,29 @@ mod tests {
         let button = InputAction::Button { code: 0x110, down: false };
         assert_eq!(released, [key(42, false), button, InputAction::TouchUp { id: 7 }]);
         assert_eq!(release_all(&mut held, Grants::VIEW), []);
+    }
+
+    #[test]
+    fn a_pen_is_held_while_it_is_near_and_only_its_changes_are_played() {
+        use punktfunk_core::datagram::PenState;
+        let at = |state, pressure| InputAction::Pen(PenSample { state, pressure, x: 0.5, ..PenSample::default() });
+        let touching = PenState::IN_RANGE | PenState::TOUCHING;
+        let mut held = Held::default();
+        let effects = [
+            at(PenState::NONE, 0),
+            at(PenState::IN_RANGE, 0),
+            at(PenState::IN_RANGE, 0),
+            at(touching, 9),
+            at(PenState::NONE, 0),
+            at(touching, 7),
+        ]
+        .map(|action| held.note(&action));
+        use Effect::{Play, Redundant};
+        assert_eq!(effects, [Redundant, Play, Redundant, Play, Play, Play]);
+        assert_eq!(release_all(&mut held, Grants::KEYBOARD), [at(PenState::NONE, 0)]);
+        assert_eq!(held.release_pen(), None);
+        held.note(&InputAction::TouchDown { id: PEN_FINGER, x: 0.0, y: 0.0 });
+        assert_eq!(held.release_pen(), Some(InputAction::TouchUp { id: PEN_FINGER }));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use punktfunk_core::Grants;
+use punktfunk_core::datagram::PenSample;
 use punktfunk_core::input::{InputEvent, required_grant};
-use punktfunk_media::{Injector, InputAction};
+use punktfunk_media::{Injector, InjectorCaps, InputAction, reason};
 
 use super::held::{Effect, Held};
 use super::input_queue::Queued;
+use super::pen::{PEN_FINGER, PEN_SILENCE, as_finger, is_near};
 use super::translate::translate;
 use crate::session::{Mailboxes, Shared, panic_text};
 
@@ -23,6 +25,10 @@ pub(crate) struct InjectLoop {
 struct Hands {
     injector: Hand,
     held: Held,
+    /// A pen whose client repeats itself is gone then.
+    pen_until: Option<Instant>,
+    /// The log says that touch goes nowhere.
+    said_no_touch: bool,
     /// Injectors asked for so far.
     asked: u32,
 }
@@ -42,7 +48,8 @@ impl InjectLoop {
 
     /// Runs until the session stops. Whatever ends it, a panic here included, everything held is released.
     pub fn run(mut self) {
-        let mut hands = Hands { injector: Hand::Coming, held: Held::default(), asked: 0 };
+        let mut hands =
+            Hands { injector: Hand::Coming, held: Held::default(), pen_until: None, said_no_touch: false, asked: 0 };
         let worked = catch_unwind(AssertUnwindSafe(|| self.work(&mut hands)));
         self.release_all(&mut hands);
         if let Err(panic) = worked {
@@ -66,7 +73,11 @@ impl InjectLoop {
                     }
                 }
             }
-            self.mail.inject_signal.wait(seen, None);
+            if hands.pen_until.is_some_and(|until| Instant::now() >= until) {
+                hands.pen_until = None;
+                self.release_one(hands, Held::release_pen);
+            }
+            self.mail.inject_signal.wait(seen, hands.pen_until);
         }
     }
 
@@ -87,6 +98,7 @@ impl InjectLoop {
         let counters = &self.shared.stats.counters;
         let event = match queued {
             Queued::Event(event) => event,
+            Queued::Pen { sample, repeated } => return self.take_pen(hands, &sample, repeated, came),
             Queued::Reset => return self.release_beyond(hands, Grants::VIEW),
         };
         if !self.grants.contains(required_grant(&event)) {
@@ -98,14 +110,51 @@ impl InjectLoop {
             Hand::Coming | Hand::None => false,
         };
         if !able {
+            if matches!(event, InputEvent::TouchDown(_)) {
+                self.say_no_touch(hands);
+            }
             return counters.input_unsupported.one();
         }
-        match hands.held.note(&action) {
+        self.take_action(hands, &action, came);
+    }
+
+    fn take_pen(&self, hands: &mut Hands, sample: &PenSample, repeated: bool, came: Instant) {
+        let counters = &self.shared.stats.counters;
+        if !self.grants.contains(Grants::POINTER) {
+            return counters.input_refused.one();
+        }
+        let caps = match &hands.injector {
+            Hand::Ready(injector) => injector.caps(),
+            Hand::Coming | Hand::None => InjectorCaps::default(),
+        };
+        let action = match (caps.pen, caps.touch) {
+            (true, _) => InputAction::Pen(*sample),
+            (false, true) => as_finger(sample, hands.held.touches(PEN_FINGER)),
+            (false, false) => {
+                self.say_no_touch(hands);
+                return counters.input_unsupported.one();
+            }
+        };
+        hands.pen_until = (repeated && is_near(sample)).then(|| came + PEN_SILENCE);
+        self.take_action(hands, &action, came);
+    }
+
+    /// Once per session: the client was told that there is none.
+    fn say_no_touch(&self, hands: &mut Hands) {
+        if !std::mem::replace(&mut hands.said_no_touch, true) {
+            let reason = &reason::INPUT_TOUCH_UNSUPPORTED;
+            tracing::info!(session = self.shared.id, code = reason.code, "touch is left out: {}", reason.sentence);
+        }
+    }
+
+    fn take_action(&self, hands: &mut Hands, action: &InputAction, came: Instant) {
+        let counters = &self.shared.stats.counters;
+        match hands.held.note(action) {
             Effect::Play => {}
             Effect::Redundant => return counters.input_redundant.one(),
             Effect::Refuse => return counters.input_unsupported.one(),
         }
-        if self.play(hands, &action) {
+        if self.play(hands, action) {
             let took = came.elapsed();
             self.shared.stats.record_input(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         }
@@ -138,11 +187,16 @@ impl InjectLoop {
     }
 
     fn release_beyond(&self, hands: &mut Hands, grants: Grants) {
-        while let Some(action) = hands.held.release_beyond(grants) {
-            if self.play(hands, &action) {
-                self.shared.stats.counters.input_released.one();
-            }
+        while self.release_one(hands, |held| held.release_beyond(grants)) {}
+    }
+
+    /// Releases what `choose` takes out; false if that is nothing.
+    fn release_one(&self, hands: &mut Hands, choose: impl FnOnce(&mut Held) -> Option<InputAction>) -> bool {
+        let Some(action) = choose(&mut hands.held) else { return false };
+        if self.play(hands, &action) {
+            self.shared.stats.counters.input_released.one();
         }
+        true
     }
 
     /// Releases everything, one by one, each under its own guard: an injector that panics on one key still gets to

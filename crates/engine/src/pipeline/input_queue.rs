@@ -1,40 +1,55 @@
 //! Input on its way to the inject thread: bounded, motion merged, keys and buttons never dropped.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use punktfunk_core::datagram::{PenBatch, PenSample};
 use punktfunk_core::input::{InputEvent, Scroll, ScrollPhase};
 
+use super::pen::PenGate;
 use crate::stats::LiveCounters;
 
 /// The queue between a plane and the inject thread. Pushing never blocks and never allocates.
 ///
 /// While it is not full, an event that only moves on what the event before it moved is merged into it. When it is full,
-/// motion gives way to keys and buttons. When nothing but those are left (a desktop that has not taken input for
+/// motion gives way to keys and buttons, a pen's as far as its strokes stay whole. When nothing but those are left (a desktop that has not taken input for
 /// hundreds of keystrokes), everything waiting is replaced by [`Queued::Reset`], which releases all that is held: no key
 /// is ever left down for want of room.
 #[derive(Debug)]
 pub(crate) struct InputQueue {
-    items: Mutex<VecDeque<(Queued, Instant)>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    items: VecDeque<(Queued, Instant)>,
+    pen: PenGate,
 }
 
 /// What waits.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(crate) enum Queued {
     Event(InputEvent),
+    /// The pen is now as this says.
+    Pen {
+        sample: PenSample,
+        /// Its client repeats the last sample while it is near.
+        repeated: bool,
+    },
     /// Too much was lost: release whatever is held.
     Reset,
 }
 
 impl InputQueue {
     pub fn new() -> Self {
-        Self { items: Mutex::new(VecDeque::with_capacity(HARD_DEPTH)) }
+        let items = VecDeque::with_capacity(HARD_DEPTH);
+        Self { waiting: Mutex::new(Waiting { items, pen: PenGate::default() }) }
     }
 
     pub fn push(&self, event: InputEvent, counters: &LiveCounters) {
         counters.input_events.one();
-        let mut items = self.items.lock().unwrap_or_else(PoisonError::into_inner);
+        let items = &mut self.lock().items;
         if let Some((Queued::Event(last), _)) = items.back_mut()
             && let Some(merged) = merge(*last, event)
         {
@@ -47,28 +62,53 @@ impl InputQueue {
                 counters.input_overflowed.one();
                 return;
             }
-            if drop_oldest_motion(&mut items) {
-                counters.input_overflowed.one();
-            } else if items.len() >= HARD_DEPTH {
-                counters.input_overflowed.add(items.len() as u64);
-                items.clear();
-                items.push_back((Queued::Reset, Instant::now()));
-            }
+            make_room(items, counters);
         }
         items.push_back((Queued::Event(event), Instant::now()));
     }
 
+    /// Every sample of a batch that comes in time. A stroke is made of all of them, so none is merged while there is room.
+    pub fn push_pen(&self, batch: &PenBatch, repeated: bool, counters: &LiveCounters) {
+        let mut waiting = self.lock();
+        let Waiting { items, pen } = &mut *waiting;
+        for sample in pen.pass(batch) {
+            counters.input_events.one();
+            if items.len() >= DEPTH {
+                make_room(items, counters);
+            }
+            items.push_back((Queued::Pen { sample, repeated }, Instant::now()));
+        }
+    }
+
     /// The oldest item and when it came.
     pub fn pop(&self) -> Option<(Queued, Instant)> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.lock().items.pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn make_room(items: &mut VecDeque<(Queued, Instant)>, counters: &LiveCounters) {
+    if drop_oldest_motion(items) {
+        counters.input_overflowed.one();
+    } else if items.len() >= HARD_DEPTH {
+        counters.input_overflowed.add(items.len() as u64);
+        items.clear();
+        items.push_back((Queued::Reset, Instant::now()));
     }
 }
 
 /// Takes the oldest motion out; relative motion is added to the next one in line, so that the pointer ends up right.
 fn drop_oldest_motion(items: &mut VecDeque<(Queued, Instant)>) -> bool {
-    let oldest = items.iter().position(|(q, _)| matches!(q, Queued::Event(e) if is_motion(e)));
-    let Some((Queued::Event(gone), _)) = oldest.and_then(|at| items.remove(at)) else { return false };
-    if let InputEvent::MouseMove { .. } = gone {
+    let oldest = (0..items.len()).find(|at| match items[*at].0 {
+        Queued::Event(event) => is_motion(&event),
+        Queued::Pen { sample, .. } => same_stroke(&sample, items.range(at + 1..)),
+        Queued::Reset => false,
+    });
+    let Some((gone, _)) = oldest.and_then(|at| items.remove(at)) else { return false };
+    if let Queued::Event(gone @ InputEvent::MouseMove { .. }) = gone {
         let heir = items.iter_mut().skip(oldest.unwrap_or(0)).find_map(|(q, _)| match q {
             Queued::Event(event @ InputEvent::MouseMove { .. }) => Some(event),
             _ => None,
@@ -80,6 +120,15 @@ fn drop_oldest_motion(items: &mut VecDeque<(Queued, Instant)>) -> bool {
         }
     }
     true
+}
+
+/// Whether the pen's next sample goes on with what this one does: then the stroke only loses a corner with it.
+fn same_stroke<'a>(sample: &PenSample, mut later: impl Iterator<Item = &'a (Queued, Instant)>) -> bool {
+    let next = later.find_map(|(queued, _)| match queued {
+        Queued::Pen { sample, .. } => Some(sample),
+        _ => None,
+    });
+    next.is_some_and(|next| (next.state, next.tool) == (sample.state, sample.tool))
 }
 
 /// Whether losing it moves the pointer or view less far, and nothing worse.
@@ -180,6 +229,45 @@ mod tests {
         }
         assert_eq!(drain(&queue), [Queued::Reset, Queued::Event(key(HARD_DEPTH as u32, true))]);
         assert_eq!(counters.input_overflowed.get(), HARD_DEPTH as u64);
+    }
+
+    fn pen(seq: u16, state: u8, x: f32) -> PenBatch {
+        let sample = PenSample { state: punktfunk_core::datagram::PenState(state), x, ..PenSample::default() };
+        PenBatch::new(seq, &[sample]).expect("a batch")
+    }
+
+    #[test]
+    fn a_pen_that_nobody_serves_keeps_every_change_of_its_strokes_and_their_ends() {
+        let (queue, counters) = (InputQueue::new(), LiveCounters::default());
+        // 40 strokes of a thousand samples each: down, along, and up.
+        for seq in 0..40_000_u16 {
+            let state = if seq % 1000 < 500 { 3 } else { 1 };
+            queue.push_pen(&pen(seq, state, f32::from(seq % 1000) / 1000.0), true, &counters);
+        }
+        let all = drain(&queue);
+        assert!(all.len() <= DEPTH, "{}", all.len());
+        let samples = all.iter().map(|q| match q {
+            Queued::Pen { sample, .. } => (sample.state.0, sample.x),
+            other => panic!("{other:?}"),
+        });
+        let mut ends: Vec<(u8, f32)> = Vec::new();
+        for (state, x) in samples {
+            match ends.last_mut() {
+                Some(last) if last.0 == state => last.1 = x,
+                _ => ends.push((state, x)),
+            }
+        }
+        assert_eq!(ends, [(3, 0.499), (1, 0.999)].repeat(40));
+        assert_eq!(counters.input_overflowed.get(), 40_000 - all.len() as u64);
+    }
+
+    #[test]
+    fn a_pen_whose_every_sample_is_a_change_ends_in_a_reset() {
+        let (queue, counters) = (InputQueue::new(), LiveCounters::default());
+        for seq in 0..=HARD_DEPTH as u16 {
+            queue.push_pen(&pen(seq, 1 + (seq % 3) as u8, 0.0), false, &counters);
+        }
+        assert_eq!(drain(&queue).iter().map(|q| *q == Queued::Reset).collect::<Vec<_>>(), [true, false]);
     }
 
     proptest! {

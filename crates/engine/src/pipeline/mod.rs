@@ -14,6 +14,7 @@ mod inject;
 mod input_queue;
 mod ladder;
 pub(crate) mod pads;
+mod pen;
 mod rate;
 mod send;
 mod translate;
@@ -30,6 +31,7 @@ pub(crate) use encode::EncodeLoop;
 pub(crate) use inject::InjectLoop;
 pub(crate) use input_queue::InputQueue;
 pub(crate) use pads::PadsLoop;
+pub use pen::PEN_SILENCE;
 pub(crate) use send::SendLoop;
 
 use crate::queue::{Bounded, Latest};

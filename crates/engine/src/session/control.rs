@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_core::Grants;
-use punktfunk_core::datagram::RichInput;
+use punktfunk_core::datagram::{PenBatch, RichInput};
 use punktfunk_core::input::InputEvent;
 use punktfunk_media::{Injector, Mode, PadBattery};
 
@@ -98,12 +98,21 @@ impl SessionControl {
         self.mail.inject_signal.raise();
     }
 
-    /// Hands over touchpads and motion of pads, or a pen.
+    /// Hands over touchpads and motion of pads, or a pen: one whose client repeats the last sample while it is near, so
+    /// that a silence of [`super::PEN_SILENCE`] means that it is gone.
     pub fn rich(&self, input: RichInput) {
-        match PadInput::from_rich(&input) {
-            Some(input) => self.pad(input),
-            None => self.unsupported(),
+        match (PadInput::from_rich(&input), input) {
+            (Some(input), _) => self.pad(input),
+            (None, RichInput::Pen(batch)) => self.pen(&batch, true),
+            (None, _) => self.unsupported(),
         }
+    }
+
+    /// Hands over samples of a pen. `repeated`: see [`Self::rich`]; else the client tells only changes, and the pen stays
+    /// where it is for as long as it is silent.
+    pub fn pen(&self, batch: &PenBatch, repeated: bool) {
+        self.mail.input.push_pen(batch, repeated, &self.shared.stats.counters);
+        self.mail.inject_signal.raise();
     }
 
     /// The battery of a client's pad.

@@ -28,6 +28,7 @@ use guard::{Gate, StageSlot, spawn};
 use crate::clock::SessionClock;
 use crate::link::{AudioLink, ClientLink};
 use crate::pads::PadsSetup;
+pub use crate::pipeline::PEN_SILENCE;
 use crate::pipeline::{AudioLoop, CaptureLoop, EncodeLoop, InjectLoop, PadsLoop, Pipes, SendLoop};
 use crate::plan::SessionPlan;
 use crate::stats::SessionStats;

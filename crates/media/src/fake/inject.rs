@@ -50,7 +50,7 @@ impl RecordingInjector {
     #[must_use]
     pub fn new(recording: Recording, fatal_after: Option<u64>, panic_after: Option<u64>) -> Self {
         recording.reserve();
-        let caps = InjectorCaps { text: true, touch: true, precise_scroll: true };
+        let caps = InjectorCaps { text: true, touch: true, pen: true, precise_scroll: true };
         Self { recording, caps, played: 0, fatal_after, panic_after }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use punktfunk_core::datagram::RichInput;
 use punktfunk_core::{Fingerprint, Timestamp};
 use punktfunk_engine::session::{Ending, SessionCommand, SessionControl};
 use punktfunk_hub::admission::{Eviction, Holder};
@@ -205,6 +206,8 @@ impl Live {
     fn input(&self, engine: &SessionControl, packet: &[u8]) {
         let outcome = lock(&self.input).packet(packet, |decoded| match decoded {
             Decoded::Event(event) => engine.input(event),
+            // Its clients tell only changes of a pen.
+            Decoded::Rich(RichInput::Pen(batch)) => engine.pen(&batch, false),
             Decoded::Rich(rich) => engine.rich(rich),
             Decoded::Battery(battery) => engine.battery(battery.pad, pad_battery(&battery)),
             Decoded::PadArrival(_) | Decoded::Haptics { .. } => {}

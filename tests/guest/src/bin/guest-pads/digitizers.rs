@@ -9,8 +9,8 @@ use crate::nodes::{wait_axis, wait_key};
 use crate::wait;
 
 pub fn pen() {
-    let mut pen = Pen::plug().expect("a pen");
-    let node = named(Pen::NAME);
+    let mut pen = Pen::plug(OUTPUT).expect("a pen");
+    let node = named(&Pen::name(OUTPUT).name);
     assert!(node.properties().contains(evdev::PropType::DIRECT));
     let touching = PenState::IN_RANGE | PenState::TOUCHING;
     let sample = PenSample {
@@ -25,9 +25,9 @@ pub fn pen() {
     };
     pen.apply(&sample).expect("a sample");
     wait_axis(&node, AbsoluteAxisCode::ABS_X, 16384);
-    wait_axis(&node, AbsoluteAxisCode::ABS_Y, 49151);
-    wait_axis(&node, AbsoluteAxisCode::ABS_PRESSURE, 30_000);
-    wait_axis(&node, AbsoluteAxisCode::ABS_TILT_X, 40);
+    wait_axis(&node, AbsoluteAxisCode::ABS_Y, 49152);
+    wait_axis(&node, AbsoluteAxisCode::ABS_PRESSURE, 31_776);
+    wait_axis(&node, AbsoluteAxisCode::ABS_TILT_X, 40 * 64 + 1);
     for key in [KeyCode::BTN_TOOL_PEN, KeyCode::BTN_TOUCH, KeyCode::BTN_STYLUS2] {
         wait_key(&node, key, true);
     }
@@ -41,8 +41,8 @@ pub fn pen() {
 }
 
 pub fn touch_screen() {
-    let mut screen = Touchscreen::plug().expect("a touch screen");
-    let mut node = named(Touchscreen::NAME);
+    let mut screen = Touchscreen::plug(OUTPUT).expect("a touch screen");
+    let mut node = named(&Touchscreen::name(OUTPUT).name);
     for id in 0..10 {
         screen.apply(&InputAction::TouchDown { id, x: f64::from(id) / 10.0, y: 0.5 }).expect("a finger");
     }
@@ -63,6 +63,8 @@ pub fn touch_screen() {
     }
     assert_eq!(down, 10);
 }
+
+const OUTPUT: &str = "HEADLESS-7";
 
 fn named(name: &str) -> Device {
     wait(name, || evdev::enumerate().map(|(_, device)| device).find(|device| device.name() == Some(name)))
