@@ -19,9 +19,9 @@ use Fate::{Not, To};
 pub(super) fn apply(settings: &[(String, String)], imported: &mut Imported) {
     for (key, value) in settings {
         match KEYS.iter().find(|(name, _)| name == key) {
-            Some((_, To(_, map))) => {
+            Some((_, To(ours, map))) => {
                 if let Err(why) = map(value, imported) {
-                    imported.leave_out(format!("{key} = {}", brief(value)), why);
+                    imported.leave_out(format!("{key} = {}", brief(value)), format!("no value for {ours}: {why}"));
                 }
             }
             Some((_, Not(why))) => imported.leave_out(key.as_str(), *why),

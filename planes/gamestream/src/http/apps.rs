@@ -110,9 +110,9 @@ mod tests {
         let apps = Library::fixed(apps);
         let list = apps.list();
         assert_eq!(list.iter().map(|a| a.title.as_str()).collect::<Vec<_>>(), ["Desktop", "Files"]);
-        assert!(apps.cover(list[0].id).is_none());
-        assert!(apps.cover(list[1].id).unwrap().starts_with(PNG_SIGNATURE));
+        assert!(Apps::cover(&*apps, list[0].id).is_none());
+        assert!(Apps::cover(&*apps, list[1].id).unwrap().starts_with(PNG_SIGNATURE));
         std::fs::remove_dir_all(dir.path()).unwrap();
-        assert!(apps.cover(list[1].id).is_none(), "a placeholder is drawn");
+        assert!(Apps::cover(&*apps, list[1].id).is_none(), "a placeholder is drawn");
     }
 }
