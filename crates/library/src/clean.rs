@@ -1,7 +1,7 @@
 //! What comes from stores is shown to people and sent to clients: texts are cleaned once, here.
 
 /// A title for people: without control characters and without what changes the direction of the text around it, on one
-/// line, at most [`LONGEST_TITLE`] characters. Empty where nothing is left.
+/// line, at most 200 characters. Empty where nothing is left.
 #[must_use]
 pub fn clean_title(title: &str) -> String {
     let mut clean = String::new();
