@@ -1,5 +1,6 @@
 // The gate on missing strings. The types make German complete; this finds sentences that nobody uses, placeholders that
-// differ between the languages, and text that was written into a page instead of the messages.
+// differ between the languages, reason codes of the host without German, and text that was written into a page instead of
+// the messages.
 import { readFileSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
@@ -11,7 +12,8 @@ const load = async (name) => {
   return import(`data:text/javascript,${encodeURIComponent(outputText)}`);
 };
 const { en, enProblems } = await load("en.ts");
-const { de, deProblems } = await load("de.ts");
+const { de } = await load("de.ts");
+const { deProblems } = await load("problems.de.ts");
 const wrong = [];
 
 const flat = (value, path = "") =>
@@ -26,7 +28,11 @@ for (const [path, text] of flat(en)) {
   german.delete(path);
 }
 for (const path of german.keys()) wrong.push(`${path.replaceAll("\u0000", ".")}: German only`);
-for (const code of Object.keys(enProblems)) if (!deProblems[code]) wrong.push(`${code}: no German`);
+// The API's description lists every code that the host has.
+const { components } = JSON.parse(readFileSync(join(root, "../api/openapi.json"), "utf8"));
+const codes = new Set([...components.schemas.Problem["x-codes"], ...Object.keys(enProblems)]);
+for (const code of codes) if (!deProblems[code]?.every((text) => text.trim())) wrong.push(`${code}: no German`);
+for (const code of Object.keys(deProblems)) if (!codes.has(code)) wrong.push(`${code}: no such reason code`);
 
 const files = (folder) =>
   readdirSync(folder).flatMap((name) => {
@@ -48,5 +54,5 @@ for (const file of sources.filter((f) => f.endsWith(".svelte"))) {
   }
 }
 for (const line of wrong) console.error(`messages: ${line}`);
-console.log(`messages: ${flat(en).length} sentences in 2 languages`);
+console.log(`messages: ${flat(en).length} sentences and ${codes.size} reasons in 2 languages`);
 process.exit(wrong.length ? 1 : 0);

@@ -121,7 +121,11 @@ await step("the overview shows live figures, and names are only text", async () 
   assert.match(await fps.innerText(), /fps/);
   assert.equal(await owner.locator("main b", { hasText: /^TV$/ }).count(), 0, "a name must not become markup");
   await owner.getByText("Sofa <b>TV</b>reversed").first().waitFor();
+  await button(owner, "Show its picture").click();
+  const picture = owner.getByRole("img", { name: /^What Sofa/ });
+  await owner.waitForFunction(() => document.querySelector("img.thumbnail")?.naturalWidth === 480);
   await owner.waitForTimeout(12_000);
+  assert(await picture.isVisible());
   await accessible(owner, "overview");
   await shot(owner, "05-overview");
 });
@@ -223,6 +227,10 @@ await step("every page is accessible, light and dark, small and in German", asyn
   assert.equal(await owner.evaluate(() => document.documentElement.lang), "de");
   await visit(owner, "Einstellungen");
   await owner.getByText("Welcher Video-Encoder benutzt wird.").waitFor();
+  const german = owner.getByRole("spinbutton", { name: "Wie viele Sitzungen gleichzeitig laufen dürfen." });
+  await german.fill("0");
+  await german.press("Enter");
+  await owner.getByText("Die Einstellung nimmt diesen Wert nicht.").waitFor();
   await shot(owner, "11-settings-german");
   await visit(owner, "Über");
   await owner.getByLabel("Sprache").selectOption("en");
@@ -245,7 +253,13 @@ await step("settings are searched, changed and refused", async () => {
   await owner.getByLabel("Search settings").fill("encoder");
   await owner.getByRole("combobox", { name: "Which video encoder is used." }).selectOption("openh264");
   await owner.getByText("Saved.").waitFor();
+  await owner.getByLabel("Search settings").fill("data_port");
+  const ports = owner.getByRole("textbox", { name: /^UDP ports for video/ });
+  await ports.fill("40000-40100");
+  await ports.press("Enter");
   await owner.getByText("Some changes wait for a restart").waitFor();
+  await button(owner, "Back to the default").click();
+  await owner.getByText("Some changes wait for a restart").waitFor({ state: "detached" });
   await owner.getByLabel("Search settings").fill("desktop.choice");
   assert(await owner.getByRole("combobox", { name: "Which desktop is streamed" }).isDisabled(), "fixed by a flag");
   await owner.getByLabel("Search settings").fill("max_sessions");
@@ -253,6 +267,36 @@ await step("settings are searched, changed and refused", async () => {
   await sessions.fill("0");
   await sessions.press("Enter");
   await owner.getByText("settings.invalid").waitFor();
+});
+
+await step("a risky setting is tried, taken back, and kept", async () => {
+  await owner.getByLabel("Search settings").fill("pairing.policy");
+  const policy = owner.getByRole("combobox", { name: /^Who may connect/ });
+  await policy.selectOption("open");
+  await owner.getByRole("heading", { name: "Keep these settings?" }).waitFor();
+  await owner.getByText(/Back to what it was in 1\d s/).waitFor();
+  await accessible(owner, "settings on trial");
+  await shot(owner, "12-trial");
+  await button(owner, "Take them back now").click();
+  await owner.getByText("The settings are as they were before.").waitFor();
+  await owner.waitForFunction(() => document.querySelector("#content select")?.value === "required");
+  await policy.selectOption("open");
+  await button(owner, "Keep these settings").click();
+  await owner.getByText("Kept.").waitFor();
+  await visit(owner, "Overview");
+  await owner.getByText("Pairing is not required").waitFor();
+  await visit(owner, "Settings");
+  await policy.selectOption("required");
+  await owner.getByText("Saved.").waitFor();
+  assert.equal(await owner.getByRole("heading", { name: "Keep these settings?" }).count(), 0, "closing the door is no risk");
+});
+
+await step("nobody decides about a risky setting, and it goes back", async () => {
+  const policy = owner.getByRole("combobox", { name: /^Who may connect/ });
+  await policy.selectOption("open");
+  await owner.getByRole("heading", { name: "Keep these settings?" }).waitFor();
+  await owner.getByText("The settings are as they were before.").waitFor();
+  await owner.waitForFunction(() => [...document.querySelectorAll("#content select")].some((s) => s.value === "required"));
 });
 
 await step("a problem is saved after it happened", async () => {

@@ -130,6 +130,11 @@ pub enum Sessions {
         /// What it may do.
         preset: PresetName,
     },
+    /// Write a small picture of what it shows (PNG) to standard output.
+    Thumbnail {
+        /// Its number.
+        id: u64,
+    },
 }
 
 /// `ctl clients`.
@@ -180,10 +185,24 @@ pub enum Pairing {
     },
     /// Close the window.
     Disarm,
+    /// Type the PIN that a device shows (GameStream).
+    Pin {
+        /// Its four digits.
+        pin: String,
+        /// The device's id; needed when several wait.
+        #[arg(long)]
+        id: Option<String>,
+    },
     /// Let a waiting device in.
     Approve {
         /// Its id.
         id: String,
+        /// What it may do.
+        #[arg(long)]
+        preset: Option<PresetName>,
+        /// Its access ends after so many seconds.
+        #[arg(long)]
+        expires_in: Option<u64>,
     },
     /// Turn a waiting device away.
     Deny {
@@ -260,8 +279,13 @@ pub enum LibraryCommand {
         /// Its id.
         id: String,
     },
-    /// Give an added entry a cover: a PNG, JPEG or WebP file; without one its cover is taken away.
+    /// Write a cover to standard output.
     Cover {
+        /// The entry's id.
+        id: String,
+    },
+    /// Give an added entry a cover: a PNG, JPEG or WebP file; without one its cover is taken away.
+    SetCover {
         /// Its id.
         id: String,
         /// The file.
@@ -298,6 +322,10 @@ pub enum SettingsCommand {
         /// Its key.
         key: String,
     },
+    /// Keep a risky change before it goes back by itself.
+    Confirm,
+    /// Take a risky change back at once.
+    Revert,
 }
 
 /// `ctl stats`.
@@ -459,6 +487,7 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Sessions(Sessions::Grants { id, preset }) => {
             put(format!("sessions/{id}/grants"), json!({ "preset": preset.wire() }))
         }
+        Ctl::Sessions(Sessions::Thumbnail { id }) => raw(format!("sessions/{id}/thumbnail")),
         Ctl::Clients(Clients::List) => get("clients"),
         Ctl::Clients(Clients::Rename { id, name }) => client(id, &patch, json!({ "name": name })),
         Ctl::Clients(Clients::Grants { id, preset }) => client(id, &patch, json!({ "preset": preset.wire() })),
@@ -468,13 +497,19 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Pairing(Pairing::Status) => get("pairing"),
         Ctl::Pairing(Pairing::Arm { seconds }) => post("pairing/arm".to_owned(), Some(json!({ "seconds": seconds }))),
         Ctl::Pairing(Pairing::Disarm) => post("pairing/disarm".to_owned(), None),
-        Ctl::Pairing(Pairing::Approve { id }) => post(format!("pairing/pending/{}/approve", segment(id)), None),
+        Ctl::Pairing(Pairing::Pin { pin, id }) => post("pairing/pin".to_owned(), Some(json!({ "pin": pin, "id": id }))),
+        Ctl::Pairing(Pairing::Approve { id, preset, expires_in }) => post(
+            format!("pairing/pending/{}/approve", segment(id)),
+            Some(json!({ "preset": preset.map(PresetName::wire), "expires_in_s": expires_in })),
+        ),
         Ctl::Pairing(Pairing::Deny { id }) => post(format!("pairing/pending/{}/deny", segment(id)), None),
         Ctl::Displays(Displays::List) => get("displays"),
         Ctl::Displays(Displays::Release { id }) => delete(format!("displays/{}", segment(id))),
         Ctl::Settings(SettingsCommand::List) => get("settings"),
         Ctl::Settings(SettingsCommand::Set { key, value }) => change(key, typed(value), &patch),
         Ctl::Settings(SettingsCommand::Unset { key }) => change(key, Value::Null, &patch),
+        Ctl::Settings(SettingsCommand::Confirm) => post("settings/confirm".to_owned(), None),
+        Ctl::Settings(SettingsCommand::Revert) => post("settings/revert".to_owned(), None),
         Ctl::Stats(Stats::Show) => get("stats"),
         Ctl::Stats(Stats::Frames { id, count }) => get(&format!("stats/sessions/{id}/frames?limit={count}")),
         Ctl::Stats(Stats::List) => get("stats/recordings"),
@@ -521,8 +556,9 @@ fn library(command: &LibraryCommand) -> Result<Ask, Failure> {
             ask("PUT", format!("/custom/{}", segment(id)), Some(entry))
         }
         LibraryCommand::Remove { id } => ask("DELETE", format!("/custom/{}", segment(id)), None),
-        LibraryCommand::Cover { id, file: None } => ask("DELETE", format!("/custom/{}/cover", segment(id)), None),
-        LibraryCommand::Cover { id, file: Some(file) } => {
+        LibraryCommand::Cover { id } => Ask::Raw(format!("/api/v1/library/{}/cover", segment(id))),
+        LibraryCommand::SetCover { id, file: None } => ask("DELETE", format!("/custom/{}/cover", segment(id)), None),
+        LibraryCommand::SetCover { id, file: Some(file) } => {
             let bytes = std::fs::read(file).map_err(|e| usage(format!("{}: {e}", file.display())))?;
             Ask::Send(format!("/api/v1/library/custom/{}/cover", segment(id)), bytes)
         }
@@ -561,5 +597,129 @@ impl PresetName {
             Self::Controller => Preset::Controller,
             Self::View => Preset::View,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    /// A line for every operation that `ctl` drives; ids are those that the description's examples have.
+    const LINES: &[&str] = &[
+        "status",
+        "health",
+        "host",
+        "sessions list",
+        "sessions stop 1",
+        "sessions keyframe 1",
+        "sessions bitrate 1 20000",
+        "sessions grants 1 view",
+        "sessions thumbnail 1",
+        "clients list",
+        "clients rename a1b2 sofa",
+        "clients unpair a1b2",
+        "clients unpair-all",
+        "pairing status",
+        "pairing arm",
+        "pairing disarm",
+        "pairing pin 0042",
+        "pairing approve a1b2 --preset controller --expires-in 3600",
+        "pairing deny a1b2",
+        "displays list",
+        "displays release a1b2",
+        "encoders",
+        "audio",
+        "library list",
+        "library end a1b2",
+        "library cover steam:570",
+        "library all",
+        "library scan",
+        "library off steam",
+        "library hide steam:570",
+        "library add Files thunar",
+        "library get custom:files",
+        "library edit custom:files {}",
+        "library remove custom:files",
+        "library set-cover custom:files",
+        "library set-cover custom:files /dev/null",
+        "library launch steam:570 a1b2",
+        "settings list",
+        "settings set video.encoder x264",
+        "settings confirm",
+        "settings revert",
+        "stats show",
+        "stats frames 1",
+        "stats list",
+        "stats start",
+        "stats stop",
+        "stats save",
+        "stats download 20261126-014500",
+        "stats delete 20261126-014500",
+        "metrics",
+        "logs",
+        "diagnostics",
+        "bundle",
+        "events",
+        "tokens list",
+        "tokens create x --scope read",
+        "tokens revoke a1b2",
+        "restart",
+    ];
+
+    /// What a shell has no use for.
+    const CONSOLE_ONLY: &[(&str, &str)] = &[
+        ("console", "tells a browser whether it is signed in"),
+        ("console_setup", "answers a browser's one-time link"),
+        ("console_login", "makes a browser's session"),
+        ("console_logout", "ends a browser's session"),
+        ("console_password", "asks for the old one; `console-url --reset` sets a new one from a shell"),
+        ("console_link", "is the command `console-url`"),
+    ];
+
+    /// The operation behind a request.
+    fn operation(document: &Value, method: &str, path: &str) -> Option<String> {
+        let path = path.split('?').next()?;
+        let paths = document["paths"].as_object()?;
+        let fits = |template: &str| {
+            let (a, b): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+            a.len() == b.len() && a.iter().zip(&b).all(|(t, p)| t.starts_with('{') || t == p)
+        };
+        // A path that is named in full counts before one with a hole.
+        let found = paths.keys().filter(|t| fits(t)).min_by_key(|t| t.matches('{').count())?;
+        paths[found].get(method.to_ascii_lowercase())?["operationId"].as_str().map(str::to_owned)
+    }
+
+    #[test]
+    fn every_operation_of_the_api_has_a_command() {
+        let document: Value = serde_json::to_value(punktfunk_mgmt::openapi()).expect("JSON");
+        let mut driven = BTreeSet::new();
+        for line in LINES {
+            let words = ["punktfunk-host", "ctl"].into_iter().chain(line.split(' '));
+            let cli = Cli::try_parse_from(words).unwrap_or_else(|e| panic!("{line}: {e}"));
+            let Command::Ctl(args) = cli.command else { panic!("{line}") };
+            let (method, path) = match ask(&args.command).unwrap_or_else(|_| panic!("{line}")) {
+                Ask::Json(method, path, _) => (method, path),
+                Ask::Raw(path) => ("GET", path),
+                Ask::Send(path, _) => ("PUT", path),
+            };
+            let operation = operation(&document, method, &path);
+            driven
+                .insert(operation.unwrap_or_else(|| panic!("`ctl {line}` asks {method} {path}, which nobody answers")));
+        }
+        for (operation, why) in CONSOLE_ONLY {
+            assert!(!why.is_empty() && driven.insert((*operation).to_owned()), "{operation} is driven");
+        }
+        let operations =
+            document["paths"].as_object().expect("paths").values().flat_map(|p| p.as_object().expect("a map").values());
+        for operation in operations {
+            let id = operation["operationId"].as_str().expect("an id");
+            assert!(driven.remove(id), "`ctl` has no command for {id}");
+        }
+        assert!(driven.is_empty(), "no such operations: {driven:?}");
     }
 }

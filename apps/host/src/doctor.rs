@@ -17,16 +17,28 @@ use crate::paths::Paths;
 use crate::{desktops, pair};
 
 fn ok(id: &str, detail: impl Into<String>) -> Diagnostic {
-    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Ok, detail: detail.into(), fix: String::new() }
+    Diagnostic {
+        id: id.to_owned(),
+        status: DiagnosticStatus::Ok,
+        detail: detail.into(),
+        fix: String::new(),
+        code: None,
+    }
 }
 
 fn warn(id: &str, detail: impl Into<String>, fix: impl Into<String>) -> Diagnostic {
-    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Warn, detail: detail.into(), fix: fix.into() }
+    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Warn, detail: detail.into(), fix: fix.into(), code: None }
 }
 
 fn fail(id: &str, reason: &Reason, detail: impl std::fmt::Display) -> Diagnostic {
     let detail = format!("{} ({}) {detail}", reason.sentence, reason.code);
-    Diagnostic { id: id.to_owned(), status: DiagnosticStatus::Fail, detail, fix: reason.fix.to_owned() }
+    let finding = Diagnostic { status: DiagnosticStatus::Fail, ..warn(id, detail, reason.fix) };
+    because(reason.code, finding)
+}
+
+/// Names the reason code behind a finding.
+fn because(code: &str, finding: Diagnostic) -> Diagnostic {
+    Diagnostic { code: Some(code.to_owned()), ..finding }
 }
 
 /// The command: asks the running host; without one, looks for itself and says so.
@@ -138,7 +150,7 @@ fn encoders() -> Vec<Diagnostic> {
             match fact.reason {
                 None => ok(&id, format!("{}, {}", fact.codec, fact.detail)),
                 // OpenH264 is built in: the host encodes without the others.
-                Some(code) => warn(&id, format!("{} ({code})", fact.detail), fact.fix),
+                Some(code) => because(code, warn(&id, format!("{} ({code})", fact.detail), fact.fix)),
             }
         })
         .collect()
@@ -148,7 +160,7 @@ fn encoders() -> Vec<Diagnostic> {
 fn touch_missing(desktop: &str, reason: &Reason) -> Diagnostic {
     let rules = if *reason == reason::INPUT_TOUCH_DENIED { format!("\n{}", udev_rules()) } else { String::new() };
     let detail = format!("{} ({})", reason.sentence, reason.code);
-    warn(&format!("{desktop}.touch"), detail, format!("{}{rules}", reason.fix))
+    because(reason.code, warn(&format!("{desktop}.touch"), detail, format!("{}{rules}", reason.fix)))
 }
 
 fn pads() -> Vec<Diagnostic> {
@@ -158,12 +170,17 @@ fn pads() -> Vec<Diagnostic> {
         match usable {
             Ok(()) => ok(&id, what),
             // A session goes on without gamepads.
-            Err(reason) if *reason == reason::PADS_DENIED => warn(
-                &id,
-                format!("{} ({}) {what}", reason.sentence, reason.code),
-                format!("{}\n{}", reason.fix, udev_rules()),
+            Err(reason) if *reason == reason::PADS_DENIED => because(
+                reason.code,
+                warn(
+                    &id,
+                    format!("{} ({}) {what}", reason.sentence, reason.code),
+                    format!("{}\n{}", reason.fix, udev_rules()),
+                ),
             ),
-            Err(reason) => warn(&id, format!("{} ({})", reason.sentence, reason.code), reason.fix),
+            Err(reason) => {
+                because(reason.code, warn(&id, format!("{} ({})", reason.sentence, reason.code), reason.fix))
+            }
         }
     };
     doors.into_iter().map(row).collect()

@@ -8,16 +8,18 @@ use punktfunk_hub::Hub;
 use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Displays;
 use punktfunk_media::{EncoderList, reason};
-use punktfunk_mgmt::door::{Door, DoorKind};
 use punktfunk_mgmt::socket::ControlSocket;
-use punktfunk_mgmt::{Action, EncoderView, HostFacts, MgmtState, Problem, console_router, router};
+use punktfunk_mgmt::{Action, EncoderView, HostFacts, MgmtState, Problem, router};
 use punktfunk_net::Identity;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Layers};
 use crate::doctor;
+use crate::doors::{Doors, Ports};
+use crate::encoders::Encoders;
 use crate::exit::Failure;
+use crate::live;
 use crate::logging;
 use crate::paths::Paths;
 use crate::settings::HostSettings;
@@ -33,9 +35,9 @@ pub struct Parts<'a> {
     /// Everything that outlives a session.
     pub hub: &'a Arc<Hub>,
     /// Who this host is.
-    pub identity: &'a Identity,
+    pub identity: &'a Arc<Identity>,
     /// What it encodes with.
-    pub encoders: &'a EncoderList,
+    pub encoders: &'a Encoders,
     /// Its displays.
     pub displays: &'a Arc<Displays>,
     /// The programs that clients start.
@@ -49,10 +51,9 @@ pub struct Parts<'a> {
 /// The running API.
 pub struct Management {
     stop: watch::Sender<bool>,
-    serving: Vec<JoinHandle<()>>,
+    socket: JoinHandle<()>,
+    doors: Arc<Doors>,
     address: watch::Sender<Option<SocketAddr>>,
-    api: Option<SocketAddr>,
-    web: Option<SocketAddr>,
     state: MgmtState,
 }
 
@@ -69,58 +70,47 @@ pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
         fingerprint: identity.fingerprint(),
     };
     let socket = ControlSocket::bind(&paths.control_socket()).map_err(|e| Failure::new(e.reason, e.to_string()))?;
-    let mut problems = Vec::new();
-    let mut open = |port: Option<u16>, kind| {
-        let port = port.filter(|_| doors)?;
-        let bind = |ip| Door::bind(SocketAddr::new(ip, port), kind, identity);
-        // A kernel without IPv6 has no `::`.
-        let everywhere = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let door = bind(config.bind).or_else(|e| {
-            let no_v6 =
-                config.bind.is_ipv6() && config.bind.is_unspecified() && *e.reason == reason::NETWORK_UNAVAILABLE;
-            if no_v6 { bind(everywhere) } else { Err(e) }
-        });
-        match door {
-            Ok(door) => Some(door),
-            Err(error) => {
-                tracing::warn!(code = error.reason.code, fix = error.reason.fix, %error, "a door stays closed");
-                problems.push(Problem::new(error.reason).with_detail(error.to_string()));
-                None
-            }
-        }
-    };
-    let api = open(config.api_port, DoorKind::Lan);
-    let web = open(config.web_port, DoorKind::Console);
-    let (api_at, web_at) = (api.as_ref().map(Door::local_addr), web.as_ref().map(Door::local_addr));
+    let network = Doors::new(config.bind, identity);
+    let ports = Ports { api: config.api_port.filter(|_| doors), web: config.web_port.filter(|_| doors) };
 
     let (address, known) = watch::channel(None);
     let (for_doctor, doctor_paths) = (config.clone(), paths.clone());
-    let list = encoders.clone();
+    let list = encoders.list().clone();
+    // The doors serve what holds the state: the state must not hold them.
+    let (for_problems, for_addresses) = (Arc::downgrade(&network), Arc::downgrade(&network));
+    let live = live::Parts {
+        hub: Arc::clone(hub),
+        displays: Arc::clone(displays),
+        encoders: encoders.clone(),
+        doors: Arc::downgrade(&network),
+        with_doors: doors,
+    };
+    let events = Arc::clone(hub.events());
+    let settings = HostSettings::new(layers.clone(), config.clone(), &paths.state, Box::new(live), events);
     let state = MgmtState::new(Arc::clone(hub), facts)
         .with_names(config.web_hosts.iter().cloned())
-        .with_problems(problems)
+        .with_problems(move || for_problems.upgrade().map(|doors| doors.problems()).unwrap_or_default())
         .with_addresses(move || known.borrow().map(addresses).unwrap_or_default())
-        .with_console_addresses(move || web_at.map(addresses).unwrap_or_default())
+        .with_console_addresses(move || {
+            for_addresses.upgrade().and_then(|doors| doors.web()).map(addresses).unwrap_or_default()
+        })
         .with_diagnostics(move || doctor::checks(&for_doctor, &doctor_paths))
         .with_encoders(move || encoder_views(&list))
         .with_actions(move |action| act(action, &restart))
         .with_logs(Arc::clone(logging::buffer()))
-        .with_settings(Arc::new(HostSettings::new(layers.clone(), config.clone(), &paths.state)));
+        .with_settings(settings);
     state.set_displays(Arc::clone(displays));
     state.set_apps(Arc::clone(apps));
 
-    let (stop, stopped) = watch::channel(false);
-    let shutdown = || until(stopped.clone());
+    let (stop, mut stopped) = watch::channel(false);
     let uid = rustix::process::getuid().as_raw();
-    let mut serving = vec![tokio::spawn(socket.serve(router(state.clone()), uid, shutdown()))];
-    serving.extend(api.map(|door| tokio::spawn(door.serve(router(state.clone()), shutdown()))));
-    serving.extend(web.map(|door| tokio::spawn(door.serve(console_router(state.clone()), shutdown()))));
-    Ok(Management { stop, serving, address, api: api_at, web: web_at, state })
-}
-
-async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone: the same.
-    let _ = stopped.wait_for(|stop| *stop).await;
+    let serving = tokio::spawn(socket.serve(router(state.clone()), uid, async move {
+        // An error means that the sender is gone: the same.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    }));
+    network.start(&state, ports);
+    hub.set_policy(|policy| policy.api_port = Some(network.api().map_or(0, |a| a.port())));
+    Ok(Management { stop, socket: serving, doors: network, address, state })
 }
 
 /// The encoders that are offered in their order, then the others.
@@ -166,13 +156,13 @@ impl Management {
     }
 
     /// Where the API's door is, if it is open.
-    pub const fn api(&self) -> Option<SocketAddr> {
-        self.api
+    pub fn api(&self) -> Option<SocketAddr> {
+        self.doors.api()
     }
 
     /// Where the console's door is, if it is open.
-    pub const fn web(&self) -> Option<SocketAddr> {
-        self.web
+    pub fn web(&self) -> Option<SocketAddr> {
+        self.doors.web()
     }
 
     /// What to open in a browser: the one-time link, or the console's address once it has a password.
@@ -183,10 +173,9 @@ impl Management {
     /// Closes the doors and waits until their requests are answered.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
-        for door in self.serving {
-            if let Err(e) = door.await {
-                tracing::error!("a door of the management API: {e}");
-            }
+        self.doors.shutdown().await;
+        if let Err(e) = self.socket.await {
+            tracing::error!("the control socket: {e}");
         }
     }
 }

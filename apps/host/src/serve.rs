@@ -17,7 +17,7 @@ use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
 use punktfunk_hub::library::stores::Roots;
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
 use punktfunk_media::fake::{SyntheticDesktop, SyntheticOptions, TransportEncoderFactory};
-use punktfunk_media::{Desktop, EncoderFactory, EncoderList, reason};
+use punktfunk_media::{Desktop, EncoderFactory, reason};
 use punktfunk_native::{MdnsConfig, NativeConfig, NativePlane, StartError};
 use punktfunk_net::identity::IdentityError;
 use punktfunk_net::udp::PortRange;
@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::cli::{ListenerCodec, PairingChoice, Punktfunk1Args, Source};
 use crate::config::{Config, Layers, Linger};
 use crate::desktops;
-use crate::encoders;
+use crate::encoders::Encoders;
 use crate::exit::{Failure, PORT_TAKEN};
 use crate::gamepads;
 use crate::gamestream;
@@ -77,6 +77,7 @@ pub fn run(config: &Config, layers: &Layers, paths: &Paths, measurement: Measure
     if let Err(e) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
         tracing::debug!("timer slack: {e}");
     }
+    raise_file_limit();
     make_private_dir(&paths.runtime).map_err(|e| {
         Failure::new(&reason::STATE_UNWRITABLE, format!("the runtime folder {}: {e}", paths.runtime.display()))
     })?;
@@ -112,9 +113,9 @@ fn run_locked(
         desktops::choose(config, paths)?
     };
     let encoders = if measurement.no_encoder {
-        EncoderList::from(vec![Arc::new(TransportEncoderFactory) as Arc<dyn EncoderFactory>])
+        Encoders::fixed(vec![Arc::new(TransportEncoderFactory) as Arc<dyn EncoderFactory>].into())
     } else {
-        encoders::start(config)?
+        Encoders::start(config)?
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -158,11 +159,17 @@ fn run_locked(
             ..NativeConfig::new(bind)
         };
         let gamestream = gamestream::config(config, paths, &identity, &native);
-        let plane =
-            NativePlane::start(native, Arc::clone(&identity), Arc::clone(hub), encoders.clone(), Arc::clone(&displays))
-                .map_err(|e| start_failure(e, bind))?;
-        let gamestream =
-            gamestream.map(|gamestream| gamestream::start(gamestream, hub, encoders, &displays, &apps)).transpose()?;
+        let plane = NativePlane::start(
+            native,
+            Arc::clone(&identity),
+            Arc::clone(hub),
+            encoders.list().clone(),
+            Arc::clone(&displays),
+        )
+        .map_err(|e| start_failure(e, bind))?;
+        let gamestream = gamestream
+            .map(|gamestream| gamestream::start(gamestream, hub, encoders.list().clone(), &displays, &apps))
+            .transpose()?;
         management.set_address(plane.local_addr());
         announce(plane.local_addr(), &management, config, &identity.fingerprint());
         let end = tokio::select! {
@@ -189,6 +196,22 @@ fn run_locked(
     runtime.shutdown_timeout(Duration::from_secs(1));
     end
 }
+
+/// Every connection and every pipe is a file: idle browsers must not keep a session from its socket. The soft limit is
+/// usually 1024, for programs that use `select`.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.map_or(FILES, |most| most.min(FILES));
+    if current.is_some_and(|now| now < wanted)
+        && let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+    {
+        tracing::debug!("the limit of open files: {e}");
+    }
+}
+
+/// Both doors full, four sessions with their desktops, and as much again.
+const FILES: u64 = 8192;
 
 /// Why the host ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,20 +263,29 @@ impl Signals {
     }
 }
 
-fn hub_config(config: &Config, paths: &Paths) -> HubConfig {
-    let linger = match config.linger {
+/// How long displays stay, as the hub takes it.
+pub const fn hub_linger(linger: Linger) -> HubLinger {
+    match linger {
         Linger::Off => HubLinger::Off,
         Linger::For(time) => HubLinger::For(time),
         Linger::Forever => HubLinger::Forever,
-    };
+    }
+}
+
+/// Who gets in, as the hub takes it.
+pub const fn hub_pairing(pairing: PairingChoice) -> PairingPolicy {
+    match pairing {
+        PairingChoice::Required => PairingPolicy::Required,
+        PairingChoice::Open => PairingPolicy::Open,
+    }
+}
+
+fn hub_config(config: &Config, paths: &Paths) -> HubConfig {
     HubConfig {
         fallback_dir: Some(paths.runtime.clone()),
         max_sessions: config.max_sessions as usize,
-        pairing_policy: match config.pairing {
-            PairingChoice::Required => PairingPolicy::Required,
-            PairingChoice::Open => PairingPolicy::Open,
-        },
-        displays: DisplayConfig { linger, ..DisplayConfig::default() },
+        pairing_policy: hub_pairing(config.pairing),
+        displays: DisplayConfig { linger: hub_linger(config.linger), ..DisplayConfig::default() },
         ..HubConfig::new(&paths.state)
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use punktfunk_client::StreamHandle;
 use punktfunk_core::Mode;
 use punktfunk_core::datagram::RichInput;
-use punktfunk_core::input::{InputEvent, MouseButton, ScrollAxis};
+use punktfunk_core::input::{InputEvent, MouseButton, Scroll, ScrollAxis, ScrollPhase, ScrollSource};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -64,6 +64,8 @@ enum Event {
         delta: i32,
         #[serde(default)]
         precise: bool,
+        /// A gesture's: begins, goes on, ends.
+        finger: Option<PhaseName>,
     },
     Text {
         text: String,
@@ -86,6 +88,14 @@ enum AxisName {
     #[default]
     Vertical,
     Horizontal,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum PhaseName {
+    Begin,
+    Update,
+    End,
 }
 
 impl Script {
@@ -192,12 +202,15 @@ impl Event {
                 let (ref_width, ref_height) = (side(w, mode.width)?, side(h, mode.height)?);
                 out.push(InputEvent::MouseMoveAbs { x, y, ref_width, ref_height });
             }
-            Self::Scroll { axis, delta, precise } => {
+            Self::Scroll { axis, delta, precise, finger } => {
                 let axis = match axis {
                     AxisName::Vertical => ScrollAxis::Vertical,
                     AxisName::Horizontal => ScrollAxis::Horizontal,
                 };
-                out.push(InputEvent::MouseScroll { axis, delta, precise });
+                out.push(match finger {
+                    None => InputEvent::MouseScroll { axis, delta, precise },
+                    Some(phase) => finger_scroll(axis, delta, phase)?,
+                });
             }
             Self::Text { text } => {
                 for c in text.chars() {
@@ -216,6 +229,19 @@ impl Event {
         steps.extend(out.into_iter().map(|event| (t_ms, Step::Input(event))));
         Ok(())
     }
+}
+
+fn finger_scroll(axis: ScrollAxis, pixels: i32, phase: PhaseName) -> Result<InputEvent, String> {
+    let phase = match phase {
+        PhaseName::Begin => ScrollPhase::Begin,
+        PhaseName::Update => ScrollPhase::Update,
+        PhaseName::End => ScrollPhase::End,
+    };
+    let delta_q8 = pixels.checked_mul(256).ok_or("too far")?;
+    if phase == ScrollPhase::End && pixels != 0 {
+        return Err("a finger that was lifted moves nothing: `delta` 0".to_owned());
+    }
+    Ok(InputEvent::Scroll(Scroll { axis, source: ScrollSource::Finger, phase, delta_q8 }))
 }
 
 impl ButtonName {
@@ -300,6 +326,7 @@ mod tests {
             r#"{"t_ms":1,"ev":"abs","x":1,"y":1,"w":0}"#,
             r#"{"t_ms":-1,"ev":"move","dx":1,"dy":1}"#,
             r#"{"t_ms":1,"ev":"pad","pad":16}"#,
+            r#"{"t_ms":1,"ev":"scroll","delta":1,"finger":"end"}"#,
             r#"{"t_ms":1,"ev":"pen","buttons":[3]}"#,
             r#"{"t_ms":1,"ev":"pad","kind":"joystick"}"#,
             r#"{"t_ms":1,"ev":"pad","buttons":["q"]}"#,

@@ -70,6 +70,9 @@ pub enum EventKind {
     /// The host's settings were changed.
     #[serde(rename = "settings.changed")]
     SettingsChanged { keys: Vec<String> },
+    /// Risky settings went back to what they were: `nobody` confirmed them in time, or the `operator` wanted it.
+    #[serde(rename = "settings.reverted")]
+    SettingsReverted { keys: Vec<String>, why: &'static str },
     /// A display was opened, reused, kept for its client, or ended.
     #[serde(rename = "display.changed")]
     DisplayChanged { identity: String, what: &'static str },

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use punktfunk_core::Fingerprint;
 use punktfunk_library::Roots;
 use punktfunk_media::{Desktop, reason};
+use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::apps::Apps;
@@ -61,9 +62,21 @@ pub enum PairingPolicy {
     Open,
 }
 
+/// What may change while the host runs, as far as planes ask for it: for sessions that begin later, and for adverts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether unpaired clients get in.
+    pub pairing: PairingPolicy,
+    /// Upper limit of a session's bitrate in kbit/s; `None`: what the plane was set up with.
+    pub max_kbps: Option<u32>,
+    /// TCP port of the management API on the network, 0 when it is not served; `None`: what the plane was set up with.
+    pub api_port: Option<u16>,
+}
+
 /// Everything that outlives a session.
 pub struct Hub {
     config: HubConfig,
+    policy: watch::Sender<Policy>,
     events: Arc<Events>,
     trust: Arc<Trust>,
     pairing: Pairing,
@@ -98,13 +111,47 @@ impl Hub {
         let pairing = Pairing::new(Arc::clone(&trust), Arc::clone(&events), config.approval_wait);
         let admission = Admission::new(config.max_sessions, Arc::clone(&events));
         let live = Live::new(Arc::clone(&events));
-        Ok(Arc::new(Self { config, events, trust, pairing, admission, journal, live, problems }))
+        let policy = Policy { pairing: config.pairing_policy, max_kbps: None, api_port: None };
+        let policy = watch::Sender::new(policy);
+        Ok(Arc::new(Self { config, policy, events, trust, pairing, admission, journal, live, problems }))
     }
 
     /// How it was set up.
     #[must_use]
     pub fn config(&self) -> &HubConfig {
         &self.config
+    }
+
+    /// What counts now.
+    #[must_use]
+    pub fn policy(&self) -> Policy {
+        *self.policy.borrow()
+    }
+
+    /// Tells when it changes.
+    #[must_use]
+    pub fn watch_policy(&self) -> watch::Receiver<Policy> {
+        self.policy.subscribe()
+    }
+
+    /// Changes what counts from now on. Who came in only because everybody may is asked to leave when that ends.
+    pub fn set_policy(&self, change: impl FnOnce(&mut Policy)) {
+        let mut closed = false;
+        self.policy.send_if_modified(|policy| {
+            let before = *policy;
+            change(policy);
+            closed = before.pairing == PairingPolicy::Open && policy.pairing == PairingPolicy::Required;
+            *policy != before
+        });
+        if closed {
+            let now = SystemTime::now();
+            let paired = |who: &Fingerprint| matches!(self.trust.state(who, now), TrustState::Paired { .. });
+            let guests = self.admission.sessions().into_iter().filter(|s| !s.fingerprint.as_ref().is_some_and(paired));
+            // One that left meanwhile is what we want.
+            guests.for_each(|s| {
+                let _ = self.admission.evict(s.id);
+            });
+        }
     }
 
     /// Who may come in.
@@ -147,9 +194,9 @@ impl Hub {
     /// access does. Call after [`FileJournal::replay`].
     #[must_use]
     pub fn open_displays(&self, desktop: Arc<dyn Desktop>) -> Arc<Displays> {
-        let (trust, policy) = (Arc::clone(&self.trust), self.config.pairing_policy);
+        let (trust, policy) = (Arc::clone(&self.trust), self.policy.subscribe());
         let may_keep = move |identity: &str| match Fingerprint::from_hex(identity) {
-            Some(who) if policy == PairingPolicy::Required => {
+            Some(who) if policy.borrow().pairing == PairingPolicy::Required => {
                 matches!(trust.state(&who, SystemTime::now()), TrustState::Paired { .. })
             }
             _ => true,

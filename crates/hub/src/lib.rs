@@ -28,8 +28,8 @@ pub mod pairing;
 pub mod state;
 pub mod trust;
 
-pub use hub::{Hub, HubConfig, PairingPolicy};
-pub use names::sanitise_name;
+pub use hub::{Hub, HubConfig, PairingPolicy, Policy};
+pub use names::{is_hostile, sanitise_name};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -24,6 +24,12 @@ pub fn sanitise_name(name: &str, fingerprint: &Fingerprint) -> String {
     if clean.is_empty() { format!("device {}", &fingerprint.to_string()[..8]) } else { clean }
 }
 
+/// A character that can steer a terminal, or make a line look like another: not for a log or a table.
+#[must_use]
+pub fn is_hostile(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
 /// Characters that take no room or turn the text around them: they can make one name look like another.
 fn is_invisible(c: char) -> bool {
     matches!(c,

@@ -150,11 +150,13 @@ impl Trust {
         };
         match client.expires_at {
             None => TrustState::Paired { grants: Grants(client.grants), expires_in: None },
-            Some(end) => match (UNIX_EPOCH + Duration::from_secs(end)).duration_since(now) {
-                Ok(left) if !left.is_zero() => {
-                    TrustState::Paired { grants: Grants(client.grants), expires_in: Some(left) }
+            // A time that the clock cannot tell never comes.
+            Some(end) => match UNIX_EPOCH.checked_add(Duration::from_secs(end)).map(|end| end.duration_since(now)) {
+                None => TrustState::Paired { grants: Grants(client.grants), expires_in: None },
+                Some(Ok(left)) if !left.is_zero() => {
+                    TrustState::Paired { grants: Grants(client.grants), expires_in: Some(left.min(FAR)) }
                 }
-                _ => TrustState::Expired,
+                Some(_) => TrustState::Expired,
             },
         }
     }
@@ -347,6 +349,9 @@ const ID_DIGITS: usize = 12;
 /// Shorter ids are typing mistakes.
 const MIN_ID_DIGITS: usize = 4;
 
+/// A century: far, and nobody's timer overflows.
+const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,6 +427,13 @@ mod tests {
         let left = Some(Duration::from_secs(1));
         assert_eq!(trust.state(&fp(1), at(999)), TrustState::Paired { grants: Grants::ALL, expires_in: left });
         assert_eq!(trust.state(&fp(1), at(1000)), TrustState::Expired);
+        for far in [u64::MAX, i64::MAX as u64, 1 << 40] {
+            trust
+                .change("0101", ClientChange { expires_at: Some(Some(far)), ..ClientChange::default() })
+                .expect("saved");
+            let TrustState::Paired { expires_in, .. } = trust.state(&fp(1), at(1000)) else { panic!("{far}") };
+            assert!(expires_in.is_none_or(|left| left <= FAR), "no timer overflows");
+        }
         trust.change("0101", ClientChange { expires_at: Some(None), ..ClientChange::default() }).expect("saved");
         assert_eq!(trust.state(&fp(1), at(1000)), TrustState::Paired { grants: Grants::ALL, expires_in: None });
     }

@@ -31,6 +31,47 @@ pub enum Transform {
     Flipped270,
 }
 
+/// How upright coordinates map to memory: rows and columns exchanged, then each axis perhaps reversed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Steps {
+    /// Upright rows are memory columns.
+    pub swaps: bool,
+    /// The first upright row is the last memory row (or column, when swapped).
+    pub rows_reversed: bool,
+    /// The first upright column is the last memory column (or row, when swapped).
+    pub columns_reversed: bool,
+}
+
+impl Transform {
+    /// Undoes it. The transform says how the *output's content* was turned to be put into memory: `Rotate90` is content
+    /// turned counter-clockwise by 90°, so that the upright picture's first row lies in memory's first column, read upwards.
+    #[must_use]
+    pub const fn steps(self) -> Steps {
+        let (swaps, rows_reversed, columns_reversed) = match self {
+            Self::Normal => (false, false, false),
+            Self::Rotate90 => (true, false, true),
+            Self::Rotate180 => (false, true, true),
+            Self::Rotate270 => (true, true, false),
+            Self::Flipped => (false, false, true),
+            Self::Flipped90 => (true, false, false),
+            Self::Flipped180 => (false, true, false),
+            Self::Flipped270 => (true, true, true),
+        };
+        Steps { swaps, rows_reversed, columns_reversed }
+    }
+}
+
+impl Steps {
+    /// Column and row in memory of an upright pixel.
+    #[must_use]
+    pub const fn place(self, layout: &FrameLayout, row: u32, column: u32) -> (u32, u32) {
+        let (rows, columns) = if self.swaps { (layout.width, layout.height) } else { (layout.height, layout.width) };
+        let row = if self.rows_reversed { rows - 1 - row } else { row };
+        let column = if self.columns_reversed { columns - 1 - column } else { column };
+        if self.swaps { (row, column) } else { (column, row) }
+    }
+}
+
 /// The shape of a packed 32-bit picture in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FrameLayout {

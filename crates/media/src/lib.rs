@@ -16,6 +16,7 @@ mod inject;
 mod journal;
 mod pad;
 pub mod reason;
+mod thumbnail;
 
 pub use app::{AppSpec, LaunchError, RunningApp, StageEnvironment};
 pub use audio::{
@@ -29,7 +30,7 @@ pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,
     FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError,
 };
-pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Transform};
+pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Steps, Transform};
 pub use inject::{InjectError, Injector, InjectorCaps, InputAction, ScrollPhase, ScrollSource};
 pub use journal::{Journal, JournalError, UndoGuard, UndoRecord};
 pub use pad::{
@@ -38,3 +39,4 @@ pub use pad::{
 };
 pub use punktfunk_core::{Codec, CodecSet, Mode, Timestamp};
 pub use reason::Reason;
+pub use thumbnail::Thumbnail;

@@ -180,8 +180,11 @@ reasons! {
     SESSION_NOT_FOUND = "session.not_found", "No session has this id.", "List the sessions again: it may have ended.";
     SESSION_NOT_STREAMING = "session.not_streaming", "This session does not stream yet, or is ending.", "Try again in a moment.";
     SESSION_REFRESH_CAPPED = "session.refresh_capped", "The refresh rate is higher than this host serves.", "Choose a lower refresh rate.";
+    SETTINGS_CONFIRM_ELSEWHERE = "settings.confirm_elsewhere", "This door closes with the change, so that confirming here would prove nothing.", "Confirm where you will get in from now on: at the console's new address, or with `punktfunk-host ctl settings confirm`.";
     SETTINGS_CONFLICT = "settings.conflict", "Somebody else changed the settings meanwhile.", "Read them again and repeat the change.";
     SETTINGS_INVALID = "settings.invalid", "A setting does not take this value.", "Choose a value within the bounds that the settings name.";
+    SETTINGS_NOTHING_TO_CONFIRM = "settings.nothing_to_confirm", "No change waits for a confirmation: it was confirmed, or the settings went back to what they were.", "Read the settings again.";
+    SETTINGS_TRIAL_RUNNING = "settings.trial_running", "A change of the settings waits to be confirmed.", "Confirm it, or take it back, before the next one.";
     SETTINGS_UNKNOWN_KEY = "settings.unknown_key", "There is no setting with this name, or it can be set only in the configuration file.", "Compare it with the list of settings.";
     STATE_FULL = "state.full", "The disk that holds the state folder is full.", "Free some space; the host takes up saving again by itself.";
     STATE_UNPARSABLE = "state.unparsable", "A state file could not be read and was kept aside.", "Look at the file that the log names; put a repaired copy back while the host is stopped.";

@@ -284,7 +284,8 @@ impl Shared {
     /// What the host can do now.
     pub fn offer(&self) -> HostOffer {
         let encoders = self.encoders.snapshot().iter().map(|e| EncoderOffer::of(&**e)).collect();
-        HostOffer { encoders, ..self.config.offer.clone() }
+        let max_kbps = self.hub.policy().max_kbps.unwrap_or(self.config.offer.max_kbps);
+        HostOffer { encoders, max_kbps, ..self.config.offer.clone() }
     }
 
     /// The encoders, best first.

@@ -9,6 +9,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,8 +52,25 @@ pub struct DoorError {
     pub detail: String,
 }
 
+/// Whether a door closes soon because of a change that waits to be confirmed: what comes through it proves nothing about
+/// the change. Cheap to clone; every request carries it.
+#[derive(Clone, Debug, Default)]
+pub struct Leaving(Arc<AtomicBool>);
+
+impl Leaving {
+    /// The door closes unless the change is taken back.
+    pub fn set(&self, leaving: bool) {
+        self.0.store(leaving, Ordering::Release);
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// A bound door.
 pub struct Door {
+    leaving: Leaving,
     listener: TcpListener,
     address: SocketAddr,
     acceptor: TlsAcceptor,
@@ -77,13 +95,19 @@ impl Door {
             _ => error(&reason::NETWORK_UNAVAILABLE, e.to_string()),
         })?;
         let address = listener.local_addr().map_err(|e| error(&reason::NETWORK_UNAVAILABLE, e.to_string()))?;
-        Ok(Self { listener, address, acceptor, kind })
+        Ok(Self { leaving: Leaving::default(), listener, address, acceptor, kind })
     }
 
     /// Where it is, with the real port.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The mark that its requests carry.
+    #[must_use]
+    pub fn leaving(&self) -> Leaving {
+        self.leaving.clone()
     }
 
     /// Serves until `shutdown` resolves, then lets running requests finish for at most half a second.
@@ -111,9 +135,10 @@ impl Door {
                         continue;
                     };
                     let (router, acceptor, kind) = (router.clone(), self.acceptor.clone(), self.kind);
+                    let leaving = self.leaving.clone();
                     connections.spawn(async move {
                         let _held = (place, seat);
-                        connection(stream, peer, &acceptor, kind, router).await;
+                        connection(stream, peer, &acceptor, kind, leaving, router).await;
                     });
                 }
                 Err(e) => {
@@ -141,7 +166,14 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn connection(stream: TcpStream, peer: IpAddr, acceptor: &TlsAcceptor, kind: DoorKind, router: Router) {
+async fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    acceptor: &TlsAcceptor,
+    kind: DoorKind,
+    leaving: Leaving,
+    router: Router,
+) {
     let raw = socket2::SockRef::from(&stream);
     // Best effort: a peer that does not read, or is gone, gives its place back after this.
     let _ = raw.set_tcp_user_timeout(Some(STUCK));
@@ -157,7 +189,9 @@ async fn connection(stream: TcpStream, peer: IpAddr, acceptor: &TlsAcceptor, kin
     };
     let serve = service_fn(move |request: hyper::Request<Incoming>| {
         let mut router = router.clone();
-        async move { Ok::<_, Infallible>(router.call(enter(caller, request)).await.unwrap_or_else(|e| match e {})) }
+        let mut request = enter(caller, request);
+        request.extensions_mut().insert(leaving.clone());
+        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|e| match e {})) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES);
@@ -216,10 +250,10 @@ fn network(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Browsers, scripts and event streams of a household, many times over; each costs some 30 KB.
-const MAX_CONNECTIONS: usize = 1024;
+/// Every stream of events that there may be, and room for requests beside them; each costs some 40 KB.
+const MAX_CONNECTIONS: usize = 1536;
 /// One program gone wild leaves room for the others.
-const MAX_PER_SOURCE: usize = 512;
+const MAX_PER_SOURCE: usize = 1152;
 const BACKLOG: i32 = 128;
 /// A slow phone on a bad network is done in two seconds.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -24,9 +24,12 @@ pub mod settings;
 #[cfg(unix)]
 pub mod socket;
 mod state;
+mod streams;
+mod thumbnails;
 mod views;
 
 pub use assets::console_is_built;
+pub use axum::Router;
 pub use problem::Problem;
 pub use routes::{ConsoleLink, Preset, console_router, openapi, router};
 pub use state::{HostFacts, MgmtState};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use punktfunk_hub::is_hostile;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -73,6 +74,10 @@ impl LogBuffer {
             message.truncate(end);
             message.push('…');
         }
+        // Peers have a say in what is logged; nothing in it may turn a reader's line around.
+        if message.contains(is_hostile) {
+            message = message.chars().map(|c| if is_hostile(c) { '\u{fffd}' } else { c }).collect();
+        }
         let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
         let mut inner = lock(&self.inner);
         inner.seq += 1;
@@ -132,6 +137,14 @@ mod tests {
         (0..MAX_LINES).for_each(|_| logs.push(LogLevel::Warn, "t", "x".into()));
         let page = logs.page(5, LogLevel::Trace, 1);
         assert_eq!((page.missed, page.lines[0].seq), (5, 11));
+    }
+
+    #[test]
+    fn a_line_is_one_line_and_reads_as_it_looks() {
+        let logs = LogBuffer::default();
+        logs.push(LogLevel::Info, "t", "name=\u{202e}evil\n\u{1b}[2J <b>ä".into());
+        let page = logs.page(0, LogLevel::Trace, 9);
+        assert_eq!(page.lines[0].message, "name=\u{fffd}evil\u{fffd}\u{fffd}[2J <b>ä");
     }
 
     #[test]

@@ -16,6 +16,18 @@ pub trait Settings: Send + Sync {
     /// # Errors
     /// `settings.*`, `config.pinned`, `state.*`.
     fn patch(&self, revision: Option<u64>, changes: &Map<String, Value>) -> Result<SettingsView, Problem>;
+
+    /// Keeps the change that is on trial. `revision`: that of the change, as far as the caller tells.
+    ///
+    /// # Errors
+    /// `settings.nothing_to_confirm`, `settings.conflict`, `state.*`.
+    fn confirm(&self, revision: Option<u64>) -> Result<SettingsView, Problem>;
+
+    /// Takes the change that is on trial back at once.
+    ///
+    /// # Errors
+    /// `settings.nothing_to_confirm`, `settings.conflict`.
+    fn revert(&self, revision: Option<u64>) -> Result<SettingsView, Problem>;
 }
 
 /// Every setting.
@@ -25,8 +37,25 @@ pub struct SettingsView {
     pub revision: u64,
     /// Whether something waits for a restart of the host.
     pub restart_needed: bool,
+    /// A risky change that is in force and goes back by itself unless it is confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<TrialView>,
     /// The settings, by key.
     pub settings: Vec<SettingView>,
+}
+
+/// A change that could lock its owner out, or let others in: it is tried, and goes back by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrialView {
+    /// The revision to confirm.
+    pub revision: u64,
+    /// What was changed.
+    pub keys: Vec<String>,
+    /// When it goes back unless it is confirmed.
+    pub left_ms: u64,
+    /// TCP port of the console from now on; absent: there is none. At another port than this one, confirm there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console_port: Option<u16>,
 }
 
 /// One setting.
@@ -50,15 +79,18 @@ pub struct SettingView {
     pub maximum: Option<u64>,
     /// The value that was set here; absent: the default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Value>)]
     pub value: Option<Value>,
     /// The value in force.
-    #[schema(value_type = String)]
+    #[schema(value_type = Value)]
     pub running: Value,
     /// What it is when nobody sets it.
     pub default: String,
     /// When a change is in force.
     pub applies: Applies,
+    /// Whether a change goes back by itself after 15 s unless it is confirmed. For a choice, it may depend on the value.
+    #[serde(default)]
+    pub risky: bool,
     /// What fixes it, if something does: it cannot be changed here then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned_by: Option<PinnedBy>,
@@ -112,6 +144,15 @@ pub struct SettingsChangeRequest {
     pub changes: Map<String, Value>,
 }
 
+/// Keeps or takes back a change on trial.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrialRequest {
+    /// The revision of the change, so that nobody confirms what they did not see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+}
+
 /// A host without settings.
 pub(crate) struct NoSettings;
 
@@ -127,5 +168,13 @@ impl Settings for NoSettings {
                 Err(Problem::new(&punktfunk_media::reason::SETTINGS_UNKNOWN_KEY).with_detail(format!("`{key}`")))
             }
         }
+    }
+
+    fn confirm(&self, _: Option<u64>) -> Result<SettingsView, Problem> {
+        Err(Problem::new(&punktfunk_media::reason::SETTINGS_NOTHING_TO_CONFIRM))
+    }
+
+    fn revert(&self, _: Option<u64>) -> Result<SettingsView, Problem> {
+        Err(Problem::new(&punktfunk_media::reason::SETTINGS_NOTHING_TO_CONFIRM))
     }
 }

@@ -1,6 +1,6 @@
 //! What the API speaks for.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use punktfunk_core::Fingerprint;
@@ -13,6 +13,8 @@ use crate::access::{Access, HostNames};
 use crate::logs::LogBuffer;
 use crate::recordings::Recordings;
 use crate::settings::{NoSettings, Settings};
+use crate::streams::Streams;
+use crate::thumbnails::Thumbnails;
 use crate::views::{Action, Diagnostic, EncoderView};
 
 /// Facts about this host that do not change while it runs.
@@ -48,8 +50,11 @@ pub struct MgmtState {
     pub(crate) logs: Arc<LogBuffer>,
     pub(crate) recordings: Arc<Recordings>,
     pub(crate) settings: Arc<dyn Settings>,
-    pub(crate) problems: Arc<Vec<Problem>>,
-    pub(crate) streams: Arc<tokio::sync::Semaphore>,
+    /// Of the credentials' files, found at start.
+    pub(crate) unreadable: Arc<Vec<Problem>>,
+    pub(crate) problems: Arc<dyn Fn() -> Vec<Problem> + Send + Sync>,
+    pub(crate) streams: Arc<Streams>,
+    pub(crate) thumbnails: Arc<Mutex<Thumbnails>>,
 }
 
 impl MgmtState {
@@ -77,8 +82,10 @@ impl MgmtState {
             apps: Arc::default(),
             logs: Arc::default(),
             settings: Arc::new(NoSettings),
-            problems: Arc::new(problems),
-            streams: Arc::new(tokio::sync::Semaphore::new(MAX_STREAMS)),
+            unreadable: Arc::new(problems),
+            problems: Arc::new(Vec::new),
+            streams: Arc::default(),
+            thumbnails: Arc::default(),
         }
     }
 
@@ -91,10 +98,10 @@ impl MgmtState {
         self
     }
 
-    /// Tells what keeps the host from serving everything.
+    /// Sets who tells what keeps the host from serving everything. Called per request; quick.
     #[must_use]
-    pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
-        self.problems = Arc::new(self.problems.iter().cloned().chain(problems).collect());
+    pub fn with_problems(mut self, problems: impl Fn() -> Vec<Problem> + Send + Sync + 'static) -> Self {
+        self.problems = Arc::new(problems);
         self
     }
 
@@ -172,6 +179,3 @@ impl MgmtState {
         crate::routes::console_link(self, false).ok()?.urls.into_iter().next()
     }
 }
-
-/// A stream costs a task and a connection's buffers; more than any household has browsers and scripts.
-const MAX_STREAMS: usize = 400;

@@ -139,6 +139,9 @@ pub struct ApproveRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 127)]
     pub grants: Option<u32>,
+    /// Or in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<crate::routes::Preset>,
     /// For how long; for ever if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
@@ -221,6 +224,9 @@ pub struct SessionView {
     pub client: Option<String>,
     /// For how long it has been running.
     pub age_s: u64,
+    /// What the client may do, a bit mask, if it is paired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<u32>,
     /// Whether it was asked to end.
     pub leaving: bool,
     /// What it streams; absent until the stream runs.
@@ -341,6 +347,10 @@ pub struct Diagnostic {
     pub detail: String,
     /// What to do; empty when nothing needs to be done.
     pub fix: String,
+    /// The reason code behind it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "encode.ffmpeg_missing")]
+    pub code: Option<String>,
 }
 
 /// How a check went.

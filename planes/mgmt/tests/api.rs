@@ -57,7 +57,8 @@ fn start_as(allowed_uid: u32) -> Running {
     let dir = tempfile::tempdir().expect("a folder");
     let hub = Hub::open(HubConfig::new(dir.path().join("state"))).expect("free");
     let facts = HostFacts { name: "test".into(), version: "0.0.1".into(), fingerprint: Fingerprint([7; 32]) };
-    let finding = |id: &str, status| Diagnostic { id: id.into(), status, detail: "d".into(), fix: "f.".into() };
+    let finding =
+        |id: &str, status| Diagnostic { id: id.into(), status, detail: "d".into(), fix: "f.".into(), code: None };
     let state = MgmtState::new(Arc::clone(&hub), facts)
         .with_addresses(|| vec!["192.0.2.10:9777".into()])
         .with_diagnostics(move || vec![finding("a", DiagnosticStatus::Ok), finding("b", DiagnosticStatus::Warn)]);
@@ -117,7 +118,7 @@ async fn the_command_line_pairs_lists_and_revokes() {
     let devices = client.devices().await.expect("answers");
     assert_eq!((devices[0].name.as_str(), devices[0].state), ("tablet", ClientState::Pending));
     let view = client
-        .approve(&devices[0].id, &ApproveRequest { grants: Some(3), expires_in_s: Some(3600) })
+        .approve(&devices[0].id, &ApproveRequest { grants: Some(3), preset: None, expires_in_s: Some(3600) })
         .await
         .expect("it waits");
     assert_eq!((view.grants, view.state), (3, ClientState::Paired));
@@ -408,6 +409,8 @@ fn every_route_is_described_with_schemas() {
     }
     let problem = &document["components"]["schemas"]["Problem"];
     assert_eq!(problem["required"], serde_json::json!(["code", "message", "fix"]));
+    let codes = problem["x-codes"].as_array().expect("codes");
+    assert_eq!(codes.len(), reason::ALL.len(), "every code that the host can say is named");
 }
 
 #[test]

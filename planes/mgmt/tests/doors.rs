@@ -1,5 +1,7 @@
 //! The HTTPS doors as programs see them: over real TLS.
 
+mod common;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ struct Running {
     state: MgmtState,
     api: SocketAddr,
     web: SocketAddr,
+    api_leaving: punktfunk_mgmt::door::Leaving,
     stop: watch::Sender<bool>,
     serving: Vec<JoinHandle<()>>,
     _dir: tempfile::TempDir,
@@ -38,7 +41,7 @@ fn start() -> Running {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let bind = |kind| Door::bind(any, kind, &identity).expect("loopback");
     let (api, web) = (bind(DoorKind::Lan), bind(DoorKind::Console));
-    let (api_at, web_at) = (api.local_addr(), web.local_addr());
+    let (api_at, web_at, api_leaving) = (api.local_addr(), web.local_addr(), api.leaving());
     let (stop, stopped) = watch::channel(false);
     let until = || {
         let mut stopped = stopped.clone();
@@ -48,7 +51,7 @@ fn start() -> Running {
         tokio::spawn(api.serve(router(state.clone()), until())),
         tokio::spawn(web.serve(console_router(state.clone()), until())),
     ];
-    Running { hub, state, api: api_at, web: web_at, stop, serving, _dir: dir }
+    Running { hub, state, api: api_at, web: web_at, api_leaving, stop, serving, _dir: dir }
 }
 
 impl Running {
@@ -272,6 +275,126 @@ async fn the_console_door_serves_its_pages_with_a_strict_policy_and_asks_for_no_
     host.hub.trust().add(ClientRecord::new(me.fingerprint(), "tv".into(), Grants::ALL)).expect("saved");
     let status = ask(host.web, Some(&me), "GET /api/v1/status", "").await;
     assert!(status.contains("console.signed_out"), "a certificate opens nothing here: {status}");
+    host.end().await;
+}
+
+/// What the kernel says of this process: resident KiB, and CPU time in clock ticks.
+fn usage() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let resident =
+        status.lines().find_map(|l| l.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok());
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
+    let ticks = stat.rsplit(')').next().expect("fields").split_whitespace().skip(11).take(2);
+    (resident.expect("a size"), ticks.map(|t| t.parse::<u64>().expect("a number")).sum())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_idle_streams_keep_nobody_from_streaming_or_asking() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(maximum.map_or(8192, |m| m.min(8192))), maximum })
+        .expect("within");
+    let host = start();
+    let session = common::LiveSession::start(&host.hub, punktfunk_core::Fingerprint([5; 32]), "tv").await;
+    let before = usage();
+    let mut secrets = Vec::new();
+    for _ in 0..16 {
+        secrets.push(token(&host, "read").await);
+    }
+    let mut streams = Vec::new();
+    for n in 0..1000 {
+        let mut stream = connect(host.api, None).await.expect("a door");
+        let secret = &secrets[n % 16];
+        let head = format!("GET /api/v1/events HTTP/1.1\r\nhost: sofa\r\nauthorization: Bearer {secret}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.expect("open");
+        let mut buffer = [0; 512];
+        let n = stream.read(&mut buffer).await.expect("open");
+        assert!(buffer[..n].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..n]));
+        streams.push(stream);
+    }
+    let held = usage();
+    let frames = || host.hub.live().get(session.id()).expect("it streams").recorder.rows(u64::MAX).1;
+    let first = frames();
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let idle = usage();
+    assert!(frames() > first, "pictures go on");
+    println!(
+        "1000 idle streams: {} KiB for both ends together, {} clock ticks of CPU while being opened, {} in two idle seconds",
+        held.0.saturating_sub(before.0),
+        held.1 - before.1,
+        idle.1 - held.1
+    );
+    let auth = format!("authorization: Bearer {}\r\n", secrets[0]);
+    assert!(ask(host.api, None, "GET /api/v1/status", &auth).await.starts_with("HTTP/1.1 200"));
+    // 1000 over 16 tokens are 63 of the first: one more, and then it has all that it may have.
+    let mut last = connect(host.api, None).await.expect("a door");
+    last.write_all(format!("GET /api/v1/events HTTP/1.1\r\nhost: sofa\r\n{auth}\r\n").as_bytes()).await.expect("open");
+    let mut buffer = [0; 512];
+    let n = last.read(&mut buffer).await.expect("open");
+    assert!(buffer[..n].starts_with(b"HTTP/1.1 200"));
+    let refused = ask(host.api, None, "GET /api/v1/events", &auth).await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("api.too_many_streams"), "{refused}");
+    host.hub.events().send(EventKind::PairingArmed { seconds: 60 });
+    for stream in &mut streams {
+        let mut seen = Vec::new();
+        while !seen.windows(13).any(|w| w == b"pairing.armed") {
+            let n = stream.read(&mut buffer).await.expect("open");
+            assert!(n > 0);
+            seen.extend_from_slice(&buffer[..n]);
+        }
+    }
+    drop((streams, last));
+    // Their places come back, at the latest when the next sign of life finds nobody.
+    while ask_until(host.api, &auth).await.contains("api.too_many_streams") {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    drop(session);
+    host.end().await;
+}
+
+/// The beginning of a stream's answer.
+async fn ask_until(to: SocketAddr, auth: &str) -> String {
+    let mut stream = connect(to, None).await.expect("a door");
+    stream
+        .write_all(format!("GET /api/v1/events HTTP/1.1\r\nhost: sofa\r\n{auth}\r\n").as_bytes())
+        .await
+        .expect("open");
+    let mut buffer = [0; 2048];
+    let n = stream.read(&mut buffer).await.expect("open");
+    String::from_utf8_lossy(&buffer[..n]).into_owned()
+}
+
+#[tokio::test]
+async fn a_door_that_closes_with_a_change_does_not_confirm_it() {
+    let host = start();
+    let admin = format!("authorization: Bearer {}\r\n", token(&host, "admin").await);
+    let confirm = "POST /api/v1/settings/confirm";
+    assert!(ask(host.api, None, confirm, &admin).await.contains("settings.nothing_to_confirm"));
+    host.api_leaving.set(true);
+    let refused = ask(host.api, None, confirm, &admin).await;
+    assert!(refused.starts_with("HTTP/1.1 409") && refused.contains("settings.confirm_elsewhere"), "{refused}");
+    host.api_leaving.set(false);
+    assert!(ask(host.api, None, confirm, &admin).await.contains("settings.nothing_to_confirm"));
+    host.end().await;
+}
+
+#[tokio::test]
+async fn a_picture_of_a_session_is_shown_to_those_who_may_steer_it() {
+    let host = start();
+    let session = common::LiveSession::start(&host.hub, punktfunk_core::Fingerprint([5; 32]), "tv").await;
+    let path = format!("GET /api/v1/sessions/{}/thumbnail", session.id());
+    let with = async |scope: &str| format!("authorization: Bearer {}\r\n", token(&host, scope).await);
+    assert!(
+        ask(host.api, None, &path, &with("read").await).await.contains("api.scope"),
+        "what it shows is not for everybody"
+    );
+    let control = with("control").await;
+    let picture = ask(host.api, None, &path, &control).await;
+    assert!(picture.starts_with("HTTP/1.1 200") && picture.contains("image/png"), "{picture}");
+    assert!(picture.contains("PNG\r\n") && picture.contains("IEND"));
+    let gone = "GET /api/v1/sessions/999/thumbnail";
+    assert!(ask(host.api, None, gone, &control).await.contains("session.not_found"));
+    drop(session);
     host.end().await;
 }
 

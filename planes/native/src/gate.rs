@@ -41,7 +41,7 @@ pub(crate) async fn pass(
     name: &str,
     source: IpAddr,
 ) -> Result<Access, Stop> {
-    let open = hub.config().pairing_policy == PairingPolicy::Open;
+    let open = hub.policy().pairing == PairingPolicy::Open;
     let Some(fingerprint) = fingerprint else {
         if open {
             return Ok(Access::OPEN);

@@ -11,7 +11,7 @@ use punktfunk_engine::plan::{EncoderOffer, HostOffer};
 use punktfunk_engine::session::ThreadHook;
 use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Displays;
-use punktfunk_hub::{Hub, PairingPolicy};
+use punktfunk_hub::{Hub, PairingPolicy, Policy};
 use punktfunk_media::{AudioCodec, EncoderFactory, EncoderList, InjectorCaps, Reason, Stage, reason};
 use punktfunk_net::Identity;
 use punktfunk_net::quic::{EndpointError, EndpointOptions, Server, server_endpoint};
@@ -135,11 +135,11 @@ impl NativePlane {
                 config: mdns,
                 fingerprint: identity.fingerprint(),
                 uuid: identity.uuid().to_owned(),
-                pairing_required: hub.config().pairing_policy == PairingPolicy::Required,
+                pairing_required: true,
                 quic_port: local_addr.port(),
                 bound_to: (!ip.is_unspecified()).then_some(ip),
             };
-            tokio::spawn(mdns::advertise(advert))
+            tokio::spawn(advertise(advert, hub.watch_policy()))
         });
         let shared = Arc::new(Shared {
             config,
@@ -190,6 +190,23 @@ impl Drop for NativePlane {
     }
 }
 
+/// Advertises what counts now, and anew when that changes.
+async fn advertise(mut advert: Advert, mut policy: watch::Receiver<Policy>) {
+    loop {
+        let now = *policy.borrow_and_update();
+        advert.pairing_required = now.pairing == PairingPolicy::Required;
+        advert.config.mgmt_port = now.api_port.unwrap_or(advert.config.mgmt_port);
+        let stale = async {
+            let same = |p: &Policy| (p.pairing, p.api_port) == (now.pairing, now.api_port);
+            policy.wait_for(|p| !same(p)).await.is_ok()
+        };
+        tokio::select! {
+            () = mdns::advertise(advert.clone()) => return,
+            changed = stale => if !changed { return },
+        }
+    }
+}
+
 /// What every connection needs.
 pub(crate) struct Shared {
     pub config: NativeConfig,
@@ -211,7 +228,13 @@ impl Shared {
         let encoders = self.encoders.snapshot().iter().map(|e| EncoderOffer::of(&**e)).collect();
         let known = lock(&self.left_out).iter().find(|(who, _)| who == identity).map(|(_, codecs)| *codecs);
         let left_out = CodecSet(self.config.offer.left_out.0 | known.unwrap_or_default().0);
-        HostOffer { encoders, left_out, ..self.config.offer.clone() }
+        let max_kbps = self.hub.policy().max_kbps.unwrap_or(self.config.offer.max_kbps);
+        HostOffer { encoders, left_out, max_kbps, ..self.config.offer.clone() }
+    }
+
+    /// TCP port of the management API on the network; 0 = not told.
+    pub fn mgmt_port(&self) -> u16 {
+        self.hub.policy().api_port.unwrap_or(self.config.mgmt_port)
     }
 
     /// The encoders, best first.

@@ -228,7 +228,7 @@ async fn open_and_welcome(
         client: client.remote.ip(),
         frames: shared.config.frames,
         compositor: CompositorKind::from_wire(shared.displays.info().wire_id).unwrap_or_default(),
-        mgmt_port: shared.config.mgmt_port,
+        mgmt_port: shared.mgmt_port(),
         grants: access.grants,
         expires_in_secs: access.expires_in_secs(),
         injector,

@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use common::{HD, Options, RawClient, TestHost, client_identity, connect_from, hello, receive, until};
 use punktfunk_core::control::ControlMessage;
 use punktfunk_core::{CloseCode, Codec, Grants};
-use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory};
+use punktfunk_engine::pads::PadPolicy;
+use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, FakePads, PadCall};
 
 /// Bytes that look random and are the same in every run.
 fn garbage(seed: u64, len: usize) -> Vec<u8> {
@@ -67,6 +69,77 @@ async fn garbage_on_every_port_disturbs_no_session() {
     assert!(after[0].index > before[4].index && after.windows(2).all(|w| w[1].index == w[0].index + 1));
     host.stop().await;
 }
+
+/// Input of every kind with every content, as fast as it goes: keys, buttons, fingers, a pen, pads that come and go. The
+/// session lives, others keep their devices, and when the client has gone nothing is held and nothing is plugged in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_senseless_input_leaves_nothing_held() {
+    static PADS: LazyLock<FakePads> = LazyLock::new(FakePads::new);
+    let config = |config: &mut punktfunk_native::NativeConfig| {
+        let factory = std::sync::Arc::new(PADS.clone());
+        config.pads = Some(punktfunk_native::NativePads { factory, policy: PadPolicy::Auto });
+    };
+    let host = TestHost::start(Options { config, ..Options::default() });
+    let identity = client_identity();
+    host.trust(&identity, Grants::ALL);
+    let mut client = RawClient::connect(host.address, Some(&identity)).await;
+    let video = client.start_session(&hello()).await;
+    let (video, _) = receive(video, 1).await;
+    let mut random = garbage(11, 64 * FLOOD).into_iter();
+    let mut next = || random.next().expect("enough");
+    for round in 0..FLOOD {
+        // Numbers are small, so that they mean something more often than not.
+        let small: Vec<u8> = (0..16).map(|at| next() & if at % 4 == 0 { 15 } else { 1 }).collect();
+        let datagram = if next() % 4 > 0 {
+            [&[0xc8, next() % 20][..], &small].concat()
+        } else {
+            let rest: Vec<u8> = (0..next() % 30).map(|_| next()).collect();
+            [&[0xcc, next() % 7, next() % 17][..], &rest].concat()
+        };
+        // QUIC drops what it has no room for: that is a kind of loss, too.
+        let _ = client.connection.send_datagram(datagram.into());
+        if round % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    client.control(ControlMessage::ClockProbe { t1_ns: 43 }).await;
+    client.hear_control(|m| matches!(m, ControlMessage::ClockEcho { t1_ns: 43, .. }).then_some(())).await;
+    let (_video, units) = receive(video, 10).await;
+    assert_eq!(units.len(), 10);
+    let recording = host.desktop.recording();
+    until(|| recording.actions().len() >= 100).await;
+    client.connection.close(CloseCode::QUIT.0.into(), b"");
+    until(|| host.hub.admission().sessions().is_empty()).await;
+    let mut last: std::collections::HashMap<(u8, u32), bool> = std::collections::HashMap::new();
+    for action in recording.actions() {
+        use punktfunk_media::InputAction as Do;
+        let (what, down) = match action {
+            Do::Key { code, down } => ((0, code.into()), down),
+            Do::Button { code, down } => ((1, code.into()), down),
+            Do::TouchDown { id, .. } => ((2, id), true),
+            Do::TouchUp { id } => ((2, id), false),
+            Do::Pen(sample) => ((3, 0), sample.state.0 & 3 != 0),
+            _ => continue,
+        };
+        last.insert(what, down);
+    }
+    assert!(last.values().all(|down| !down), "held: {last:?}");
+    let calls = PADS.calls();
+    let mut there = [None; 16];
+    for call in &calls {
+        match call {
+            PadCall::Plug(slot, _) => there[usize::from(*slot)] = Some(true),
+            PadCall::Unplug(slot) => there[usize::from(*slot)] = Some(false),
+            PadCall::Apply(..) => {}
+        }
+    }
+    assert!(there.contains(&Some(false)), "some were understood");
+    assert!(!there.contains(&Some(true)), "plugged in: {there:?}");
+    host.stop().await;
+}
+
+/// Inputs of [`a_flood_of_senseless_input_leaves_nothing_held`].
+const FLOOD: usize = 20_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replayed_and_reflected_packets_are_worth_nothing() {

@@ -1,7 +1,7 @@
 //! Prints the figures of whole paths. Nothing here is a test: it measures and prints.
 //!
 //! ```text
-//! cargo run --release -p punktfunk-e2e --example figures -- ping|transport|goodput|memory|start|sessions|revoke|desktop|all
+//! cargo run --release -p punktfunk-e2e --example figures -- ping|transport|goodput|memory|start|sessions|revoke|narrow|desktop|all
 //! ```
 //!
 //! Build the programs with the same profile first (`cargo build --release`). Times are wall times on whatever machine
@@ -23,6 +23,7 @@ fn main() {
         ("start", start),
         ("sessions", sessions),
         ("revoke", revoke),
+        ("narrow", narrow),
         ("desktop", desktop),
     ];
     let mut ran = false;
@@ -182,6 +183,63 @@ fn sessions() {
         row(&format!("session {i}"), o, 10.0, host_cpu / 16.0);
     }
     println!("host: {:.1} % of a core in all, {} KiB", 10.0 * host_cpu, census::resident_kib(host.pid()));
+}
+
+/// How soon a narrowed grant counts: from the start of `ctl clients grants ID view` (another process) until the session
+/// has refused an input event of a client that sends one every 5 ms. Read off the API every millisecond or two.
+fn narrow() {
+    let host = Host::start(&["punktfunk1-host", "--source", "synthetic", "--codec", "none", "--pairing", "required"]);
+    let armed: serde_json::Value =
+        serde_json::from_slice(&host.command(&["pair", "arm", "--json"]).stdout).expect("armed");
+    let probe = Probe::new();
+    assert_eq!(probe.pair(host.quic, armed["pin"].as_str().expect("a PIN")).code, 0);
+    let clients: serde_json::Value =
+        serde_json::from_slice(&host.command(&["ctl", "clients", "list", "--json"]).stdout).expect("a list");
+    let id = clients[0]["id"].as_str().expect("the only client").to_owned();
+    let moves: String =
+        (0..12_000).map(|n| format!("{{\"t_ms\":{},\"ev\":\"move\",\"dx\":1,\"dy\":0}}\n", n * 5)).collect();
+    std::fs::write(probe.dir().join("moves"), moves).expect("writable");
+    let quic = host.quic.to_string();
+    let mut streaming = probe
+        .command(&["stream", &quic, "--mode", "640x480@60", "--codec", "none", "--seconds", "60", "--input", "moves"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the probe starts");
+    let socket = host.root().join("run/punktfunk/control.sock");
+    let count = |name: &str| counter(&socket, name);
+    while count("input_events") == 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        assert!(host.command(&["ctl", "clients", "grants", &id, "full"]).status.success());
+        std::thread::sleep(Duration::from_millis(300));
+        let before = count("input_refused");
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(host.command(&["ctl", "clients", "grants", &id, "view"]).status.success()));
+            while count("input_refused") == before {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    println!("10 times, grant narrowed to input refused: median {:.0} ms, slowest {:.0} ms", times[5], times[9]);
+    let _ = streaming.kill();
+    let _ = streaming.wait();
+}
+
+/// A counter of the only session, asked over the control socket.
+fn counter(socket: &std::path::Path, name: &str) -> u64 {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("the host runs");
+    stream.write_all(b"GET /api/v1/stats HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    let json = answer.split("\r\n\r\n").nth(1).and_then(|body| serde_json::from_str::<serde_json::Value>(body).ok());
+    json.and_then(|json| json["sessions"][0]["details"]["counters"][name].as_u64()).unwrap_or(0)
 }
 
 /// How soon a revoked client is thrown out: from the start of `pair revoke` (another process, which asks the host over its

@@ -22,6 +22,8 @@ pub struct HostOptions {
     /// Goes in front of the host's command, changes to the tests' user, and ends in an `exec`: how to start it in a root
     /// folder of another suite. Empty: here.
     pub prefix: Vec<OsString>,
+    /// Leave the console's port to the settings in the folders: no flag for it.
+    pub web_port_from_settings: bool,
 }
 
 /// A running host. Dropping it kills it and everything that runs in its folders.
@@ -284,7 +286,8 @@ fn host_command(identity: Identity, root: &Path, options: &HostOptions) -> Comma
     }
     // Hosts of tests run beside each other.
     for flag in ["--api-port", "--web-port"] {
-        if !has(flag) {
+        let from_settings = flag == "--web-port" && options.web_port_from_settings;
+        if !has(flag) && !from_settings {
             command.args([flag, "0"]);
         }
     }

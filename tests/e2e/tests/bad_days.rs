@@ -92,6 +92,19 @@ fn a_full_state_folder_is_named_and_the_host_keeps_serving() {
             assert_ne!(outcome.code, 0, "a pairing that could not be saved must not be confirmed: {outcome:#?}");
         }
         assert!(host.log().contains("state.full"), "{}", host.log());
+        // What cannot be saved is refused, and not in force either.
+        for args in [
+            &["ctl", "settings", "set", "host.max_sessions", "2"][..],
+            &["ctl", "tokens", "create", "x", "--scope", "read"],
+            &["ctl", "stats", "save"],
+        ] {
+            let out = host.command(args);
+            let said = String::from_utf8_lossy(&out.stderr);
+            assert!(out.status.code() == Some(1) && said.contains("state.full"), "{args:?}: {out:?}");
+        }
+        let out = host.command(&["ctl", "status", "--json"]);
+        let status: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
+        assert_eq!(status["max_sessions"], 4);
         // Room again: it works again, without a restart.
         std::fs::remove_file(state.join("filler")).unwrap();
         std::thread::sleep(Duration::from_millis(2100));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use punktfunk_e2e::{Host, HostOptions, Probe};
 use punktfunk_testkit::desktop::{Launch, Suite, TestSway};
+use punktfunk_testkit::window::{Seen, Window};
 
 fn host_in(suite: Suite, launch: &Launch, args: &[&str], env: &[(&str, &Path)]) -> Host {
     Host::start_with(&HostOptions {
@@ -90,6 +91,65 @@ fn on_a_running_session_outputs_come_and_go_with_their_clients() {
         host.assert_nothing_left(Duration::from_secs(2));
     }
 }
+
+/// What a client's hands do reaches a program in the person's session, from the probe's script to the program's own events;
+/// and when the host is killed with a key and a button down, both go up although nobody is left to release them.
+#[test]
+fn a_clients_hands_reach_a_session_and_let_go_when_the_host_dies() {
+    for suite in [Suite::Installed, Suite::Trixie] {
+        let Some(launch) = suite.launch() else { continue };
+        let sway = TestSway::start(&launch, "");
+        let args = ["serve", "--open", "--desktop", "wlroots", "--linger", "off"];
+        let mut host = host_in(suite, &launch, &args, &[("SWAYSOCK", &sway.ipc), ("WAYLAND_DISPLAY", &sway.display)]);
+        let probe = Probe::new();
+        let script = probe.dir().join("hands.jsonl");
+        std::fs::write(&script, HANDS).expect("the script");
+        let script = script.to_str().expect("ASCII");
+        let quic = host.quic.to_string();
+        let client = ["stream", &quic, "--mode", "800x600@30", "--seconds", "60", "--input", script];
+        let mut client = probe.command(&client).spawn().expect("the probe starts");
+        wait_for_outputs(&sway, &host, &[(800, 600), OWN]);
+        let window = Window::open(&sway.display, Some("HEADLESS-2"), [9, 9, 9]);
+        let button = |code, down| Seen::Button { code, down };
+        let key = |seen: &[Seen], wanted| {
+            seen.iter().any(|s| matches!(s, Seen::Key { code: 30, down, .. } if *down == wanted))
+        };
+        let seen = window.wait("the client's hands", |seen| key(seen, true) && seen.contains(&button(0x110, true)));
+        // Back and forward, an eighth of a detent upward, and two fingers that move and are lifted.
+        let buttons: Vec<_> = seen.iter().filter(|s| matches!(s, Seen::Button { .. })).cloned().collect();
+        let expected =
+            [button(0x113, true), button(0x113, false), button(0x114, true), button(0x114, false), button(0x110, true)];
+        assert_eq!(buttons, expected, "{suite:?}: {seen:?}");
+        let down = |value| Seen::Axis { horizontal: false, value };
+        let across = |value| Seen::Axis { horizontal: true, value };
+        for wanted in
+            [down(-1.875), across(7.0), Seen::AxisStop { horizontal: true }, Seen::AxisSource(0), Seen::AxisSource(1)]
+        {
+            assert!(seen.contains(&wanted), "{suite:?}: no {wanted:?} in {seen:?}");
+        }
+        host.signal(rustix::process::Signal::KILL);
+        // Whoever loses keyboard or pointer takes everything on it for released.
+        window.wait("the key and the button to go up", |seen| {
+            (key(seen, false) || seen.contains(&Seen::KeyboardLeave))
+                && (seen.contains(&button(0x110, false)) || seen.contains(&Seen::PointerLeave))
+        });
+        host.wait(Duration::from_secs(10)).expect("it is dead");
+        wait_for_outputs(&sway, &host, &[OWN]);
+        client.kill().and_then(|()| client.wait()).expect("the probe ends");
+        host.assert_nothing_left(Duration::from_secs(2));
+    }
+}
+
+const HANDS: &str = r#"
+{"t_ms":3000,"ev":"abs","x":400,"y":300}
+{"t_ms":3100,"ev":"button","button":"x1"}
+{"t_ms":3120,"ev":"button","button":"x2"}
+{"t_ms":3200,"ev":"scroll","delta":15}
+{"t_ms":3300,"ev":"scroll","axis":"horizontal","delta":7,"finger":"begin"}
+{"t_ms":3400,"ev":"scroll","axis":"horizontal","delta":0,"finger":"end"}
+{"t_ms":3500,"ev":"button","button":"left","down":true}
+{"t_ms":3600,"ev":"key","key":"A","down":true}
+"#;
 
 #[test]
 fn newer_sways_carry_private_desktops() {

@@ -1,7 +1,8 @@
 // English and German. German has the type of English, so that a missing sentence does not build.
 
-import { de, deProblems } from "../messages/de";
+import { de } from "../messages/de";
 import { en, enProblems } from "../messages/en";
+import { deProblems } from "../messages/problems.de";
 import type { Problem } from "./api";
 
 export type Language = "en" | "de";
@@ -27,7 +28,7 @@ export const text = $state({
   /** A refusal in the reader's language, where there is a translation. */
   problem(problem: Problem): { message: string; fix: string } {
     const known = (text.language === "de" ? deProblems : enProblems)[problem.code];
-    return known ?? { message: problem.message, fix: problem.fix };
+    return known ? { message: known[0], fix: known[1] } : { message: problem.message, fix: problem.fix };
   },
 });
 

@@ -53,6 +53,10 @@ export const en = {
     automatic: "automatic",
     grants: "May use",
     grantsChanged: "Changed.",
+    look: "Show its picture",
+    hide: "Hide its picture",
+    picture: "What {name} sees now",
+    blind: "There is no picture at the moment.",
     starting: "Starting …",
     leaving: "Ending …",
     since: "for {time}",
@@ -145,7 +149,7 @@ export const en = {
     longHelp: "Come back after dinner.",
     always: "For ever",
     alwaysHelp: "A desktop that is always there, until the host ends.",
-    restart: "In force after a restart of the host.",
+    applied: "In force for sessions that end from now on.",
   },
   library: {
     title: "Library",
@@ -210,9 +214,21 @@ export const en = {
     now: "In force at once.",
     default: "Default: {value}",
     empty: "nothing",
+    risky: "Goes back by itself after 15 seconds unless you keep it.",
     reset: "Back to the default",
     yes: "Yes",
     no: "No",
+    choices: {
+      required: "only paired devices",
+      open: "everybody",
+      auto: "automatic",
+      wlroots: "the running session",
+      private: "a private desktop for each device",
+      true: "yes",
+      false: "no",
+      off: "not at all",
+      forever: "for ever",
+    } as Record<string, string>,
     restartNeeded: "Some changes wait for a restart of the host.",
     restartNow: "Restart now",
     restartSure: "Restart the host? Every session ends and can come back in a moment.",
@@ -228,7 +244,22 @@ export const en = {
       "video.encoder": "Which video encoder is used.",
       "video.max_bitrate_kbps": "Upper limit of a session's bitrate in kbit/s.",
       "host.max_sessions": "How many sessions may run at once.",
+      "api.enabled": "Serve the API to programs on the network.",
+      "api.port": "TCP port of the API.",
+      "web.enabled": "Serve this console.",
+      "web.port": "TCP port of this console.",
     } as Record<string, string>,
+  },
+  trial: {
+    title: "Keep these settings?",
+    left: "Back to what it was in {seconds} s.",
+    keep: "Keep these settings",
+    revert: "Take them back now",
+    elsewhere: "The console has moved. Open it at its new address and keep the settings there: that shows that you still get in.",
+    open: "Open the new address",
+    closes: "The console is about to close. To keep that, run on the host:",
+    kept: "Kept.",
+    reverted: "The settings are as they were before.",
   },
   diagnostics: {
     title: "Diagnostics",
@@ -302,8 +333,8 @@ export const en = {
   },
 };
 
-/** Where the host's own sentence does not fit a browser. */
-export const enProblems: Record<string, { message: string; fix: string }> = {
-  "web.unreachable": { message: "The host cannot be reached.", fix: "Look whether it runs; the console tries again by itself." },
-  "web.bug": { message: "A bug in the console.", fix: "Reload the page, and report it." },
+/** Where the host has no sentence of its own. */
+export const enProblems: Record<string, [message: string, fix: string]> = {
+  "web.unreachable": ["The host cannot be reached.", "Look whether it runs; the console tries again by itself."],
+  "web.bug": ["A bug in the console.", "Reload the page, and report it."],
 };

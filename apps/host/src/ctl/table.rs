@@ -1,5 +1,6 @@
 //! The API's answers for a person: a list as a table, a thing as its fields.
 
+use punktfunk_hub::is_hostile;
 use serde_json::{Map, Value};
 
 /// Prints an answer.
@@ -69,7 +70,7 @@ fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         // Names come from devices: nothing in them may steer a terminal.
-        Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::String(text) => text.chars().map(|c| if is_hostile(c) { ' ' } else { c }).collect(),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
     }
@@ -83,9 +84,8 @@ mod tests {
 
     #[test]
     fn lists_become_tables_and_control_characters_spaces() {
-        let rows =
-            json!([{"id": "a", "name": "t\u{1b}[2Jv", "end": null}, {"id": "bcd", "name": "x", "extra": [1, 2]}]);
-        assert_eq!(text(&rows), "ID   NAME    EXTRA\na    t [2Jv\nbcd  x       1, 2\n");
+        let rows = json!([{"id": "a", "name": "t\u{1b}[2J\u{202e}v", "end": null}, {"id": "bcd", "name": "x", "extra": [1, 2]}]);
+        assert_eq!(text(&rows), "ID   NAME     EXTRA\na    t [2J v\nbcd  x        1, 2\n");
         assert_eq!(text(&json!({"a": 1, "rows": [{"b": 2}]})), "a     1\n\nrows\nB\n2\n");
         assert_eq!((text(&json!([])).as_str(), text(&json!(null)).as_str()), ("none\n", ""));
     }

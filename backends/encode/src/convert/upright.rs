@@ -11,12 +11,12 @@ pub(super) fn is_upright(transform: Transform) -> bool {
 
 /// Size of the upright picture.
 pub(super) fn size(layout: &FrameLayout) -> (u32, u32) {
-    if Steps::of(layout).swaps { (layout.height, layout.width) } else { (layout.width, layout.height) }
+    if layout.transform.steps().swaps { (layout.height, layout.width) } else { (layout.width, layout.height) }
 }
 
 /// The upright rows that a rectangle in memory coordinates touches, cut to the picture.
 pub(super) fn rows_of(layout: &FrameLayout, rect: Rect) -> (u32, u32) {
-    let steps = Steps::of(layout);
+    let steps = layout.transform.steps();
     let (start, length, limit) =
         if steps.swaps { (rect.x, rect.width, layout.width) } else { (rect.y, rect.height, layout.height) };
     let (start, end) = (start.min(limit), start.saturating_add(length).min(limit));
@@ -25,7 +25,7 @@ pub(super) fn rows_of(layout: &FrameLayout, rect: Rect) -> (u32, u32) {
 
 /// Copies upright rows `rows` into `target`, an upright picture without padding. Shapes were checked by the caller.
 pub(super) fn copy_rows(layout: &FrameLayout, pixels: &[u8], rows: Range<u32>, width: u32, target: &mut [u8]) {
-    let steps = Steps::of(layout);
+    let steps = layout.transform.steps();
     let (width, stride) = (width as usize, layout.stride as usize);
     let target_stride = width * 4;
     if steps.swaps {
@@ -62,35 +62,6 @@ pub(super) fn copy_rows(layout: &FrameLayout, pixels: &[u8], rows: Range<u32>, w
 
 fn mirrored(at: u32, length: u32, reversed: bool) -> u32 {
     if reversed { length - 1 - at } else { at }
-}
-
-/// How upright coordinates map to memory: rows and columns exchanged, then each axis perhaps reversed.
-struct Steps {
-    /// Upright rows are memory columns.
-    swaps: bool,
-    /// The first upright row is the last memory row (or column, when swapped).
-    rows_reversed: bool,
-    /// The first upright column is the last memory column (or row, when swapped).
-    columns_reversed: bool,
-}
-
-impl Steps {
-    /// The transform says how the *output's content* was turned to be put into memory; this undoes it. `Rotate90` is
-    /// content turned counter-clockwise by 90°: the upright picture's first row lies in memory's first column, read
-    /// upwards.
-    const fn of(layout: &FrameLayout) -> Self {
-        let (swaps, rows_reversed, columns_reversed) = match layout.transform {
-            Transform::Normal => (false, false, false),
-            Transform::Rotate90 => (true, false, true),
-            Transform::Rotate180 => (false, true, true),
-            Transform::Rotate270 => (true, true, false),
-            Transform::Flipped => (false, false, true),
-            Transform::Flipped90 => (true, false, false),
-            Transform::Flipped180 => (false, true, false),
-            Transform::Flipped270 => (true, true, true),
-        };
-        Self { swaps, rows_reversed, columns_reversed }
-    }
 }
 
 /// 32 × 32 pixels of 4 bytes: 4 KiB on each side, well inside a first-level cache.

@@ -123,6 +123,64 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// What a program may do, by the numbers that the kernel hands over.
+    #[derive(Clone, Copy, Debug)]
+    enum Request {
+        Store(usize, Effect),
+        Erase(usize),
+        Play(usize, u32),
+        Gain(u16),
+        Wait(u64),
+    }
+
+    fn requests() -> impl Strategy<Value = Vec<Request>> {
+        let place = || prop_oneof![0..MAX_EFFECTS + 2, Just(usize::MAX)];
+        let times = || prop_oneof![Just(0), 1..4_u32, Just(u32::MAX)];
+        let effect = (any::<u16>(), any::<u16>(), any::<Option<u16>>(), any::<u16>()).prop_map(
+            |(strong, weak, length, delay)| Effect {
+                strong,
+                weak,
+                // 0 is "until it is stopped".
+                length: length.filter(|length| *length > 0).map(|length| ms(length.into())),
+                delay: ms(delay.into()),
+            },
+        );
+        proptest::collection::vec(
+            prop_oneof![
+                (place(), effect).prop_map(|(id, effect)| Request::Store(id, effect)),
+                place().prop_map(Request::Erase),
+                (place(), times()).prop_map(|(id, times)| Request::Play(id, times)),
+                any::<u16>().prop_map(Request::Gain),
+                (0..200_000_u64).prop_map(Request::Wait),
+            ],
+            0..200,
+        )
+    }
+
+    proptest! {
+        /// Whatever programs ask for, nothing breaks, the thread that plays effects is never woken for nothing, and
+        /// when the last effect has been erased the motors are still.
+        #[test]
+        fn no_request_breaks_a_pad(requests in requests()) {
+            let (mut effects, mut now) = (Effects::new(), Instant::now());
+            for request in requests {
+                match request {
+                    Request::Store(id, effect) => prop_assert_eq!(effects.store(id, effect, now), id < MAX_EFFECTS),
+                    Request::Erase(id) => effects.erase(id),
+                    Request::Play(id, times) => effects.play(id, times, now),
+                    Request::Gain(gain) => effects.set_gain(gain),
+                    Request::Wait(passed) => now += ms(passed),
+                }
+                let (strong, weak) = effects.levels(now);
+                prop_assert!(strong <= effects.gain && weak <= effects.gain);
+                prop_assert!(effects.next(now).is_none_or(|next| next >= now));
+            }
+            (0..MAX_EFFECTS).for_each(|id| effects.erase(id));
+            prop_assert_eq!((effects.levels(now), effects.next(now)), ((0, 0), None));
+        }
+    }
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)

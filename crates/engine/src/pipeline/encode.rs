@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use punktfunk_core::recover::{Decision, KeyframeGate};
 use punktfunk_media::{
     Colour, Damage, EncodeError, EncoderConfig, EncoderFactory, FrameLayout, FrameOrder, InvalidateOutcome, Keyframe,
-    Mode, Transform, reason,
+    Mode, Thumbnail, reason,
 };
 
 use super::cadence::{Idle, Stamps};
@@ -17,7 +17,7 @@ use super::ladder::Ladder;
 use super::rate::Budget;
 use super::{Picture, Pipes, ReturnedSlot, Unit};
 use crate::plan::SessionPlan;
-use crate::session::{EncodeOrders, Ending, Mailboxes, Shared};
+use crate::session::{EncodeOrders, Ending, Mailboxes, Shared, THUMBNAIL_WIDTH};
 
 pub(crate) struct EncodeLoop {
     shared: Arc<Shared>,
@@ -125,6 +125,9 @@ impl EncodeLoop {
                 return Ok(());
             }
             self.obey()?;
+            if self.mail.thumbnails.overdue() {
+                self.show();
+            }
             let room = self.pipes.units.has_room() && (self.limit == 0 || self.made < self.limit);
             if room {
                 if let Some(picture) = self.pipes.pictures.take() {
@@ -137,9 +140,20 @@ impl EncodeLoop {
                     continue;
                 }
             }
+            if self.mail.thumbnails.wanted() && self.show() {
+                continue;
+            }
             let wake = if room { earliest(self.repeat_at(), self.ask_at()) } else { None };
             self.mail.encode_signal.wait(seen, wake);
         }
+    }
+
+    /// Shows the current picture to those who look from outside; whether there is one.
+    fn show(&self) -> bool {
+        let Some(picture) = &self.current else { return false };
+        let frame = &picture.frame;
+        self.mail.thumbnails.answer(Thumbnail::of(&frame.layout, frame.slot.memory.bytes(), THUMBNAIL_WIDTH));
+        true
     }
 
     /// When the current picture shall be encoded again, if no new one comes.
@@ -429,10 +443,7 @@ impl EncodeLoop {
 /// The upright size of a picture, with the refresh rate in force.
 fn mode_of(picture: &Picture) -> Mode {
     let FrameLayout { width, height, transform, .. } = picture.frame.layout;
-    let (width, height) = match transform {
-        Transform::Rotate90 | Transform::Rotate270 | Transform::Flipped90 | Transform::Flipped270 => (height, width),
-        Transform::Normal | Transform::Rotate180 | Transform::Flipped | Transform::Flipped180 => (width, height),
-    };
+    let (width, height) = if transform.steps().swaps { (height, width) } else { (width, height) };
     Mode { width, height, refresh_hz: picture.refresh_hz.max(1) }
 }
 

@@ -2,12 +2,14 @@
 //! older one that was not read yet, so that sending never blocks and nothing piles up.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use punktfunk_core::Grants;
 use punktfunk_core::datagram::{PenBatch, RichInput};
 use punktfunk_core::input::InputEvent;
-use punktfunk_media::{Injector, Mode, PadBattery};
+use punktfunk_media::{Injector, Mode, PadBattery, Thumbnail};
 
+use super::thumbnail::Thumbnails;
 use super::{Ending, Shared, StopReason};
 use crate::pipeline::InputQueue;
 use crate::pipeline::pads::{Mailbox, PadInput, PadQueue};
@@ -150,6 +152,12 @@ impl SessionControl {
         self.shared.stats.snapshot()
     }
 
+    /// What it shows, small. Waits for it, at most `within`; `None`: there is no picture yet, or the session ends.
+    #[must_use]
+    pub fn thumbnail(&self, within: Duration) -> Option<Arc<Thumbnail>> {
+        self.mail.thumbnails.ask(within, || self.mail.encode_signal.raise())
+    }
+
     /// How it ended, once that is decided.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
@@ -179,6 +187,7 @@ pub(crate) struct Mailboxes {
     pads_grants: Mutex<Option<Grants>>,
     pub pads: PadQueue,
     pub pad_wishes: Mailbox,
+    pub thumbnails: Thumbnails,
     /// Somebody serves [`Self::pads`].
     has_pads: bool,
 }
@@ -249,6 +258,7 @@ impl Mailboxes {
             pads_grants: Mutex::default(),
             pads: PadQueue::new(),
             pad_wishes: Mailbox::default(),
+            thumbnails: Thumbnails::default(),
             has_pads,
         }
     }

@@ -12,6 +12,7 @@
 mod control;
 mod ending;
 mod guard;
+mod thumbnail;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -24,6 +25,7 @@ pub use control::{SessionCommand, SessionControl};
 pub use ending::{Ending, SessionEnd, StopReason};
 pub(crate) use ending::{Shared, panic_text};
 use guard::{Gate, StageSlot, spawn};
+pub(crate) use thumbnail::WIDTH as THUMBNAIL_WIDTH;
 
 use crate::clock::SessionClock;
 use crate::link::{AudioLink, ClientLink};

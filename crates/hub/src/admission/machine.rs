@@ -76,6 +76,17 @@ impl Machine {
         Self { max: max.max(1), slots: Vec::new(), waiters: Vec::new(), last_session: 0 }
     }
 
+    /// How many slots there are.
+    pub const fn max(&self) -> usize {
+        self.max
+    }
+
+    /// From now on so many slots, at least one. Sessions that hold more than that stay until they end.
+    pub fn set_max(&mut self, max: usize, now: Instant, silence: Silence<'_>) -> Vec<Action> {
+        self.max = max.max(1);
+        self.poll(now, silence)
+    }
+
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -160,9 +171,12 @@ impl Machine {
             }
             !over
         });
-        let free = self.max - self.slots.len();
-        let out_of_patience =
-            self.waiters.iter().filter(|w| !w.claims && now >= w.since + LAST_MOMENT).count().saturating_sub(free);
+        // What is kept for a claim is not free for those who are late.
+        let gone = |w: &&Waiter| w.claims && !self.slots.iter().any(|s| s.identity == w.identity);
+        let owed = self.waiters.iter().filter(gone).count();
+        let free = self.max.saturating_sub(self.slots.len() + owed);
+        let late = self.waiters.iter().filter(|w| !w.claims && now >= w.since + LAST_MOMENT).count();
+        let out_of_patience = if late == 0 { 0 } else { (late + self.excess()).saturating_sub(free) };
         for _ in 0..out_of_patience {
             let oldest = self.open_leaving().min_by_key(|s| s.leaving).map(|s| s.session);
             let Some(index) = oldest.and_then(|o| self.slots.iter().position(|s| s.session == o)) else { break };
@@ -180,6 +194,8 @@ impl Machine {
             let owed = claims_before.filter(|w| !self.slots.iter().any(|s| s.identity == w.identity)).count();
             let free = self.max.saturating_sub(self.slots.len());
             if own_left || free == 0 || (!waiter.claims && free <= owed) {
+                // Its own slot went when there were more sessions than slots: it waits like everybody.
+                self.waiters[index].claims &= own_left || free > 0;
                 index += 1;
                 continue;
             }
@@ -194,7 +210,8 @@ impl Machine {
     /// For every waiter without a slot in sight, the most silent holder is asked to leave.
     fn take_silent(&mut self, now: Instant, silence: Silence<'_>, actions: &mut Vec<Action>) {
         let wanted = self.waiters.iter().filter(|w| !w.claims).count();
-        let mut missing = wanted.saturating_sub(self.open_leaving().count());
+        let needed = if wanted == 0 { 0 } else { wanted + self.excess() };
+        let mut missing = needed.saturating_sub(self.open_leaving().count());
         while missing > 0 {
             let live = self.slots.iter_mut().filter(|s| s.leaving.is_none());
             let most_silent = live.map(|s| (silence(s.session), s)).max_by_key(|(silent, _)| *silent);
@@ -207,7 +224,7 @@ impl Machine {
 
     /// Whoever waited long enough, and has no slot in sight, is told who holds them.
     fn refuse(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let in_sight = self.open_leaving().count();
+        let in_sight = self.open_leaving().count().saturating_sub(self.excess());
         let who: Vec<String> = self.slots.iter().map(|s| s.name.clone()).collect();
         let mut place = 0;
         self.waiters.retain(|w| {
@@ -221,6 +238,11 @@ impl Machine {
             }
             !over
         });
+    }
+
+    /// How many sessions hold a slot that is none any more.
+    const fn excess(&self) -> usize {
+        self.slots.len().saturating_sub(self.max)
     }
 
     /// Slots being left that nobody claims.
@@ -306,6 +328,7 @@ mod tests {
         FallSilent { nth: usize },
         Hear { nth: usize },
         Wait { ms: u64 },
+        SetMax { max: usize },
     }
 
     fn op() -> impl Strategy<Value = Op> {
@@ -317,6 +340,7 @@ mod tests {
             2 => (0..6_usize).prop_map(|nth| Op::FallSilent { nth }),
             1 => (0..6_usize).prop_map(|nth| Op::Hear { nth }),
             4 => (1..900_u64).prop_map(|ms| Op::Wait { ms }),
+            1 => (1..5_usize).prop_map(|max| Op::SetMax { max }),
         ]
     }
 
@@ -324,6 +348,8 @@ mod tests {
     struct World {
         machine: Machine,
         max: usize,
+        /// Sessions at most: more than `max` while those leave that were there before it shrank.
+        most: usize,
         now: Instant,
         holders: BTreeMap<SessionId, String>,
         silent_since: BTreeMap<SessionId, Instant>,
@@ -346,7 +372,7 @@ mod tests {
                     Action::Busy { waiter, who } => {
                         let (_, since) = self.waiting.remove(&waiter).expect("refuses only who waits");
                         assert!(now >= since + DECIDE && now <= since + LAST_MOMENT, "told in time, not sooner");
-                        assert_eq!(who.len(), self.max, "busy only when full");
+                        assert!(who.len() >= self.max, "busy only when full");
                         let silent = |s: &Slot| s.leaving.is_none() && silence(s.session) >= SILENT;
                         assert!(!self.machine.slots().iter().any(silent), "a silent slot would have been taken");
                     }
@@ -363,7 +389,8 @@ mod tests {
                 }
             }
             let slots = self.machine.slots();
-            assert!(slots.len() <= self.max, "never more sessions than slots");
+            assert!(slots.len() <= self.most, "never more sessions than slots");
+            self.most = slots.len().max(self.max);
             assert!(
                 slots.iter().map(|s| s.session).eq(self.holders.keys().copied()) || slots.len() == self.holders.len()
             );
@@ -386,6 +413,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn shrunk_below_what_is_there_a_newcomer_still_gets_in() {
+        let start = Instant::now();
+        let mut m = Machine::new(2);
+        let silent = |_: SessionId| Duration::from_secs(60);
+        let loud = |_: SessionId| Duration::ZERO;
+        assert_eq!(m.request(1, "a", "a", start, &loud).len() + m.request(2, "b", "b", start, &loud).len(), 2);
+        assert!(m.set_max(1, start, &loud).is_empty(), "nobody is thrown out");
+        let evicted = m.request(3, "c", "c", start, &silent);
+        assert_eq!(evicted.len(), 2, "one slot needs both to leave: {evicted:?}");
+        assert!(m.poll(start + DECIDE - ms(200), &silent).is_empty());
+        let over = m.poll(start + RELEASE_WAIT, &silent);
+        assert_eq!(over.len(), 3, "both are given up, and it is in: {over:?}");
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1024))]
         #[test]
@@ -393,6 +435,7 @@ mod tests {
             let mut w = World {
                 machine: Machine::new(max),
                 max,
+                most: max,
                 now: Instant::now() + Duration::from_secs(1000),
                 holders: BTreeMap::new(),
                 silent_since: BTreeMap::new(),
@@ -402,6 +445,10 @@ mod tests {
             let nth = |w: &World, n: usize| w.holders.keys().nth(n).copied();
             for op in ops {
                 match op {
+                    Op::SetMax { max } => {
+                        (w.max, w.most) = (max, w.most.max(max));
+                        w.act(|m, now, silence| m.set_max(max, now, silence));
+                    }
                     Op::Request { identity } => {
                         w.next_waiter += 1;
                         let (id, identity) = (w.next_waiter, format!("id{identity}"));

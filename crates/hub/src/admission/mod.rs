@@ -194,6 +194,22 @@ impl Admission {
         true
     }
 
+    /// How many slots there are.
+    #[must_use]
+    pub fn max_sessions(&self) -> usize {
+        lock(&self.inner.state).machine.max()
+    }
+
+    /// From now on so many slots, at least one. Sessions that hold more than that stay until they end.
+    pub fn set_max_sessions(&self, max: usize) {
+        let mut state = lock(&self.inner.state);
+        let State { machine, sessions, .. } = &mut *state;
+        let actions = machine.set_max(max, Instant::now(), &silence(sessions));
+        let done = self.inner.carry_out(&mut state, actions);
+        drop(state);
+        done.finish(&self.inner.events);
+    }
+
     /// Refuses all who wait and all who come: the host ends. Sessions stay until their planes end them.
     pub fn close(&self) {
         let waiting = {

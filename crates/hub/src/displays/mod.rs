@@ -43,7 +43,7 @@ pub struct Displays {
 struct Shared {
     desktop: Arc<dyn Desktop>,
     journal: Arc<dyn Journal>,
-    linger: Linger,
+    linger: Mutex<Linger>,
     events: Arc<Events>,
     /// Whether a display may (still) be kept for an identity.
     may_keep: MayKeep,
@@ -145,7 +145,7 @@ impl Displays {
             warm_at: config.warm.then(Instant::now),
             closed: false,
         };
-        let (state, wake, linger) = (Mutex::new(state), Condvar::new(), config.linger);
+        let (state, wake, linger) = (Mutex::new(state), Condvar::new(), Mutex::new(config.linger));
         let shared = Arc::new(Shared { desktop, journal, linger, events, may_keep, inherited, state, wake });
         let worker = Arc::clone(&shared);
         let warm = config.warm;
@@ -180,6 +180,17 @@ impl Displays {
     #[must_use]
     pub fn info(&self) -> DesktopInfo {
         self.shared.desktop.info()
+    }
+
+    /// How long a display outlives its session.
+    #[must_use]
+    pub fn linger(&self) -> Linger {
+        *lock(&self.shared.linger)
+    }
+
+    /// Changes that for sessions that end from now on. What is kept already stays as long as it was promised.
+    pub fn set_linger(&self, linger: Linger) {
+        *lock(&self.shared.linger) = linger;
     }
 
     /// A display at exactly this mode: the one kept for the identity, else a new one. Blocking, up to a few seconds.
@@ -226,7 +237,7 @@ impl Displays {
     /// go is dropped by the thread.
     pub fn release(&self, identity: &str, stage: Option<Box<dyn Stage>>, release: Release) {
         let shared = &self.shared;
-        let keep = match (release, shared.linger) {
+        let keep = match (release, self.linger()) {
             (Release::Now, _) | (_, Linger::Off) => None,
             (Release::Linger, Linger::For(time)) => Some(time),
             (Release::Linger, Linger::Forever) => Some(Duration::MAX),
@@ -373,7 +384,7 @@ impl Shared {
 
     /// What a stage is told: in use (`None`), or kept for this long from now on.
     fn keep_of(&self, left: Option<Duration>) -> Keep {
-        let keep_for = match self.linger {
+        let keep_for = match *lock(&self.linger) {
             Linger::Off => Duration::ZERO,
             Linger::For(time) => time,
             Linger::Forever => Duration::MAX,

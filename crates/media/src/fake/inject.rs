@@ -19,6 +19,12 @@ impl Recording {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
+    /// The newest action.
+    #[must_use]
+    pub fn last(&self) -> Option<InputAction> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).back().copied()
+    }
+
     /// Makes room for all of it, so that recording never allocates.
     fn reserve(&self) {
         let mut actions = self.0.lock().unwrap_or_else(PoisonError::into_inner);

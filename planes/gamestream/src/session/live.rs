@@ -175,6 +175,9 @@ impl Live {
         self.heard();
         let begins = matches!(message, ClientMessage::Keyframe) && !self.asked.swap(true, Ordering::Relaxed);
         let Some(engine) = self.control.get() else { return };
+        if matches!(message, ClientMessage::Keyframe) {
+            lock(&self.losses).on_keyframe_request();
+        }
         match message {
             // Says only that the client is there: the first picture is a keyframe anyway.
             ClientMessage::Keyframe if begins => engine.command(SessionCommand::Keyframe),

@@ -8,8 +8,9 @@
 //!
 //! Clients report blocks that needed repair or were beyond it (at most 80 a second, so that heavy loss on many small
 //! blocks is underestimated; the frames that are then lost tell the rest). What is not reported arrived. A client that
-//! does not report at all says nothing about its losses but the frames it asks about: its rate is unknown, and FEC stays
-//! at its start.
+//! does not report at all says nothing about its losses but the frames it asks about. Until the first of those its rate is
+//! unknown, and FEC stays at its start; from then on a window with a lost frame counts as one of [`SILENT_LOSS_PPM`], and
+//! one without as what the start withstands.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use super::control::FecStatus;
 /// One window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LossWindow {
-    /// Packets lost, in millionths of those sent; `None` from a client that does not report blocks.
+    /// Packets lost, in millionths of those sent; `None` from a client that does not report blocks and lost no frame yet.
     pub ppm: Option<u32>,
     /// Frames that the client could not show.
     pub frames_lost: u32,
@@ -40,6 +41,8 @@ pub struct LossMeter {
     /// Frames up to here were counted as lost, or arrived.
     settled: u32,
     started: bool,
+    /// A client without reports has lost frames: FEC follows those.
+    guessing: bool,
     /// The newest reported blocks: a client may say the same twice.
     seen: [(u32, u8); SEEN],
     next_seen: usize,
@@ -58,6 +61,7 @@ impl LossMeter {
             newest: 0,
             settled: 0,
             started: false,
+            guessing: false,
             seen: [(0, 0); SEEN],
             next_seen: 0,
         }
@@ -121,8 +125,14 @@ impl LossMeter {
         if age < WINDOW || self.sent == 0 {
             return None;
         }
-        let ppm = (u128::from(self.lost) * 1_000_000 / u128::from(self.sent)).min(1_000_000) as u32;
-        let window = LossWindow { ppm: self.reports.then_some(ppm), frames_lost: self.frames_lost };
+        self.guessing |= self.frames_lost > 0;
+        let ppm = match (self.reports, self.guessing) {
+            (true, _) => Some((u128::from(self.lost) * 1_000_000 / u128::from(self.sent)).min(1_000_000) as u32),
+            (false, true) if self.frames_lost > 0 => Some(SILENT_LOSS_PPM),
+            (false, true) => Some(SILENT_FLOOR_PPM),
+            (false, false) => None,
+        };
+        let window = LossWindow { ppm, frames_lost: self.frames_lost };
         (self.since, self.sent, self.lost, self.frames_lost) = (now, 0, 0, 0);
         Some(window)
     }
@@ -130,6 +140,11 @@ impl LossMeter {
 
 /// Long enough for some frames, short enough to follow a radio link.
 const WINDOW: Duration = Duration::from_millis(500);
+/// What loses one of 30 frames of 20 packets with a fifth of recovery, the start of GameStream's sessions: the least that
+/// explains a lost frame. The controller adds to it while frames are still lost.
+const SILENT_LOSS_PPM: u32 = 80_000;
+/// What a fifth of recovery withstands: less is not to be had from a client that says nothing.
+const SILENT_FLOOR_PPM: u32 = 20_000;
 /// More than a client reports in 100 ms.
 const SEEN: usize = 16;
 /// No block is larger.
@@ -189,12 +204,34 @@ mod tests {
         meter.on_invalidate(9, 3);
         meter.on_keyframe_request(); // nothing new since
         let window = meter.poll(Timestamp(500 * MS)).expect("over");
-        assert_eq!(window, LossWindow { ppm: None, frames_lost: 16 });
+        assert_eq!(window, LossWindow { ppm: Some(SILENT_LOSS_PPM), frames_lost: 16 });
         meter.on_sent(21, 50);
         meter.on_sent(22, 50);
         meter.on_loss_stats(21);
         meter.on_keyframe_request();
         assert_eq!(meter.poll(Timestamp(1000 * MS)).map(|w| w.frames_lost), Some(1));
+    }
+
+    #[test]
+    fn a_client_without_reports_is_known_by_the_frames_that_it_lost() {
+        let mut meter = meter(false, 20);
+        meter.on_keyframe_request();
+        assert_eq!(meter.poll(Timestamp(500 * MS)), Some(LossWindow { ppm: None, frames_lost: 0 }));
+        // The way FEC goes with it: up at the first lost frame, and back to its start, not below it.
+        let mut fec = punktfunk_core::rate::FecController::adaptive_from(20);
+        let mut designs = Vec::new();
+        for window in 2..100_u64 {
+            let frame = 19 + window as u32;
+            meter.on_sent(frame, 500);
+            if window == 2 {
+                meter.on_keyframe_request();
+            }
+            let told = meter.poll(Timestamp(window * 500 * MS)).expect("over");
+            fec.on_report(told.ppm.expect("guessed"), 500);
+            designs.push(fec.design_ppm());
+        }
+        assert!(designs[0] >= SILENT_LOSS_PPM, "{designs:?}");
+        assert!(designs.last().is_some_and(|ppm| (SILENT_FLOOR_PPM..SILENT_LOSS_PPM / 2).contains(ppm)), "{designs:?}");
     }
 
     proptest! {

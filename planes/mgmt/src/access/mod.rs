@@ -66,7 +66,7 @@ pub enum Caller {
 }
 
 /// What let a request in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Credential {
     /// The host's own user.
     Socket,

@@ -12,11 +12,7 @@ use crate::{MgmtState, Problem};
 #[utoipa::path(
     post, path = "/api/v1/actions/{action}", operation_id = "action", tag = "host",
     params(("action" = Action, Path, description = "What to do")),
-    responses(
-        (status = 202, description = "It will be done"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 202, description = "It will be done"))
 )]
 pub(super) async fn run(State(state): State<MgmtState>, Path(action): Path<Action>) -> Result<StatusCode, Problem> {
     let Some(run) = state.actions else {

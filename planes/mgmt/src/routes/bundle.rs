@@ -12,11 +12,7 @@ use crate::{MgmtState, Problem};
 /// A file to attach to a report: findings, settings, sessions, log. Secrets and fingerprints are left out
 #[utoipa::path(
     get, path = "/api/v1/diagnostics/bundle", operation_id = "support_bundle", tag = "diagnostics",
-    responses(
-        (status = 200, description = "The bundle", body = Object),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The bundle", body = Object))
 )]
 pub(super) async fn bundle(
     State(state): State<MgmtState>,

@@ -79,11 +79,7 @@ pub struct LinkRequest {
 /// Whether this browser is signed in
 #[utoipa::path(
     get, path = "/api/v1/console", operation_id = "console", tag = "console",
-    responses(
-        (status = 200, description = "What a browser needs to know", body = ConsoleView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "What a browser needs to know", body = ConsoleView))
 )]
 pub(super) async fn status(State(state): State<MgmtState>, headers: HeaderMap) -> Json<ConsoleView> {
     let csrf = cookie(&headers, SESSION_COOKIE)
@@ -102,8 +98,6 @@ pub(super) async fn status(State(state): State<MgmtState>, headers: HeaderMap) -
     request_body = SetupRequest,
     responses(
         (status = 200, description = "Set; this browser is signed in, all others are signed out", body = ConsoleView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
     )
 )]
 pub(super) async fn setup(
@@ -139,11 +133,7 @@ pub(super) async fn setup(
 #[utoipa::path(
     post, path = "/api/v1/console/login", operation_id = "console_login", tag = "console",
     request_body = LoginRequest,
-    responses(
-        (status = 200, description = "Signed in", body = ConsoleView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Signed in", body = ConsoleView))
 )]
 pub(super) async fn login(
     State(state): State<MgmtState>,
@@ -167,11 +157,7 @@ pub(super) async fn login(
 /// Signs out
 #[utoipa::path(
     post, path = "/api/v1/console/logout", operation_id = "console_logout", tag = "console",
-    responses(
-        (status = 204, description = "Signed out"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "Signed out"))
 )]
 pub(super) async fn logout(State(state): State<MgmtState>, Extension(credential): Extension<Credential>) -> Response {
     if let Credential::Session { id } = credential {
@@ -187,11 +173,7 @@ pub(super) async fn logout(State(state): State<MgmtState>, Extension(credential)
 #[utoipa::path(
     post, path = "/api/v1/console/password", operation_id = "console_password", tag = "console",
     request_body = PasswordRequest,
-    responses(
-        (status = 204, description = "Changed"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "Changed"))
 )]
 pub(super) async fn password(
     State(state): State<MgmtState>,
@@ -219,11 +201,7 @@ pub(super) async fn password(
 #[utoipa::path(
     post, path = "/api/v1/console/link", operation_id = "console_link", tag = "console",
     request_body = LinkRequest,
-    responses(
-        (status = 200, description = "Where the console is", body = ConsoleLink),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Where the console is", body = ConsoleLink))
 )]
 pub(super) async fn link(
     State(state): State<MgmtState>,

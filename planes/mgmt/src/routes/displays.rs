@@ -42,22 +42,20 @@ pub struct KeptView {
 /// The displays
 #[utoipa::path(
     get, path = "/api/v1/displays", operation_id = "displays", tag = "displays",
-    responses(
-        (status = 200, description = "The desktop and what is kept on it", body = DisplaysView),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The desktop and what is kept on it", body = DisplaysView))
 )]
 pub(super) async fn list(State(state): State<MgmtState>) -> Result<Json<DisplaysView>, Problem> {
     blocking(move || view(&state)).await.map(Json)
 }
 
 fn view(state: &MgmtState) -> DisplaysView {
-    let linger = match state.hub.config().displays.linger {
+    let told = |linger| match linger {
         Linger::Off => "off".to_owned(),
         Linger::For(time) => time.as_secs().to_string(),
         Linger::Forever => "forever".to_owned(),
     };
     let Some(displays) = state.displays.get() else {
+        let linger = told(state.hub.config().displays.linger);
         return DisplaysView { desktop: String::new(), version: String::new(), linger, kept: Vec::new() };
     };
     let clients = state.hub.trust().list();
@@ -70,7 +68,7 @@ fn view(state: &MgmtState) -> DisplaysView {
             for_s: left.map(|l| l.as_secs()),
         }
     });
-    let info = displays.info();
+    let (info, linger) = (displays.info(), told(displays.linger()));
     DisplaysView { desktop: info.name.to_string(), version: info.version.to_string(), linger, kept: kept.collect() }
 }
 
@@ -78,11 +76,7 @@ fn view(state: &MgmtState) -> DisplaysView {
 #[utoipa::path(
     delete, path = "/api/v1/displays/{id}", operation_id = "display_release", tag = "displays",
     params(("id" = String, Path, description = "Id of the client that it is kept for")),
-    responses(
-        (status = 204, description = "It ends"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "It ends"))
 )]
 pub(super) async fn release(State(state): State<MgmtState>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let release = move || {

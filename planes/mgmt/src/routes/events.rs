@@ -39,11 +39,7 @@ pub(super) struct Wanted {
         ("kinds" = Option<String>, Query, description = "Beginnings of kinds, separated by commas", example = "session.,pairing.knock"),
         ("Last-Event-ID" = Option<String>, Header, description = "Id of the last event that was seen"),
     ),
-    responses(
-        (status = 200, description = "The stream", content_type = "text/event-stream", body = String),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The stream", content_type = "text/event-stream", body = String))
 )]
 pub(super) async fn stream(
     State(state): State<MgmtState>,
@@ -51,8 +47,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
     Query(wanted): Query<Wanted>,
 ) -> Result<Response<impl Stream<Item = Result<Sse, Infallible>>>, Problem> {
-    let place = state.streams.clone().try_acquire_owned();
-    let place = place.map_err(|_| Problem::new(&reason::API_TOO_MANY_STREAMS))?;
+    let place = state.streams.enter(&credential).ok_or_else(|| Problem::new(&reason::API_TOO_MANY_STREAMS))?;
     let last = headers.get("last-event-id").and_then(|v| v.to_str().ok()).and_then(|id| seen(&state, id));
     let events = state.hub.events();
     let resumed = match last {

@@ -13,10 +13,7 @@ use crate::{MgmtState, Problem};
 /// Whether the host is well
 #[utoipa::path(
     get, path = "/api/v1/health", operation_id = "health", tag = "host",
-    responses(
-        (status = 200, description = "It answers", body = Health),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "It answers", body = Health))
 )]
 pub(super) async fn health(State(state): State<MgmtState>) -> Result<Json<Health>, Problem> {
     blocking(move || look(&state)).await.map(Json)
@@ -26,7 +23,7 @@ fn look(state: &MgmtState) -> Health {
     let of_state = state.hub.problems();
     let of_state =
         of_state.into_iter().map(|p| Problem::new(p.reason).with_detail(format!("{}: {}", p.path.display(), p.detail)));
-    let problems: Vec<_> = of_state.chain(state.problems.iter().cloned()).collect();
+    let problems: Vec<_> = of_state.chain(state.unreadable.iter().cloned()).chain((state.problems)()).collect();
     let status = if problems.is_empty() { HealthStatus::Ok } else { HealthStatus::Degraded };
     Health { status, problems }
 }
@@ -34,10 +31,7 @@ fn look(state: &MgmtState) -> Health {
 /// The host at a glance
 #[utoipa::path(
     get, path = "/api/v1/status", operation_id = "status", tag = "host",
-    responses(
-        (status = 200, description = "What matters most", body = StatusView),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "What matters most", body = StatusView))
 )]
 pub(super) async fn status(State(state): State<MgmtState>) -> Result<Json<StatusView>, Problem> {
     let look = move || {
@@ -48,10 +42,10 @@ pub(super) async fn status(State(state): State<MgmtState>) -> Result<Json<Status
             version: state.host.version.clone(),
             uptime_s: state.started.elapsed().as_secs(),
             sessions: hub.admission().sessions().len() as u64,
-            max_sessions: hub.config().max_sessions as u64,
+            max_sessions: hub.admission().max_sessions() as u64,
             pairing_armed: matches!(pairing.status(), PairingStatus::Armed { .. }),
             pending: pairing.pending().len() as u64,
-            open: hub.config().pairing_policy == PairingPolicy::Open,
+            open: hub.policy().pairing == PairingPolicy::Open,
         }
     };
     blocking(look).await.map(Json)
@@ -60,10 +54,7 @@ pub(super) async fn status(State(state): State<MgmtState>) -> Result<Json<Status
 /// The encoders, best first, and what their tests found
 #[utoipa::path(
     get, path = "/api/v1/encoders", operation_id = "encoders", tag = "host",
-    responses(
-        (status = 200, description = "The encoders", body = Vec<EncoderView>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The encoders", body = Vec<EncoderView>))
 )]
 pub(super) async fn encoders(State(state): State<MgmtState>) -> Result<Json<Vec<EncoderView>>, Problem> {
     blocking(move || (state.encoders)()).await.map(Json)
@@ -72,10 +63,7 @@ pub(super) async fn encoders(State(state): State<MgmtState>) -> Result<Json<Vec<
 /// Where sound comes from and goes to
 #[utoipa::path(
     get, path = "/api/v1/audio", operation_id = "audio", tag = "host",
-    responses(
-        (status = 200, description = "The findings about sound", body = Vec<Diagnostic>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The findings about sound", body = Vec<Diagnostic>))
 )]
 pub(super) async fn audio(State(state): State<MgmtState>) -> Result<Json<Vec<Diagnostic>>, Problem> {
     let mut rows = blocking(move || (state.diagnostics)()).await?;
@@ -86,10 +74,7 @@ pub(super) async fn audio(State(state): State<MgmtState>) -> Result<Json<Vec<Dia
 /// What this host is and where clients reach it
 #[utoipa::path(
     get, path = "/api/v1/host", operation_id = "host", tag = "host",
-    responses(
-        (status = 200, description = "Facts about the host", body = Host),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Facts about the host", body = Host))
 )]
 pub(super) async fn host(State(state): State<MgmtState>) -> Json<Host> {
     Json(Host {
@@ -104,10 +89,7 @@ pub(super) async fn host(State(state): State<MgmtState>) -> Json<Host> {
 /// What works here, what does not, and the fix
 #[utoipa::path(
     get, path = "/api/v1/diagnostics", operation_id = "diagnostics", tag = "host",
-    responses(
-        (status = 200, description = "The findings of `doctor`, made anew", body = Vec<Diagnostic>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The findings of `doctor`, made anew", body = Vec<Diagnostic>))
 )]
 pub(super) async fn diagnostics(State(state): State<MgmtState>) -> Result<Json<Vec<Diagnostic>>, Problem> {
     blocking(move || (state.diagnostics)()).await.map(Json)

@@ -5,8 +5,8 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::Query;
+use crate::MgmtState;
 use crate::logs::{LogLevel, LogPage};
-use crate::{MgmtState, Problem};
 
 /// Which lines.
 #[derive(Debug, Default, Deserialize)]
@@ -28,11 +28,7 @@ pub(super) struct Wanted {
         ("level" = Option<LogLevel>, Query, description = "The least grave level"),
         ("limit" = Option<usize>, Query, description = "Lines at most, 1 to 1000; 200 if absent"),
     ),
-    responses(
-        (status = 200, description = "Some lines, and where to go on", body = LogPage),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Some lines, and where to go on", body = LogPage))
 )]
 pub(super) async fn page(State(state): State<MgmtState>, Query(wanted): Query<Wanted>) -> Json<LogPage> {
     let limit = wanted.limit.unwrap_or(200).clamp(1, 1000);

@@ -30,6 +30,8 @@ use axum::{Extension, Router};
 use punktfunk_media::reason;
 use tower::{Layer, Service};
 use utoipa::OpenApi;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::{Ref, RefOr, ResponseBuilder, Schema};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
@@ -102,14 +104,24 @@ impl Classified {
             for operation in operations.into_iter().flatten() {
                 let extensions = operation.extensions.get_or_insert_default();
                 extensions.insert("x-access".to_owned(), class.name().into());
+                // Any request may be refused, at least before its handler.
+                for class in ["4XX", "5XX"] {
+                    operation.responses.responses.entry(class.to_owned()).or_insert_with(refused);
+                }
             }
         }
         Self(self.0.routes((schemas, paths, router.layer(guard(class)))))
     }
 }
 
+fn refused() -> RefOr<utoipa::openapi::Response> {
+    let problem = Ref::from_schema_name("Problem");
+    let content = ContentBuilder::new().schema(Some(problem)).build();
+    ResponseBuilder::new().description("Refused").content("application/json", content).build().into()
+}
+
 fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
-    Classified(OpenApiRouter::with_openapi(Document::openapi()))
+    let (router, mut document) = Classified(OpenApiRouter::with_openapi(Document::openapi()))
         .with(Class::View, routes!(host::health))
         .with(Class::View, routes!(host::host))
         .with(Class::View, routes!(host::status))
@@ -132,6 +144,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Control, routes!(sessions::keyframe))
         .with(Class::Control, routes!(sessions::bitrate))
         .with(Class::Pair, routes!(sessions::grants))
+        .with(Class::Control, routes!(sessions::thumbnail))
         .with(Class::Inspect, routes!(displays::list))
         .with(Class::Control, routes!(displays::release))
         .with(Class::View, routes!(library::list))
@@ -150,6 +163,8 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Inspect, routes!(logs::page))
         .with(Class::Inspect, routes!(settings::get))
         .with(Class::Admin, routes!(settings::change))
+        .with(Class::Admin, routes!(settings::confirm))
+        .with(Class::Admin, routes!(settings::revert))
         .with(Class::Inspect, routes!(stats::live))
         .with(Class::Inspect, routes!(stats::frames))
         .with(Class::Inspect, routes!(stats::recordings))
@@ -169,7 +184,18 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Admin, routes!(console::password))
         .with(Class::Local, routes!(console::link))
         .0
-        .split_for_parts()
+        .split_for_parts();
+    name_codes(&mut document);
+    (router, document)
+}
+
+/// Lists every reason code in the description: for programs, and so that the console's translations can be checked.
+fn name_codes(document: &mut utoipa::openapi::OpenApi) {
+    let problem = document.components.as_mut().and_then(|c| c.schemas.get_mut("Problem"));
+    if let Some(RefOr::T(Schema::Object(problem))) = problem {
+        let codes: Vec<_> = reason::ALL.iter().map(|r| r.code).collect();
+        problem.extensions.get_or_insert_default().insert("x-codes".to_owned(), codes.into());
+    }
 }
 
 async fn with_security_headers(request: Request, next: Next) -> Response {
@@ -192,8 +218,8 @@ async fn with_security_headers(request: Request, next: Next) -> Response {
         description = "Manages a punktfunk host. Every refusal is a Problem with a stable code.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
-    // A type of path parameters alone is not collected from the routes.
-    components(schemas(crate::views::Action)),
+    // Types of path parameters, and of refusals, are not collected from the routes.
+    components(schemas(crate::views::Action, crate::Problem)),
     tags(
         (name = "host", description = "The host itself."),
         (name = "pairing", description = "PIN windows, devices that wait for approval, and devices that show a PIN."),

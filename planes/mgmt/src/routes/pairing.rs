@@ -20,10 +20,7 @@ use crate::{MgmtState, Problem};
 /// The PIN window, and who waits for approval
 #[utoipa::path(
     get, path = "/api/v1/pairing", operation_id = "pairing", tag = "pairing",
-    responses(
-        (status = 200, description = "The window and who waits", body = PairingView),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The window and who waits", body = PairingView))
 )]
 pub(super) async fn status(State(state): State<MgmtState>) -> Json<PairingView> {
     let pairing = state.hub.pairing();
@@ -31,7 +28,7 @@ pub(super) async fn status(State(state): State<MgmtState>) -> Json<PairingView> 
         PairingStatus::Closed => (false, None, None),
         PairingStatus::Armed { expires_in, bound } => (true, Some(expires_in.as_secs()), bound.map(|b| b.to_string())),
     };
-    let open = state.hub.config().pairing_policy == PairingPolicy::Open;
+    let open = state.hub.policy().pairing == PairingPolicy::Open;
     let pending = pairing.pending().into_iter().map(pending_view).collect();
     let pins_wanted = pairing.pins_wanted().into_iter().map(pin_view).collect();
     Json(PairingView { armed, expires_in_s, bound, open, pending, pins_wanted })
@@ -62,11 +59,7 @@ fn pending_view(knock: PendingKnock) -> PendingView {
 #[utoipa::path(
     post, path = "/api/v1/pairing/arm", operation_id = "pairing_arm", tag = "pairing",
     request_body = ArmRequest,
-    responses(
-        (status = 200, description = "The PIN to type on the client", body = Armed),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The PIN to type on the client", body = Armed))
 )]
 pub(super) async fn arm(
     State(state): State<MgmtState>,
@@ -89,10 +82,7 @@ pub(super) async fn arm(
 /// Closes the PIN window, if one is open
 #[utoipa::path(
     post, path = "/api/v1/pairing/disarm", operation_id = "pairing_disarm", tag = "pairing",
-    responses(
-        (status = 204, description = "No window is open"),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "No window is open"))
 )]
 pub(super) async fn disarm(State(state): State<MgmtState>) -> StatusCode {
     state.hub.pairing().disarm();
@@ -106,7 +96,6 @@ pub(super) async fn disarm(State(state): State<MgmtState>) -> StatusCode {
     responses(
         (status = 200, description = "The paired client", body = ClientView),
         (status = "4XX", description = "Refused, or the PIN was wrong", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
     )
 )]
 pub(super) async fn pin(
@@ -130,18 +119,14 @@ pub(super) async fn pin(
     post, path = "/api/v1/pairing/pending/{id}/approve", operation_id = "pairing_approve", tag = "pairing",
     params(("id" = String, Path, description = "Id of the device, or a unique beginning of its fingerprint")),
     request_body = ApproveRequest,
-    responses(
-        (status = 200, description = "The paired client", body = ClientView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The paired client", body = ClientView))
 )]
 pub(super) async fn approve(
     State(state): State<MgmtState>,
     Path(id): Path<String>,
     Body(request): Body<ApproveRequest>,
 ) -> Result<Json<ClientView>, Problem> {
-    let grants = clients::wanted(None, request.grants)?.unwrap_or(Grants::ALL);
+    let grants = clients::wanted(request.preset, request.grants)?.unwrap_or(Grants::ALL);
     let expires_at = clients::expires_at(request.expires_in_s);
     let pairing = state.hub.pairing().clone();
     let record = blocking(move || pairing.approve(&id, grants, expires_at))
@@ -154,11 +139,7 @@ pub(super) async fn approve(
 #[utoipa::path(
     post, path = "/api/v1/pairing/pending/{id}/deny", operation_id = "pairing_deny", tag = "pairing",
     params(("id" = String, Path, description = "Id of the device, or a unique beginning of its fingerprint")),
-    responses(
-        (status = 204, description = "Turned away"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "Turned away"))
 )]
 pub(super) async fn deny(State(state): State<MgmtState>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     state.hub.pairing().deny(&id).map_err(|e| Problem::new(e.reason()))?;

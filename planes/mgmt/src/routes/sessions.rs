@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use punktfunk_core::Fingerprint;
 use punktfunk_engine::session::SessionCommand;
 use punktfunk_hub::admission::SessionInfo;
 use punktfunk_hub::live::{FrameRow, LiveSession, STAGES};
@@ -14,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Body, Path, blocking, clients};
+use crate::access::lock;
 use crate::views::{SessionDetails, SessionView, StageView};
 use crate::{MgmtState, Problem};
 
@@ -42,21 +46,20 @@ pub struct GrantsRequest {
 /// The live sessions, oldest first
 #[utoipa::path(
     get, path = "/api/v1/sessions", operation_id = "sessions", tag = "sessions",
-    responses(
-        (status = 200, description = "The live sessions", body = Vec<SessionView>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The live sessions", body = Vec<SessionView>))
 )]
 pub(super) async fn list(State(state): State<MgmtState>) -> Json<Vec<SessionView>> {
     Json(views(&state))
 }
 
 pub(super) fn views(state: &MgmtState) -> Vec<SessionView> {
-    let live = state.hub.live();
+    let (live, clients) = (state.hub.live(), state.hub.trust().list());
+    let grants = |who: Fingerprint| clients.iter().find(|c| c.fingerprint == who).map(|c| c.grants.0);
     let view = |s: SessionInfo| SessionView {
         id: s.id,
         client: s.fingerprint.as_ref().map(short_id),
         age_s: s.since.elapsed().map_or(0, |d| d.as_secs()),
+        grants: s.fingerprint.and_then(grants),
         leaving: s.leaving,
         details: live.get(s.id).map(|session| details(&session)),
         name: s.name,
@@ -68,11 +71,7 @@ pub(super) fn views(state: &MgmtState) -> Vec<SessionView> {
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}", operation_id = "session_stop", tag = "sessions",
     params(("id" = u64, Path, description = "Number of the session")),
-    responses(
-        (status = 204, description = "It was asked to end, and does so within 1.5 s"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "It was asked to end, and does so within 1.5 s"))
 )]
 pub(super) async fn stop(State(state): State<MgmtState>, Path(id): Path<u64>) -> Result<StatusCode, Problem> {
     if state.hub.admission().evict(id) {
@@ -86,15 +85,30 @@ pub(super) async fn stop(State(state): State<MgmtState>, Path(id): Path<u64>) ->
 #[utoipa::path(
     post, path = "/api/v1/sessions/{id}/keyframe", operation_id = "session_keyframe", tag = "sessions",
     params(("id" = u64, Path, description = "Number of the session")),
-    responses(
-        (status = 204, description = "The next picture is a keyframe"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "The next picture is a keyframe"))
 )]
 pub(super) async fn keyframe(State(state): State<MgmtState>, Path(id): Path<u64>) -> Result<StatusCode, Problem> {
     streaming(&state, id)?.control.command(SessionCommand::Keyframe);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a session shows, small
+///
+/// At most one new picture a second; made only when somebody asks.
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/thumbnail", operation_id = "session_thumbnail", tag = "sessions",
+    params(("id" = u64, Path, description = "Number of the session")),
+    responses(
+        (status = 200, description = "At most 480 pixels wide", content_type = "image/png", body = Vec<u8>),
+    )
+)]
+pub(super) async fn thumbnail(
+    State(state): State<MgmtState>,
+    Path(id): Path<u64>,
+) -> Result<([(HeaderName, &'static str); 1], Bytes), Problem> {
+    let session = streaming(&state, id)?;
+    let png = blocking(move || lock(&state.thumbnails).get(&session, state.hub.live())).await??;
+    Ok(([(CONTENT_TYPE, "image/png")], png))
 }
 
 /// Changes a session's bitrate
@@ -102,11 +116,7 @@ pub(super) async fn keyframe(State(state): State<MgmtState>, Path(id): Path<u64>
     put, path = "/api/v1/sessions/{id}/bitrate", operation_id = "session_bitrate", tag = "sessions",
     params(("id" = u64, Path, description = "Number of the session")),
     request_body = BitrateRequest,
-    responses(
-        (status = 204, description = "In force with the next picture; the client is told"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "In force with the next picture; the client is told"))
 )]
 pub(super) async fn bitrate(
     State(state): State<MgmtState>,
@@ -122,11 +132,7 @@ pub(super) async fn bitrate(
     put, path = "/api/v1/sessions/{id}/grants", operation_id = "session_grants", tag = "sessions",
     params(("id" = u64, Path, description = "Number of the session")),
     request_body = GrantsRequest,
-    responses(
-        (status = 204, description = "In force; what it holds and may no longer hold is released"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "In force; what it holds and may no longer hold is released"))
 )]
 pub(super) async fn grants(
     State(state): State<MgmtState>,

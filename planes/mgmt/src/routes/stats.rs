@@ -71,10 +71,7 @@ pub(super) struct Wanted {
 /// Live figures of every session
 #[utoipa::path(
     get, path = "/api/v1/stats", operation_id = "stats", tag = "stats",
-    responses(
-        (status = 200, description = "The figures", body = StatsView),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The figures", body = StatsView))
 )]
 pub(super) async fn live(State(state): State<MgmtState>) -> Json<StatsView> {
     let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
@@ -93,11 +90,7 @@ pub(super) async fn live(State(state): State<MgmtState>) -> Json<StatsView> {
         ("after" = Option<u64>, Query, description = "The cursor of the page before; absent: the newest frames"),
         ("limit" = Option<u64>, Query, description = "Frames at most, 1 to 5000; 300 if absent"),
     ),
-    responses(
-        (status = 200, description = "Some frames", body = FramesView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Some frames", body = FramesView))
 )]
 pub(super) async fn frames(
     State(state): State<MgmtState>,
@@ -132,10 +125,7 @@ fn frame(row: &FrameRow) -> FrameView {
 /// The recordings, newest first
 #[utoipa::path(
     get, path = "/api/v1/stats/recordings", operation_id = "recordings", tag = "stats",
-    responses(
-        (status = 200, description = "The recordings", body = Vec<RecordingView>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The recordings", body = Vec<RecordingView>))
 )]
 pub(super) async fn recordings(State(state): State<MgmtState>) -> Result<Json<Vec<RecordingView>>, Problem> {
     blocking(move || state.recordings.list()).await.map(Json)
@@ -146,8 +136,6 @@ pub(super) async fn recordings(State(state): State<MgmtState>) -> Result<Json<Ve
     post, path = "/api/v1/stats/recordings/start", operation_id = "recording_start", tag = "stats",
     responses(
         (status = 200, description = "It runs until stopped, for an hour at most", body = RecordingView),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
     )
 )]
 pub(super) async fn record_start(State(state): State<MgmtState>) -> Result<Json<RecordingView>, Problem> {
@@ -157,10 +145,7 @@ pub(super) async fn record_start(State(state): State<MgmtState>) -> Result<Json<
 /// Stops the recording, if one runs
 #[utoipa::path(
     post, path = "/api/v1/stats/recordings/stop", operation_id = "recording_stop", tag = "stats",
-    responses(
-        (status = 204, description = "None runs"),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "None runs"))
 )]
 pub(super) async fn record_stop(State(state): State<MgmtState>) -> Result<StatusCode, Problem> {
     blocking(move || state.recordings.stop()).await?;
@@ -170,10 +155,7 @@ pub(super) async fn record_stop(State(state): State<MgmtState>) -> Result<Status
 /// Saves what the flight recorders hold: at least the last two minutes
 #[utoipa::path(
     post, path = "/api/v1/stats/recordings/save", operation_id = "recording_save", tag = "stats",
-    responses(
-        (status = 200, description = "Saved", body = RecordingView),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "Saved", body = RecordingView))
 )]
 pub(super) async fn record_save(State(state): State<MgmtState>) -> Result<Json<RecordingView>, Problem> {
     blocking(move || state.recordings.save()).await?.map(Json)
@@ -183,11 +165,7 @@ pub(super) async fn record_save(State(state): State<MgmtState>) -> Result<Json<R
 #[utoipa::path(
     get, path = "/api/v1/stats/recordings/{id}", operation_id = "recording", tag = "stats",
     params(("id" = String, Path, description = "Id of the recording")),
-    responses(
-        (status = 200, description = "One line per frame", content_type = "text/csv", body = String),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "One line per frame", content_type = "text/csv", body = String))
 )]
 pub(super) async fn download(
     State(state): State<MgmtState>,
@@ -202,11 +180,7 @@ pub(super) async fn download(
 #[utoipa::path(
     delete, path = "/api/v1/stats/recordings/{id}", operation_id = "recording_delete", tag = "stats",
     params(("id" = String, Path, description = "Id of the recording")),
-    responses(
-        (status = 204, description = "Deleted"),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 204, description = "Deleted"))
 )]
 pub(super) async fn delete(State(state): State<MgmtState>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     blocking(move || state.recordings.delete(&id)).await??;
@@ -216,11 +190,7 @@ pub(super) async fn delete(State(state): State<MgmtState>, Path(id): Path<String
 /// Figures in Prometheus' text format
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics", tag = "stats",
-    responses(
-        (status = 200, description = "The figures", content_type = "text/plain", body = String),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The figures", content_type = "text/plain", body = String))
 )]
 pub(super) async fn metrics(State(state): State<MgmtState>) -> ([(header::HeaderName, &'static str); 1], String) {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], prometheus(&state))

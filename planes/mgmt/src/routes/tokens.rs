@@ -54,10 +54,7 @@ pub struct NewToken {
 /// Every token
 #[utoipa::path(
     get, path = "/api/v1/tokens", operation_id = "tokens", tag = "tokens",
-    responses(
-        (status = 200, description = "The tokens, without their secrets", body = Vec<TokenView>),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The tokens, without their secrets", body = Vec<TokenView>))
 )]
 pub(super) async fn list(State(state): State<MgmtState>) -> Json<Vec<TokenView>> {
     let now = now_s();
@@ -68,11 +65,7 @@ pub(super) async fn list(State(state): State<MgmtState>) -> Json<Vec<TokenView>>
 #[utoipa::path(
     post, path = "/api/v1/tokens", operation_id = "token_create", tag = "tokens",
     request_body = TokenRequest,
-    responses(
-        (status = 200, description = "The token, with its secret", body = NewToken),
-        (status = "4XX", description = "Refused", body = Problem),
-        (status = "5XX", description = "Refused", body = Problem),
-    )
+    responses((status = 200, description = "The token, with its secret", body = NewToken))
 )]
 pub(super) async fn create(
     State(state): State<MgmtState>,
@@ -99,7 +92,6 @@ pub(super) async fn create(
     params(("id" = String, Path, description = "Id of the token")),
     responses(
         (status = 204, description = "It opens nothing any more"),
-        (status = "4XX", description = "Refused", body = Problem),
         (status = "5XX", description = "Revoked, but not saved", body = Problem),
     )
 )]

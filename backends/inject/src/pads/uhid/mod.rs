@@ -153,3 +153,57 @@ const MESSAGE_BYTES: usize = 128;
 const DRIVER_START: Duration = Duration::from_secs(3);
 const EARLY: Duration = Duration::from_millis(50);
 const LATER: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use punktfunk_media::{PadFeedback, PadKind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl PadEvents for Count {
+        fn feedback(&self, _: &PadFeedback) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn device(kind: PadKind) -> Device {
+        let file = OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
+        let pad = SonyPad::new(kind, [0; 6]).expect("Sony's");
+        let state = State { pad, shown: PadReport::default(), message: Vec::new() };
+        Device { file, state: Mutex::new(state), began: Instant::now() }
+    }
+
+    /// A message of any kind, of any length, with any content and any length in its own fields.
+    fn message() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..200);
+        (0..20_u32, bytes, any::<u16>(), prop_oneof![Just(EVENT_BYTES), 0..EVENT_BYTES]).prop_map(
+            |(kind, data, said, len)| {
+                let mut message = kind.to_ne_bytes().to_vec();
+                message.extend(data);
+                message.resize(EVENT_BYTES, 0);
+                // Where an output report's own length is.
+                message[4100..4102].copy_from_slice(&said.to_ne_bytes());
+                message.truncate(len);
+                message
+            },
+        )
+    }
+
+    proptest! {
+        /// Whatever a program writes to the pad's nodes, the pad answers, and asks the client for no more than it has.
+        #[test]
+        fn every_message_is_answered(messages in proptest::collection::vec(message(), 0..20)) {
+            for kind in [PadKind::DualShock4, PadKind::DualSense, PadKind::DualSenseEdge] {
+                let (device, count) = (device(kind), Count::default());
+                for message in &messages {
+                    prop_assert!(device.answer(message, &count).is_ok());
+                }
+                prop_assert!(count.0.load(Ordering::Relaxed) <= 6 * messages.len());
+            }
+        }
+    }
+}
