@@ -10,6 +10,7 @@
 
 mod gamestream;
 mod gamestream_http;
+mod library;
 mod microphone;
 mod mutate;
 mod video;
@@ -24,6 +25,7 @@ use punktfunk_core::{Fingerprint, keys};
 
 pub use gamestream::{fuzz_gs_control, fuzz_gs_input, fuzz_gs_rtsp, fuzz_gs_sdp};
 pub use gamestream_http::{fuzz_gs_certificate, fuzz_gs_pairing, fuzz_gs_query};
+pub use library::fuzz_library;
 pub use microphone::fuzz_microphone;
 pub use mutate::Mutator;
 pub use punktfunk_gamestream::media_ports::fuzz_pings as fuzz_gs_pings;
@@ -49,6 +51,7 @@ pub const BODIES: &[(&str, Body)] = &[
     ("gs_rtsp", fuzz_gs_rtsp),
     ("gs_sdp", fuzz_gs_sdp),
     ("gs_pings", fuzz_gs_pings),
+    ("library", fuzz_library),
 ];
 
 /// Checks the promise of every decoder: what it accepts has a canonical form that says the same.

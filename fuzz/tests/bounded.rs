@@ -165,3 +165,8 @@ fn the_mutator_repeats_itself_for_a_seed() {
     assert_ne!(inputs(1), inputs(2));
     assert!(inputs(1).iter().any(|i| i.len() > 40) && inputs(1).iter().any(|i| i.len() < 4));
 }
+
+#[test]
+fn library() {
+    run("library", 20_000);
+}

@@ -151,6 +151,60 @@ await step("an unpaired device knocks and is let in", async () => {
   assert.equal(code, 0, text);
 });
 
+const PNG = Buffer.from("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==", "base64");
+await step("the library is extended, searched, launched from, hidden in, and edited by two at once", async () => {
+  await visit(owner, "Library");
+  const card = owner.getByRole("listitem").filter({ hasText: "Quick <i>look</i>exe" });
+  await owner.getByText("Desktop", { exact: true }).first().waitFor();
+  await button(owner, "Add an entry").click();
+  await owner.getByLabel("Name", { exact: true }).fill("Quick <i>look</i>\u202Eexe");
+  await owner.getByLabel("Command", { exact: true }).fill("sleep 600");
+  const cover = owner.getByLabel(/^Cover/);
+  await cover.setInputFiles({ name: "x.png", mimeType: "image/png", buffer: Buffer.from("<svg onload=alert(1)>") });
+  await accessible(owner, "library form");
+  await shot(owner, "07-library-form");
+  await button(owner, "Save").click();
+  await owner.getByText("library.cover_invalid").waitFor();
+  await cover.setInputFiles({ name: "x.png", mimeType: "image/png", buffer: PNG });
+  await button(owner, "Save").click();
+  await owner.getByText("Saved.").waitFor();
+  assert.equal(await card.count(), 1, "it was added once");
+  await owner.waitForFunction(() => document.querySelector(".covers img")?.naturalWidth > 0);
+  await owner.getByLabel("Search the library").fill("quick");
+  assert.equal(await owner.locator(".covers > li").count(), 1);
+  await card.getByRole("button", { name: /^Launch/ }).click();
+  await owner.getByText("runs on the display of Sofa").waitFor();
+  await card.getByText("Runs for Sofa").waitFor();
+  await shot(owner, "08-library");
+  await card.getByRole("button", { name: /^End it/ }).click();
+  await card.getByText("Runs for Sofa").waitFor({ state: "detached" });
+  await card.getByRole("button", { name: /^Hide/ }).click();
+  await card.waitFor({ state: "detached" });
+  await owner.getByLabel("Show hidden entries").check();
+  await card.getByRole("button", { name: /again$/ }).click();
+  await owner.getByLabel("Show hidden entries").uncheck();
+  await card.getByRole("button", { name: /^Edit/ }).click();
+  await owner.getByLabel("Name", { exact: true }).waitFor();
+  const other = await owner.context().newPage();
+  await other.goto(`${WEB}/library`);
+  await other.getByRole("button", { name: /^Hide Quick/ }).click();
+  await other.getByText("Saved.").waitFor();
+  await other.getByLabel("Show hidden entries").check();
+  await other.getByRole("button", { name: /^Show Quick/ }).click();
+  await other.close();
+  await button(owner, "Save").click();
+  await owner.getByText("library.conflict").waitFor();
+  await button(owner, "Cancel").click();
+  await card.getByRole("button", { name: /^Edit/ }).click();
+  owner.once("dialog", (dialog) => dialog.accept());
+  await button(owner, "Remove").click();
+  await owner.getByText("Removed.").waitFor();
+  await card.waitFor({ state: "detached" });
+  await owner.getByLabel("Search the library").fill("");
+  await button(owner, "Scan again").click();
+  await owner.getByText("Scanned.").waitFor();
+});
+
 await step("every page is accessible, light and dark, small and in German", async () => {
   const pages = ["Overview", "Pairing", "Devices", "Library", "Displays", "Settings", "Diagnostics", "About"];
   for (const name of pages) {

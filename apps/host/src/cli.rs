@@ -36,10 +36,31 @@ pub enum Command {
         #[command(flatten)]
         common: CommonArgs,
     },
-    /// Print what clients may start, as JSON: a list of `{id, number, title, cover}`.
+    /// Print what clients may start, as JSON: a list of `{id, number, title, source, cover, hidden}`.
     Library {
+        /// Print the scanners, too, with what they could not read: `{scanners, entries}`.
+        #[arg(long)]
+        scan: bool,
+        /// Print hidden entries, too.
+        #[arg(long)]
+        all: bool,
+        /// Only what comes from here: `host`, `file`, `custom`, or a scanner's name.
+        #[arg(long, value_name = "SOURCE")]
+        source: Vec<String>,
         #[command(flatten)]
         common: CommonArgs,
+    },
+    /// Make a configuration out of Sunshine's `sunshine.conf` and `apps.json`, and say what was left out.
+    ImportSunshine {
+        /// The folder of Sunshine's files [default: ~/.config/sunshine, or its Flatpak's].
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
+        /// Where to write [default: $XDG_CONFIG_HOME/punktfunk/config.toml]; what is there is never overwritten.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Print it instead.
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Steer the running host: everything that the management API does.
     Ctl(crate::ctl::CtlArgs),
@@ -404,6 +425,8 @@ mod tests {
             include_str!("../../../docs/config.md"),
             include_str!("../../../docs/console.md"),
             include_str!("../../../docs/gamestream.md"),
+            include_str!("../../../docs/library.md"),
+            include_str!("../../../docs/sunshine.md"),
             include_str!("../../../docs/testing.md"),
         ];
         let mut shown = 0;

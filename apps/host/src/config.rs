@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use punktfunk_hub::catalogue::Catalogue;
+use punktfunk_hub::library::LibraryConfig;
 use punktfunk_media::{AudioPolicy, reason};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ use crate::cli::{
     PairingChoice, PrivateDesktopChoice,
 };
 use crate::exit::{Failure, USAGE};
-use crate::library::{self, FileApp};
+use crate::library::{self, FileApp, FileLibrary};
 use crate::paths::Paths;
 use crate::privileges::DEFAULT_USER;
 use crate::settings;
@@ -80,7 +80,7 @@ pub struct Config {
     /// Who hears the programs of a running session.
     pub audio_policy: AudioPolicy,
     /// What clients may start.
-    pub library: Catalogue,
+    pub library: LibraryConfig,
     /// GameStream, if it is served.
     pub gamestream: Option<GameStream>,
 }
@@ -118,6 +118,7 @@ struct FileConfig {
     audio: FileAudio,
     host: FileHost,
     apps: Vec<FileApp>,
+    library: FileLibrary,
     gamestream: FileGameStream,
     api: FileApi,
     web: FileWeb,
@@ -198,7 +199,9 @@ pub const KEYS: &[&str] = &[
     "apps.command",
     "apps.cover",
     "apps.env",
+    "apps.exit",
     "apps.id",
+    "apps.library_prepare",
     "apps.name",
     "apps.prepare.run",
     "apps.prepare.timeout",
@@ -218,6 +221,12 @@ pub const KEYS: &[&str] = &[
     "gamestream.port",
     "host.max_sessions",
     "host.user",
+    "library.exit",
+    "library.hidden",
+    "library.prepare.run",
+    "library.prepare.timeout",
+    "library.prepare.undo",
+    "library.scanners",
     "network.bind",
     "network.data_port",
     "network.mdns",
@@ -326,6 +335,15 @@ impl Layers {
     pub fn file_has(&self, key: &str) -> bool {
         key.split_once('.').is_some_and(|(area, name)| self.file.get(area).is_some_and(|a| a.get(name).is_some()))
     }
+}
+
+/// Whether a text is a configuration; `path` is for the message.
+///
+/// # Errors
+/// `config.*`, exit code 2.
+pub fn check(text: &str, path: &Path) -> Result<(), Failure> {
+    let layers = Layers { listen: ListenArgs::default(), common: CommonArgs::default(), file: parse(text, path)? };
+    layers.resolve(&Map::new()).map(drop)
 }
 
 fn read_file(path: &Path, must_exist: bool) -> Result<toml::Table, Failure> {
@@ -446,7 +464,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
         audio_policy: common.audio_policy.or(file.audio.policy).map(AudioPolicy::from).unwrap_or_default(),
-        library: library::resolve(file.apps).map_err(invalid)?,
+        library: library::resolve(file.apps, file.library).map_err(invalid)?,
     })
 }
 

@@ -53,8 +53,11 @@ pub enum Ctl {
     #[command(subcommand)]
     Audio(Audio),
     /// What can be launched, and what runs.
-    #[command(subcommand)]
-    Library(Library),
+    Library {
+        /// What to do with it; without, it is listed.
+        #[command(subcommand)]
+        command: Option<LibraryCommand>,
+    },
     /// Settings.
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -224,18 +227,83 @@ pub enum Displays {
 
 /// `ctl library`.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Library {
-    /// List it.
+pub enum LibraryCommand {
+    /// What clients see.
     List,
-    /// End the program that runs for a client.
-    End {
-        /// The client's id.
+    /// Everything, with the scanners and what they could not read.
+    All,
+    /// Scan the stores anew.
+    Scan,
+    /// Use a scanner.
+    On {
+        /// Its name, e.g. `steam`.
+        scanner: String,
+    },
+    /// Use a scanner no more.
+    Off {
+        /// Its name, e.g. `steam`.
+        scanner: String,
+    },
+    /// Hide an entry from clients.
+    Hide {
+        /// Its id.
+        id: String,
+    },
+    /// Show a hidden entry again.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Add an entry.
+    Add {
+        /// The name that people see.
+        title: String,
+        /// A shell command.
+        command: String,
+        /// Where it runs.
+        #[arg(long, value_name = "FOLDER")]
+        working_dir: Option<String>,
+    },
+    /// Print what an added entry starts.
+    Get {
+        /// Its id.
+        id: String,
+    },
+    /// Change an added entry.
+    Edit {
+        /// Its id.
+        id: String,
+        /// All of it, as `ctl library get ID --json` prints it.
+        entry: String,
+    },
+    /// Remove an added entry.
+    Remove {
+        /// Its id.
         id: String,
     },
     /// Write a cover to standard output.
     Cover {
         /// The entry's id.
         id: String,
+    },
+    /// Give an added entry a cover: a PNG, JPEG or WebP file; without one its cover is taken away.
+    SetCover {
+        /// Its id.
+        id: String,
+        /// The file.
+        file: Option<std::path::PathBuf>,
+    },
+    /// Start a program on the display of a device that streams.
+    Launch {
+        /// The program's id.
+        id: String,
+        /// The device's id.
+        client: String,
+    },
+    /// End what runs for a device.
+    End {
+        /// The device's id.
+        client: String,
     },
 }
 
@@ -347,6 +415,8 @@ enum Ask {
     Json(&'static str, String, Option<Value>),
     /// A request whose answer is written as it comes.
     Raw(String),
+    /// A file is sent.
+    Send(String, Vec<u8>),
 }
 
 /// Runs `ctl`.
@@ -361,6 +431,11 @@ pub fn run(args: &CtlArgs, paths: &Paths) -> Result<(), Failure> {
             Ask::Json(method, path, body) => {
                 let method = method.parse().map_err(|_| usage(format!("{method} is no method")))?;
                 let answer = client.request(method, &path, body.as_ref()).await.map_err(failure)?;
+                table::print(&answer, args.json);
+                Ok(())
+            }
+            Ask::Send(path, bytes) => {
+                let answer = client.put_file(&path, bytes).await.map_err(failure)?;
                 table::print(&answer, args.json);
                 Ok(())
             }
@@ -409,9 +484,7 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Health => get("health"),
         Ctl::Host => get("host"),
         Ctl::Encoders => get("encoders"),
-        Ctl::Library(Library::List) => get("library"),
-        Ctl::Library(Library::End { id }) => delete(format!("library/running/{}", segment(id))),
-        Ctl::Library(Library::Cover { id }) => raw(format!("library/{}/cover", segment(id))),
+        Ctl::Library { command } => library(command.as_ref().unwrap_or(&LibraryCommand::List))?,
         Ctl::Audio(Audio::Show) => get("audio"),
         Ctl::Audio(Audio::Policy { policy }) => {
             patch("audio".to_owned(), json!({ "policy": AudioPolicy::from(*policy) }))
@@ -473,6 +546,43 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
             let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|m| m.eq_ignore_ascii_case(method));
             Ask::Json(known.ok_or_else(|| usage(format!("{method} is no method")))?, path.clone(), body)
         }
+    })
+}
+
+fn library(command: &LibraryCommand) -> Result<Ask, Failure> {
+    let ask = |method, path: String, body| Ask::Json(method, format!("/api/v1/library{path}"), body);
+    let switch =
+        |scanner: &str, on: bool| ask("PUT", format!("/scanners/{}", segment(scanner)), Some(json!({ "on": on })));
+    let hide =
+        |id: &str, hidden: bool| ask("PUT", format!("/{}/hidden", segment(id)), Some(json!({ "hidden": hidden })));
+    Ok(match command {
+        LibraryCommand::List => ask("GET", String::new(), None),
+        LibraryCommand::All => ask("GET", "/all".to_owned(), None),
+        LibraryCommand::Scan => ask("POST", "/scan".to_owned(), None),
+        LibraryCommand::On { scanner } => switch(scanner, true),
+        LibraryCommand::Off { scanner } => switch(scanner, false),
+        LibraryCommand::Hide { id } => hide(id, true),
+        LibraryCommand::Show { id } => hide(id, false),
+        LibraryCommand::Add { title, command, working_dir } => {
+            let entry = json!({ "title": title, "command": command, "working_dir": working_dir });
+            ask("POST", "/custom".to_owned(), Some(entry))
+        }
+        LibraryCommand::Get { id } => ask("GET", format!("/custom/{}", segment(id)), None),
+        LibraryCommand::Edit { id, entry } => {
+            let entry = serde_json::from_str(entry).map_err(|e| usage(format!("the entry is no JSON: {e}")))?;
+            ask("PUT", format!("/custom/{}", segment(id)), Some(entry))
+        }
+        LibraryCommand::Remove { id } => ask("DELETE", format!("/custom/{}", segment(id)), None),
+        LibraryCommand::Cover { id } => Ask::Raw(format!("/api/v1/library/{}/cover", segment(id))),
+        LibraryCommand::SetCover { id, file: None } => ask("DELETE", format!("/custom/{}/cover", segment(id)), None),
+        LibraryCommand::SetCover { id, file: Some(file) } => {
+            let bytes = std::fs::read(file).map_err(|e| usage(format!("{}: {e}", file.display())))?;
+            Ask::Send(format!("/api/v1/library/custom/{}/cover", segment(id)), bytes)
+        }
+        LibraryCommand::Launch { id, client } => {
+            ask("POST", format!("/{}/launch", segment(id)), Some(json!({ "client": client })))
+        }
+        LibraryCommand::End { client } => ask("DELETE", format!("/running/{}", segment(client)), None),
     })
 }
 
@@ -544,6 +654,17 @@ mod tests {
         "library list",
         "library end a1b2",
         "library cover steam:570",
+        "library all",
+        "library scan",
+        "library off steam",
+        "library hide steam:570",
+        "library add Files thunar",
+        "library get custom:files",
+        "library edit custom:files {}",
+        "library remove custom:files",
+        "library set-cover custom:files",
+        "library set-cover custom:files /dev/null",
+        "library launch steam:570 a1b2",
         "settings list",
         "settings set video.encoder x264",
         "settings confirm",
@@ -601,6 +722,7 @@ mod tests {
             let (method, path) = match ask(&args.command).unwrap_or_else(|_| panic!("{line}")) {
                 Ask::Json(method, path, _) => (method, path),
                 Ask::Raw(path) => ("GET", path),
+                Ask::Send(path, _) => ("PUT", path),
             };
             let operation = operation(&document, method, &path);
             driven

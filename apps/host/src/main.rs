@@ -20,6 +20,7 @@ mod paths;
 mod privileges;
 mod serve;
 mod settings;
+mod sunshine;
 mod try_out;
 mod watchdog;
 
@@ -50,7 +51,13 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Punktfunk1Host(args) => host(&args.listen, &args.common, &paths, args.into(), &log),
         Command::Pair(args) => pair::run(args, &paths),
         Command::Doctor { json, common } => doctor::run(&local_config(common, &paths)?, &paths, *json),
-        Command::Library { common } => library::print(&local_config(common, &paths)?.library),
+        Command::Library { scan, all, source, common } => {
+            let printed = library::Printed { sources: source.clone(), all: *all, scan: *scan };
+            library::print(&local_config(common, &paths)?.library, &paths, &printed)
+        }
+        Command::ImportSunshine { from, output, dry_run } => {
+            sunshine::run(from.as_deref(), output.as_deref(), *dry_run, &paths)
+        }
         Command::Ctl(args) => ctl::run(args, &paths),
         Command::ConsoleUrl { reset, json } => ctl::console_url(&paths, *reset, *json),
         Command::ProbeCompositor { mode, common } => {

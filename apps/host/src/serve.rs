@@ -14,6 +14,7 @@ use punktfunk_audio::OpusCodec;
 use punktfunk_engine::pads::PadPolicy;
 use punktfunk_engine::plan::HostOffer;
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Linger as HubLinger};
+use punktfunk_hub::library::stores::Roots;
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
 use punktfunk_media::fake::{SyntheticDesktop, SyntheticOptions, TransportEncoderFactory};
 use punktfunk_media::{AudioPolicyCell, Desktop, EncoderFactory, reason};
@@ -124,7 +125,10 @@ fn run_locked(
         .build()
         .map_err(|e| Failure::new(&reason::INTERNAL_THREADS, e.to_string()))?;
     let displays = hub.open_displays(desktop);
-    let apps = hub.open_apps(config.library.clone(), &displays);
+    // Measurements are not to be disturbed by a scan.
+    let roots = (!measurement.no_doors).then(Roots::from_env);
+    let library = hub.open_library(config.library.clone(), roots);
+    let apps = hub.open_apps(library, &displays);
 
     let end = runtime.block_on(async {
         // Before anything that takes time: a signal must never find the host without a handler.

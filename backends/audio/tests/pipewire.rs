@@ -145,7 +145,7 @@ fn what_a_client_says_is_recorded() {
 fn a_voice_is_at_its_reader_soon_after_it_was_written() {
     let launch = launch();
     let server = TestPipeWire::start(&launch);
-    let mut ear = Ear::open(&server, &own_sink(), &request(ChannelLayout::Stereo));
+    let mut ear = Ear::to(&server, &own_sink(), &request(ChannelLayout::Stereo));
     let pipewire = PipeWire { socket: server.socket() };
     let mut mic = pipewire.microphone("punktfunk-mic", "punktfunk microphone").unwrap_or_else(|e| panic!("{e}"));
     // The session's own sink reads the microphone: its stamps tell when each sample was heard.

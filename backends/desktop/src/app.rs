@@ -10,17 +10,40 @@ use std::time::{Duration, Instant};
 use punktfunk_media::{AppSpec, LaunchError, RunningApp, reason};
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Patience, ProcessId, end_family, family};
+use crate::process::{Environ, Patience, ProcessId, end_all, end_family, family, processes};
 use crate::random::random_id;
 use crate::shell::quote;
 
 /// A program and everything that it started.
+///
+/// What a store's launcher starts is found by a mark of the store's own ([`AppSpec::mark`]): the launcher may stay when the
+/// game ends, or have handed over to one of its kind that runs already.
 #[derive(Debug)]
 pub struct MarkedApp {
-    /// `NAME=value`.
+    /// `NAME=value` of ours, on what was started and on what that started.
     mark: String,
-    /// Those found when last looked: as long as one lives, nobody has to look through all processes.
-    known: Mutex<Vec<ProcessId>>,
+    game: Option<Game>,
+    seen: Mutex<Seen>,
+}
+
+/// How the game behind a launcher is told from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Game {
+    /// `NAME=value` of its store.
+    mark: String,
+    /// `NAME=value` of whatever belongs to its desktop; without, the whole session is one.
+    member: Option<String>,
+}
+
+/// What was found when last looked.
+#[derive(Debug, Default)]
+struct Seen {
+    /// As long as one lives, nobody has to look through all processes.
+    known: Vec<ProcessId>,
+    game: bool,
+    /// Since when nothing of it is left.
+    gone: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 /// What the journal keeps about a program in somebody's session; on a private desktop it belongs to the desktop.
@@ -33,7 +56,11 @@ pub struct AppRecord {
 impl MarkedApp {
     /// The one with this token.
     pub fn of(token: &str) -> Self {
-        Self { mark: token.to_owned(), known: Mutex::default() }
+        let mut parts = token.split('\n');
+        let mark = parts.next().unwrap_or_default().to_owned();
+        let member = |part: Option<&str>| part.filter(|p| !p.is_empty()).map(str::to_owned);
+        let game = parts.next().map(|mark| Game { mark: mark.to_owned(), member: member(parts.next()) });
+        Self { mark, game, seen: Mutex::default() }
     }
 
     /// As [`punktfunk_media::Desktop::app`] wants it.
@@ -41,31 +68,78 @@ impl MarkedApp {
         let app = Self::of(token);
         (token.starts_with(MARK) && app.is_running()).then(|| Box::new(app) as Box<dyn RunningApp>)
     }
-}
 
-impl RunningApp for MarkedApp {
-    fn token(&self) -> String {
-        self.mark.clone()
+    /// The game's own processes.
+    fn games(&self, game: &Game) -> Vec<i32> {
+        let ours = |e: &Environ| e.has(&self.mark) || game.member.as_ref().is_none_or(|member| e.has(member));
+        processes(&|e| e.has(&game.mark) && ours(e))
     }
 
-    fn is_running(&self) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.iter().any(|p| p.is_alive()) {
-            return true;
-        }
-        // Twice: one that forked and ended during the first look was gone before it was read, and its child was not yet
-        // there when the list was made.
+    /// Everything: the launcher, too.
+    fn all(&self) -> Vec<i32> {
+        let mut all = family(&self.mark);
+        all.extend(self.game.iter().flat_map(|game| self.games(game)));
+        all
+    }
+}
+
+impl Seen {
+    /// Twice: one that forked and ended during the first look was gone before it was read, and its child was not yet there
+    /// when the list was made.
+    fn look(&mut self, find: impl Fn() -> Vec<i32>) -> bool {
         for _ in 0..2 {
-            *known = family(&self.mark).into_iter().filter_map(ProcessId::of).collect();
-            if !known.is_empty() {
+            self.known = find().into_iter().filter_map(ProcessId::of).collect();
+            if !self.known.is_empty() {
                 return true;
             }
         }
         false
     }
 
+    fn lives(&self) -> bool {
+        self.known.iter().any(|p| p.is_alive())
+    }
+
+    /// Nothing is left; whether that may change within this time.
+    fn may_come_back(&mut self, within: Duration) -> bool {
+        self.gone.get_or_insert_with(Instant::now).elapsed() < within
+    }
+}
+
+impl RunningApp for MarkedApp {
+    fn token(&self) -> String {
+        let game = self.game.iter().flat_map(|g| [Some(&g.mark), g.member.as_ref()]).flatten();
+        std::iter::once(&self.mark).chain(game).map(String::as_str).collect::<Vec<_>>().join("\n")
+    }
+
+    fn is_running(&self) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = &mut *seen;
+        let Some(game) = &self.game else { return seen.lives() || seen.look(|| family(&self.mark)) };
+        if seen.game && seen.lives() {
+            seen.gone = None;
+            return true;
+        }
+        // Nothing is known to live but maybe the launcher: all processes are looked through, though not each time.
+        if seen.looked.is_none_or(|at| at.elapsed() >= LOOK_FOR_GAMES) {
+            seen.looked = Some(Instant::now());
+            if seen.look(|| self.games(game)) {
+                (seen.game, seen.gone) = (true, None);
+                return true;
+            }
+        }
+        if seen.game {
+            return seen.may_come_back(HAND_OVER);
+        }
+        if seen.lives() || seen.look(|| family(&self.mark)) {
+            seen.gone = None;
+            return true;
+        }
+        seen.may_come_back(GAME_STARTS)
+    }
+
     fn end(&self) {
-        if let Err(left) = end_app(&self.mark) {
+        if let Err(left) = end_all(None, &|| self.all(), Patience::PROGRAM) {
             tracing::warn!(mark = self.mark, "processes {left:?} of a program did not end");
         }
     }
@@ -89,11 +163,17 @@ pub trait Starter {
 }
 
 /// Starts `app` through `starter`, with `mark` (of [`new_mark`]), by a script in the desktop's folder `dir`. Waits until it
-/// runs.
+/// runs. Everything on that desktop carries `member` (`NAME=value`), if it is one of our own.
 ///
 /// # Errors
 /// `app.failed`.
-pub fn launch(dir: &Path, starter: &mut dyn Starter, app: &AppSpec, mark: &str) -> Result<MarkedApp, LaunchError> {
+pub fn launch(
+    dir: &Path,
+    starter: &mut dyn Starter,
+    app: &AppSpec,
+    mark: &str,
+    member: Option<&str>,
+) -> Result<MarkedApp, LaunchError> {
     if let Some(dir) = app.working_dir.as_ref().filter(|dir| !dir.is_dir()) {
         return Err(failed(format!("the working folder {} is none", dir.display())));
     }
@@ -109,7 +189,8 @@ pub fn launch(dir: &Path, starter: &mut dyn Starter, app: &AppSpec, mark: &str) 
         return Err(failed(detail));
     }
     tracing::info!(app = app.name, "program started");
-    Ok(MarkedApp::of(mark))
+    let game = app.mark.as_ref().map(|mark| Game { mark: mark.clone(), member: member.map(str::to_owned) });
+    Ok(MarkedApp { mark: mark.to_owned(), game, seen: Mutex::default() })
 }
 
 fn wait_started(script: &Path) -> Result<(), String> {
@@ -161,3 +242,9 @@ const MARK: &str = "PUNKTFUNK_APP=";
 /// A compositor forks at once; a loaded machine may take a while to run the shell.
 const STARTED_WITHIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(2);
+/// Looking through some hundred processes takes milliseconds.
+const LOOK_FOR_GAMES: Duration = Duration::from_secs(1);
+/// A game's own launcher ends before its game begins.
+const HAND_OVER: Duration = Duration::from_secs(3);
+/// A store that runs already may update the game before it starts it, and says nothing meanwhile.
+const GAME_STARTS: Duration = Duration::from_secs(60);

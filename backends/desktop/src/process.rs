@@ -55,54 +55,73 @@ impl Patience {
 /// Ends every process that carries `mark` (`NAME=value`) in its environment, and the group of `leader`: first politely,
 /// then for good. Returns when none is left, or `Err` with those that remain.
 pub fn end_family(leader: Option<ProcessId>, mark: &str, patience: Patience) -> Result<(), Vec<i32>> {
-    signal_family(leader, mark, Signal::TERM);
-    if wait_gone(mark, patience.polite) {
+    end_all(leader, &|| family(mark), patience)
+}
+
+/// The same for whatever `find` finds.
+pub fn end_all(leader: Option<ProcessId>, find: &dyn Fn() -> Vec<i32>, patience: Patience) -> Result<(), Vec<i32>> {
+    signal_all(leader, find, Signal::TERM);
+    if wait_gone(find, patience.polite) {
         return Ok(());
     }
     let give_up = Instant::now() + patience.killed;
     loop {
         // Repeated, since a process may have forked between the look and the signal.
-        signal_family(leader, mark, Signal::KILL);
-        if wait_gone(mark, Duration::from_millis(20)) {
+        signal_all(leader, find, Signal::KILL);
+        if wait_gone(find, Duration::from_millis(20)) {
             return Ok(());
         }
         if Instant::now() >= give_up {
-            return Err(family(mark));
+            return Err(find());
         }
     }
 }
 
 /// Every living process that carries `mark` in its environment.
 pub fn family(mark: &str) -> Vec<i32> {
+    processes(&|environment| environment.has(mark))
+}
+
+/// Every living process whose environment is as `wanted` says.
+pub fn processes(wanted: &dyn Fn(&Environ) -> bool) -> Vec<i32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .flatten()
         .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| carries(*pid, mark) && ProcessId::of(*pid).is_some())
+        .filter(|pid| Environ::of(*pid).is_some_and(|e| wanted(&e)) && ProcessId::of(*pid).is_some())
         .collect()
 }
 
-fn carries(pid: i32, mark: &str) -> bool {
-    fs::read(Path::new("/proc").join(pid.to_string()).join("environ"))
-        .is_ok_and(|environ| environ.split(|b| *b == 0).any(|variable| variable == mark.as_bytes()))
+/// What a process was started with.
+pub struct Environ(Vec<u8>);
+
+impl Environ {
+    fn of(pid: i32) -> Option<Self> {
+        fs::read(Path::new("/proc").join(pid.to_string()).join("environ")).ok().map(Self)
+    }
+
+    /// Whether it has this `NAME=value`.
+    pub fn has(&self, variable: &str) -> bool {
+        self.0.split(|b| *b == 0).any(|other| other == variable.as_bytes())
+    }
 }
 
-fn signal_family(leader: Option<ProcessId>, mark: &str, signal: Signal) {
+fn signal_all(leader: Option<ProcessId>, find: &dyn Fn() -> Vec<i32>, signal: Signal) {
     if let Some(leader) = leader.filter(|l| l.is_alive())
         && let Some(group) = Pid::from_raw(leader.pid)
     {
         // Fails only when it is gone already, which is what we want.
         let _ = kill_process_group(group, signal);
     }
-    for pid in family(mark).into_iter().filter_map(Pid::from_raw) {
+    for pid in find().into_iter().filter_map(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
-fn wait_gone(mark: &str, within: Duration) -> bool {
+fn wait_gone(find: &dyn Fn() -> Vec<i32>, within: Duration) -> bool {
     let until = Instant::now() + within;
     loop {
-        if family(mark).is_empty() {
+        if find().is_empty() {
             return true;
         }
         if Instant::now() >= until {

@@ -59,8 +59,8 @@ pub struct SwayStage {
     backing: Box<dyn Backing>,
     /// What is heard on it; `None`: nothing.
     sound: Option<Arc<dyn Sound>>,
-    /// The program that was started last.
-    program: Option<MarkedApp>,
+    /// The programs that were started.
+    programs: Vec<MarkedApp>,
     /// Nobody watches: the output runs at [`RESTING_HZ`], and with it everything that moves.
     resting: bool,
 }
@@ -87,7 +87,7 @@ impl SwayStage {
             touch: None,
             backing,
             sound: None,
-            program: None,
+            programs: Vec::new(),
             resting: false,
         }
     }
@@ -136,12 +136,7 @@ impl Stage for SwayStage {
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
-        if self.program.take_if(|program| !program.is_running()).is_some()
-            && self.backing.workspace_of_programs().is_some()
-        {
-            // Somebody comes to look, and the program's workspace is empty.
-            self.go("workspace number 1");
-        }
+        self.program_ended();
         self.rest(false).map_err(|e| CaptureError { reason: e.reason, detail: e.detail, fatal: e.fatal })?;
         punktfunk_capture::open(&self.sockets.display, &self.output)
     }
@@ -168,10 +163,20 @@ impl Stage for SwayStage {
             place += &format!("; workspace {workspace}");
         }
         self.go(&place);
+        let member = self.backing.environment().member.map(|(name, value)| format!("{name}={value}"));
         let dir = self.sockets.ipc.parent().unwrap_or(Path::new("/")).to_owned();
-        let started = app::launch(&dir, &mut OnSway(&self.sockets.ipc), spec, &mark)?;
-        self.program = Some(MarkedApp::of(&mark));
+        let started = app::launch(&dir, &mut OnSway(&self.sockets.ipc), spec, &mark, member.as_deref())?;
+        self.programs.push(MarkedApp::of(&started.token()));
         Ok(Box::new(started))
+    }
+
+    fn program_ended(&mut self) {
+        let before = self.programs.len();
+        self.programs.retain(RunningApp::is_running);
+        if before > 0 && self.programs.is_empty() && self.backing.workspace_of_programs().is_some() {
+            // The programs' workspace is empty, and somebody looks.
+            self.go("workspace number 1");
+        }
     }
 
     fn environment(&self) -> StageEnvironment {

@@ -23,6 +23,7 @@ fn spec(launch: &Launch) -> AppSpec {
             .into(),
         working_dir: Some("/usr/bin".into()),
         env: vec![("GREETING".into(), "it's $HOME \"here\"".into())],
+        mark: None,
     }
 }
 

@@ -80,6 +80,9 @@ pub enum EventKind {
     /// (`adopted`), `exited` by itself, or was `ended`.
     #[serde(rename = "app.changed")]
     AppChanged { identity: String, app: String, what: &'static str },
+    /// What can be launched has changed: somebody changed it, or a store did.
+    #[serde(rename = "library.changed")]
+    LibraryChanged { revision: u64, entries: usize },
     /// A state file could not be read or written.
     #[serde(rename = "state.problem")]
     StateProblem { reason: &'static str, detail: String },

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use punktfunk_core::Fingerprint;
+use punktfunk_library::Roots;
 use punktfunk_media::{Desktop, reason};
 use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::apps::Apps;
-use crate::catalogue::Catalogue;
 use crate::displays::{DisplayConfig, Displays};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
+use crate::library::{Library, LibraryConfig};
 use crate::live::Live;
 use crate::pairing::{APPROVAL_WAIT, Pairing};
 use crate::state::{StateError, make_folder, probe_folder};
@@ -204,10 +205,16 @@ impl Hub {
         Displays::start(desktop, &self.journal, self.config.displays, events, Box::new(may_keep))
     }
 
+    /// Opens the library: what the configuration names, what people added, and what stores installed below `roots`.
+    #[must_use]
+    pub fn open_library(&self, config: LibraryConfig, roots: Option<Roots>) -> Arc<Library> {
+        Library::open(config, roots, &self.config.state_dir, Arc::clone(&self.events))
+    }
+
     /// Starts watching the library's programs on these displays; takes over what an earlier host left.
     #[must_use]
-    pub fn open_apps(&self, catalogue: Catalogue, displays: &Arc<Displays>) -> Arc<Apps> {
-        Apps::start(catalogue, Arc::clone(displays), &self.journal, Arc::clone(&self.events))
+    pub fn open_apps(&self, library: Arc<Library>, displays: &Arc<Displays>) -> Arc<Apps> {
+        Apps::start(library, Arc::clone(displays), &self.journal, Arc::clone(&self.events))
     }
 
     /// What is wrong with the state folder: what was found at start, and whether it can be written now. Quick, but asks

@@ -6,6 +6,7 @@
 //!   └─ Displays::start(…)      adopts what is left of the leases, keeps stages from now on
 //! a plane, per client          trust().state → pairing().begin / knock → admission().admit → displays.acquire
 //!                              … session …    displays.release → drop(Ticket)
+//! Library::open(…)             what may be started: the configuration's, people's own, what stores installed
 //! Apps::launch(…)              a program of the library, on the stage that was acquired
 //! Displays::shutdown(…)        SIGINT: everything is undone; SIGTERM: leases stay for the watchdog
 //! ```
@@ -20,6 +21,7 @@ pub mod displays;
 pub mod events;
 mod hub;
 pub mod journal;
+pub mod library;
 pub mod live;
 mod names;
 pub mod pairing;

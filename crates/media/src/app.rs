@@ -15,6 +15,9 @@ pub struct AppSpec {
     pub working_dir: Option<PathBuf>,
     /// Added to the desktop's environment.
     pub env: Vec<(String, String)>,
+    /// `NAME=value` that the program's own processes have in their environment, where what `command` starts is a store's
+    /// launcher: it stays when the program ends, or hands over to one of its kind that runs already.
+    pub mark: Option<String>,
 }
 
 /// What a command needs to act on a stage's display from outside of it.

@@ -146,6 +146,10 @@ pub trait Stage: Send {
         Err(LaunchError { reason: &reason::APP_UNSUPPORTED, detail })
     }
 
+    /// A program that was started here exited by itself while a session watches. Where programs have a place of their own,
+    /// the view goes back to the desktop once none is left. Quick.
+    fn program_ended(&mut self) {}
+
     /// How commands that prepare for a program, or tidy up after it, find this stage.
     fn environment(&self) -> StageEnvironment {
         StageEnvironment::default()

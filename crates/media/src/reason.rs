@@ -122,6 +122,9 @@ reasons! {
     HOST_SHUTTING_DOWN = "host.shutting_down", "The host is shutting down.", "Reconnect when it has started again.";
     HOST_WATCHDOG = "host.watchdog", "The watchdog process could not be started.", "Free memory or raise the limit on processes (`ulimit -u`); without it nothing would clean up after a crash.";
     HUB_BUSY = "hub.busy", "All session slots of this host are in use.", "Wait until one is free, or end a session; --max-sessions allows more.";
+    IMPORT_EXISTS = "import.exists", "There is a configuration already.", "Look with --dry-run and take over what you want by hand, or write to another file with --output.";
+    IMPORT_UNREADABLE = "import.unreadable", "Sunshine's files cannot be read.", "Name the folder that holds sunshine.conf and apps.json with --from.";
+    IMPORT_UNWRITABLE = "import.unwritable", "The configuration cannot be written.", "Name a file that this user can write with --output.";
     INJECT_LOST = "inject.lost", "The compositor stopped taking input.", "Reconnect; if it happens again, look at the compositor's log.";
     INJECT_PAUSED = "inject.paused", "The desktop takes no input at the moment.", "Wait until it does again; a lock screen or a permission that was taken back may be the cause.";
     INJECT_UNSUPPORTED = "inject.unsupported", "The compositor offers no way to inject this input.", "Use a compositor with virtual-pointer and virtual-keyboard protocols.";
@@ -130,7 +133,16 @@ reasons! {
     INPUT_TOUCH_UNSUPPORTED = "input.touch_unsupported", "This desktop takes no touch and no pen: clients move the pointer instead.", "Stream a running session whose compositor reads the kernel's input devices; private desktops and compositors without libinput have no means for touch.";
     INTERNAL_PANIC = "internal.panic", "A bug in the host ended this session.", "Reconnect, and report it with the log.";
     INTERNAL_THREADS = "internal.threads", "The system gave the host no more threads.", "Raise the limit of tasks (TasksMax, ulimit -u), or end other sessions.";
+    LIBRARY_CONFLICT = "library.conflict", "Somebody else changed the library meanwhile.", "Load it again, then make the change.";
+    LIBRARY_COVER_INVALID = "library.cover_invalid", "This is no picture that can be a cover.", "Send a PNG, JPEG or WebP of at most 8 MB and 8192 points a side.";
+    LIBRARY_FULL = "library.full", "The library holds no more of these.", "Remove some first.";
+    LIBRARY_INVALID = "library.invalid", "This entry cannot be started as it is.", "Correct what the detail names.";
     LIBRARY_NOT_FOUND = "library.not_found", "The library has no such entry, or it has no cover.", "List the library again.";
+    LIBRARY_PINNED = "library.pinned", "This entry comes from the configuration file or from a store, and cannot be changed here.", "Change it where it comes from, or hide it and add one of your own.";
+    LIBRARY_STORE_BROKEN = "library.store_broken", "A store's file is not what it should be; its other games were found.", "Start the store once, so that it writes the file anew; report it if the store itself shows the games.";
+    LIBRARY_STORE_SLOW = "library.store_slow", "Reading a store's files takes too long; what was found before is shown.", "Look whether the disk or network drive that holds the games answers.";
+    LIBRARY_STORE_TOO_LARGE = "library.store_too_large", "A store's file is larger than any that is known.", "Report it with the file's size; the other games were found.";
+    LIBRARY_STORE_UNREADABLE = "library.store_unreadable", "A store's file cannot be read.", "Let the user that runs the host read it; the detail names the file.";
     NATIVE_CLIENT_TOO_NEW = "native.client_too_new", "The client speaks only punktfunk/2, which this host does not.", "Use a client up to v0.40, or a transition build that also offers punktfunk/1.";
     NATIVE_DATA_SOCKET = "native.data_socket", "No UDP socket for video could be opened.", "Free a port of the --data-port range, or widen it.";
     NATIVE_ENDED_BY_OPERATOR = "native.ended_by_operator", "The operator of the host ended this session.", "Reconnect when the host is free.";

@@ -190,7 +190,7 @@ impl GameStreamPlane {
             Deps {
                 hub,
                 sessions: sessions as Arc<dyn Sessions>,
-                apps: Arc::new(apps.catalogue().clone()),
+                apps: Arc::clone(apps.library()) as _,
                 codecs: Arc::new(move || codecs.codec_facts()),
             },
         )

@@ -267,15 +267,33 @@ impl Client {
         path: &str,
         body: Option<&B>,
     ) -> Result<T, ClientError> {
-        let broken =
-            |e: &dyn std::fmt::Display| refused(&reason::HOST_NOT_RUNNING, format!("the connection broke: {e}"));
         let body = match body {
             Some(body) => serde_json::to_vec(body).map_err(|e| refused(&reason::API_BAD_REQUEST, e.to_string()))?,
             None => Vec::new(),
         };
+        self.exchange(method, path, "application/json", body).await
+    }
+
+    /// Puts a file there.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put_file(&self, path: &str, content: Vec<u8>) -> Result<Value, ClientError> {
+        self.exchange(Method::PUT, path, "application/octet-stream", content).await
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> Result<T, ClientError> {
+        let broken =
+            |e: &dyn std::fmt::Display| refused(&reason::HOST_NOT_RUNNING, format!("the connection broke: {e}"));
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost");
         if !body.is_empty() {
-            request = request.header("content-type", "application/json");
+            request = request.header("content-type", kind);
         }
         let request = request.body(Body::from(body)).map_err(|e| refused(&reason::API_BAD_REQUEST, e.to_string()))?;
         let exchange = async {
@@ -329,5 +347,5 @@ fn list(paths: &[PathBuf]) -> String {
 
 /// The API gives up after 30 s.
 const TIMEOUT: Duration = Duration::from_secs(35);
-/// Diagnostics and lists are some kilobytes.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// Most answers are some kilobytes; a library of 5 000 titles is one megabyte.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;

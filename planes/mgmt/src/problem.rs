@@ -49,6 +49,7 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 &[
                     &reason::API_NOT_FOUND,
+                    &reason::APP_UNKNOWN,
                     &reason::CLIENT_NOT_FOUND,
                     &reason::DISPLAY_NOT_FOUND,
                     &reason::LIBRARY_NOT_FOUND,
@@ -64,6 +65,8 @@ impl Problem {
                 &[
                     &reason::API_BAD_REQUEST,
                     &reason::CONSOLE_PASSWORD_UNFIT,
+                    &reason::LIBRARY_COVER_INVALID,
+                    &reason::LIBRARY_INVALID,
                     &reason::PAIRING_BAD_PIN,
                     &reason::PAIRING_BAD_WINDOW,
                     &reason::SETTINGS_INVALID,
@@ -77,6 +80,9 @@ impl Problem {
                     &reason::CONFIG_PINNED,
                     &reason::CONSOLE_PASSWORD_UNSET,
                     &reason::GAMESTREAM_PAIRING_FAILED,
+                    &reason::LIBRARY_CONFLICT,
+                    &reason::LIBRARY_FULL,
+                    &reason::LIBRARY_PINNED,
                     &reason::PAIRING_AMBIGUOUS,
                     &reason::PAIRING_PIN_NEEDED,
                     &reason::RECORDING_RUNNING,
@@ -108,7 +114,10 @@ impl Problem {
             (StatusCode::GATEWAY_TIMEOUT, &[&reason::API_TIMEOUT]),
             (StatusCode::INSUFFICIENT_STORAGE, &[&reason::STATE_FULL]),
             (StatusCode::SERVICE_UNAVAILABLE, &[&reason::HOST_SHUTTING_DOWN, &reason::API_TOO_MANY_STREAMS]),
-            (StatusCode::BAD_GATEWAY, &[&reason::ACTION_FAILED]),
+            (
+                StatusCode::BAD_GATEWAY,
+                &[&reason::ACTION_FAILED, &reason::APP_FAILED, &reason::APP_PREPARE_FAILED, &reason::APP_UNSUPPORTED],
+            ),
         ];
         table.into_iter().find_map(|(code, reasons)| status(code, reasons)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }

@@ -19,7 +19,7 @@ use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{ClientLink, REPEAT_EVERY};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionHandle, SessionParams, StopReason};
 use punktfunk_hub::admission::Eviction;
-use punktfunk_hub::apps::Apps;
+use punktfunk_hub::apps::{Apps, ClientFacts};
 use punktfunk_hub::displays::Release;
 use punktfunk_hub::live::{Recorder, Registration, SessionFacts};
 use punktfunk_media::{Stage, reason};
@@ -90,6 +90,11 @@ pub(crate) async fn run(
         apps: shared.config.apps.clone(),
         identity: seat.identity().to_owned(),
         key,
+        client: ClientFacts {
+            mode: Some(welcome.mode),
+            channels: welcome.audio_channels.wire(),
+            ..ClientFacts::default()
+        },
     });
     let engine = EngineStart {
         asked,
@@ -175,6 +180,7 @@ struct Asked {
     apps: Option<Arc<Apps>>,
     identity: String,
     key: String,
+    client: ClientFacts,
 }
 
 struct Punch {
@@ -190,8 +196,9 @@ impl EngineStart {
     /// Starts the program, waits for the client's punch, connects, starts the threads.
     fn go(self, cancelled: &AtomicBool) -> Started {
         let Self { asked, punch: Punch { socket, client, fallback }, mut params } = self;
-        let launch = asked
-            .map(|Asked { apps, identity, key }| launch::launch(apps.as_deref(), &identity, &key, &mut *params.stage));
+        let launch = asked.map(|Asked { apps, identity, key, client }| {
+            launch::launch(apps.as_deref(), &identity, &key, &mut *params.stage, &client)
+        });
         let deadline = Instant::now() + PUNCH_WAIT;
         let peer = loop {
             if cancelled.load(Ordering::Relaxed) {

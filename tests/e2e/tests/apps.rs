@@ -197,10 +197,64 @@ fn the_library_is_printed_for_scripts() {
     let out = std::process::Command::new(punktfunk_e2e::binaries().join("punktfunk-host"))
         .args(["library", "--config"])
         .arg(&file)
+        .env("HOME", dir.path())
+        .env("XDG_DATA_DIRS", dir.path())
         .output()
         .expect("it starts");
     let rows: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
     let ids: Vec<_> = rows.as_array().expect("a list").iter().map(|r| r["id"].as_str().expect("an id")).collect();
     assert_eq!(ids, ["desktop", "app:game", "app:slow"]);
     assert!(rows[1]["number"].as_u64().is_some_and(|n| n > 0 && n < 1 << 31));
+}
+
+/// A launcher that stays when its game ends, as Steam does.
+const LAUNCHER: &str = r#"#!/bin/sh
+echo "steam $*" >>$HOME/said
+SteamGameId=570 sh -c 'echo game-at-$SUNSHINE_CLIENT_WIDTH >>$HOME/said; while [ -e $HOME/go ]; do sleep 0.05; done' &
+exec sleep 1000
+"#;
+
+#[test]
+fn a_game_of_a_store_is_found_launched_and_its_end_noticed_though_its_launcher_stays() {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = tempfile::Builder::new().prefix("pf-store-").tempdir().expect("a temporary folder");
+    let launcher = bin.path().join("steam");
+    std::fs::write(&launcher, LAUNCHER).expect("written");
+    for path in [bin.path(), &launcher] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("runs for all");
+    }
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap_or_default());
+    let host = Host::start_with(&HostOptions {
+        args: ["serve", "--open", "--desktop", "private", "--linger", "off"].map(str::to_owned).to_vec(),
+        env: vec![("PATH".into(), path)],
+        ..Default::default()
+    });
+    let home = host.root().join("home");
+    let steam = home.join(".local/share/Steam/steamapps");
+    std::fs::create_dir_all(&steam).expect("made");
+    let manifest = r#""AppState" { "appid" "570" "name" "Dota 2" "StateFlags" "4" }"#;
+    std::fs::write(steam.join("appmanifest_570.acf"), manifest).expect("written");
+    std::fs::write(steam.join("appmanifest_7.acf"), "\"AppState\" {").expect("written");
+    std::fs::write(home.join("go"), "").expect("written");
+    let scanned = host.command(&["ctl", "library", "scan", "--json"]);
+    let library: serde_json::Value = serde_json::from_slice(&scanned.stdout).expect("JSON");
+    let ids: Vec<_> = library["entries"].as_array().expect("a list").iter().map(|e| e["id"].as_str()).collect();
+    assert!(ids.contains(&Some("steam:570")), "{library}");
+    assert_eq!(library["scanners"][0]["problems"][0]["code"], "library.store_broken", "{library}");
+
+    let bench = Bench { said: home.join("said"), go: home.join("go"), host };
+    let client = bench.launching(&Probe::new(), "steam:570", "60", &[]);
+    bench.wait_said(&["steam -silent steam://rungameid/570", "game-at-640"]);
+    std::thread::sleep(Duration::from_secs(1));
+    std::fs::remove_file(&bench.go).expect("it is there");
+    let (code, said) = bench.finish(client);
+    assert_eq!(code, 0, "{said}\n{}", bench.host.log());
+    assert!(said.contains("launch: Spawned (Dota 2)"), "{said}");
+    assert!(bench.host.log().contains("app.exited"), "{}", bench.host.log());
+    // The launcher ends with the display.
+    let until = Instant::now() + Duration::from_secs(20);
+    while bench.host.processes().iter().any(|(_, command)| command.contains("sleep 1000")) {
+        assert!(Instant::now() < until, "{:?}", bench.host.processes());
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

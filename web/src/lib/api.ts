@@ -18,17 +18,18 @@ export class Refusal extends Error {
   }
 }
 
-/** One request. Throws a `Refusal`. */
+/** One request; a file is sent as it is. Throws a `Refusal`. */
 export async function call<T = void>(method: string, path: string, body?: unknown): Promise<T> {
   const headers: Record<string, string> = {};
-  if (body !== undefined) headers["content-type"] = "application/json";
+  const isFile = body instanceof Blob;
+  if (body !== undefined) headers["content-type"] = isFile ? "application/octet-stream" : "application/json";
   if (session.csrf) headers["x-csrf-token"] = session.csrf;
   let response: Response;
   try {
     response = await fetch(`/api/v1/${path}`, {
       method,
       headers,
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined ? undefined : isFile ? body : JSON.stringify(body),
     });
   } catch {
     throw new Refusal({ code: "web.unreachable", message: "", fix: "" }, 0);

@@ -29,6 +29,7 @@ const KINDS = [
   "settings.reverted",
   "display.changed",
   "app.changed",
+  "library.changed",
   "state.problem",
   "gap",
 ];

@@ -63,7 +63,8 @@ impl Stage for BuiltinStage {
     fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
         let mark = app::new_mark()?;
         let dir = self.worker.family.runtime_dir().to_owned();
-        let started = app::launch(&dir, &mut OnWorker(&mut self.worker), spec, &mark)?;
+        let member = self.worker.family.environment().member.map(|(name, value)| format!("{name}={value}"));
+        let started = app::launch(&dir, &mut OnWorker(&mut self.worker), spec, &mark, member.as_deref())?;
         Ok(Box::new(started))
     }
 

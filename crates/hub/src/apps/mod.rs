@@ -12,6 +12,7 @@
 //! One thread, `apps`, notices what exits. [`Apps::launch`] and [`Apps::end`] block: planes call them from a blocking
 //! thread. Whoever waits for an exit watches [`Apps::watch`] and asks [`Apps::current`].
 
+mod client;
 mod commands;
 mod record;
 #[cfg(test)]
@@ -22,15 +23,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use punktfunk_media::{Journal, LaunchError, RunningApp, Stage, UndoGuard, reason};
+use punktfunk_media::{AppSpec, Journal, LaunchError, RunningApp, Stage, StageEnvironment, UndoGuard, reason};
 use tokio::sync::watch;
 
+pub use self::client::ClientFacts;
 use self::record::{AppRecord, UndoStep};
 pub use self::record::{BACKEND, undo};
-use crate::catalogue::{App, Catalogue};
-use crate::displays::{AtEnd, Displays};
+use crate::catalogue::App;
+use crate::displays::{AtEnd, Displays, Visitor};
 use crate::events::{EventKind, Events, unix_ms};
 use crate::journal::FileJournal;
+use crate::library::{CatalogueView, Library};
 use crate::lock;
 
 /// The programs that run for clients.
@@ -49,7 +52,7 @@ pub enum Launched {
 }
 
 struct Shared {
-    catalogue: Catalogue,
+    library: Arc<Library>,
     displays: Arc<Displays>,
     journal: Arc<dyn Journal>,
     events: Arc<Events>,
@@ -63,6 +66,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     running: BTreeMap<String, Running>,
+    /// What the operator started beside it.
+    beside: Vec<Running>,
     /// Identities for which something is being started or ended.
     busy: BTreeSet<String>,
     closed: bool,
@@ -83,7 +88,7 @@ impl Apps {
     /// prepared for the others.
     #[must_use]
     pub fn start(
-        catalogue: Catalogue,
+        library: Arc<Library>,
         displays: Arc<Displays>,
         journal: &Arc<FileJournal>,
         events: Arc<Events>,
@@ -91,7 +96,7 @@ impl Apps {
         let all = Arc::clone(journal) as Arc<dyn Journal>;
         let (state, wake) = (Mutex::default(), Condvar::new());
         let generation = watch::Sender::new(0);
-        let shared = Arc::new(Shared { catalogue, displays, journal: all, events, state, wake, generation });
+        let shared = Arc::new(Shared { library, displays, journal: all, events, state, wake, generation });
         shared.take_over(journal);
         let worker = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("apps".into()).spawn(move || worker.run());
@@ -101,8 +106,14 @@ impl Apps {
 
     /// What can be started.
     #[must_use]
-    pub fn catalogue(&self) -> &Catalogue {
-        &self.shared.catalogue
+    pub fn catalogue(&self) -> Arc<CatalogueView> {
+        self.shared.library.catalogue()
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn library(&self) -> &Arc<Library> {
+        &self.shared.library
     }
 
     /// Starts the program with this [`App::number`] on `stage`, which belongs to `identity`. If it runs already, it goes on;
@@ -111,9 +122,16 @@ impl Apps {
     /// # Errors
     /// `app.unknown`, `app.prepare_failed`, or why the stage could not start it. What was prepared is undone, and nothing
     /// runs.
-    pub fn launch(&self, identity: &str, number: u32, stage: &mut dyn Stage) -> Result<Launched, LaunchError> {
+    pub fn launch(
+        &self,
+        identity: &str,
+        number: u32,
+        stage: &mut dyn Stage,
+        client: &ClientFacts,
+    ) -> Result<Launched, LaunchError> {
         let shared = &self.shared;
-        let app = shared.catalogue.by_number(number).ok_or_else(|| unknown(&number.to_string()))?;
+        let catalogue = shared.library.catalogue();
+        let app = catalogue.by_number(number).ok_or_else(|| unknown(&number.to_string()))?;
         let _busy = shared.busy(identity)?;
         let before = lock(&shared.state).running.remove(identity);
         if let Some(running) = before {
@@ -124,8 +142,37 @@ impl Apps {
             }
             shared.end(running);
         }
-        let running = shared.begin(identity, app, stage)?;
+        let running = shared.begin(identity, app, &mut OfSession(stage), &client.variables(app), false)?;
         lock(&shared.state).running.insert(identity.to_owned(), running);
+        shared.wake.notify_all();
+        shared.tell(identity, &app.key, "started");
+        Ok(Launched::Started)
+    }
+
+    /// Starts a program on the display of a session that streams, beside what runs there; its exit ends no session.
+    /// Blocking, as [`Self::launch`].
+    ///
+    /// # Errors
+    /// As [`Self::launch`]; `display.not_found` where this identity streams nothing.
+    pub fn launch_beside(&self, identity: &str, key: &str) -> Result<Launched, LaunchError> {
+        let shared = &self.shared;
+        let catalogue = shared.library.catalogue();
+        let app = catalogue.by_key(key).filter(|app| app.spec.is_some()).ok_or_else(|| unknown(key))?;
+        let detail = || "this device streams nothing".to_owned();
+        let nothing = || LaunchError { reason: &reason::DISPLAY_NOT_FOUND, detail: detail() };
+        let mut visitor = shared.displays.visit(identity).ok_or_else(nothing)?;
+        let _busy = shared.busy(identity)?;
+        if self.running(identity).contains(&app.number()) {
+            return Ok(Launched::Resumed);
+        }
+        if lock(&shared.state).beside.iter().filter(|r| r.record.identity == identity).count() >= MAX_BESIDE {
+            let detail = format!("{MAX_BESIDE} programs were started there already");
+            return Err(LaunchError { reason: &reason::APP_FAILED, detail });
+        }
+        // The variables of a client are those of what it asked for itself; here the operator asks.
+        let variables = ClientFacts::default().variables(app);
+        let running = shared.begin(identity, app, &mut visitor, &variables, true)?;
+        lock(&shared.state).beside.push(running);
         shared.wake.notify_all();
         shared.tell(identity, &app.key, "started");
         Ok(Launched::Started)
@@ -137,15 +184,27 @@ impl Apps {
         lock(&self.shared.state).running.get(identity).map(|r| r.number)
     }
 
+    /// [`App::number`] of everything that runs for this identity, the operator's included.
+    #[must_use]
+    pub fn running(&self, identity: &str) -> Vec<u32> {
+        let state = lock(&self.shared.state);
+        let beside = state.beside.iter().filter(|r| r.record.identity == identity);
+        state.running.get(identity).into_iter().chain(beside).map(|r| r.number).collect()
+    }
+
     /// Ends what runs for this identity, and undoes what was prepared for it. Blocking, up to about 5 s; afterwards
     /// [`Self::current`] is `None`. Returns whether anything ran.
     pub fn end(&self, identity: &str) -> bool {
         let shared = &self.shared;
         let Ok(_busy) = shared.busy(identity) else { return false };
-        let running = lock(&shared.state).running.remove(identity);
-        let Some(running) = running else { return false };
-        shared.end(running);
-        true
+        let running = {
+            let mut state = lock(&shared.state);
+            let beside = state.beside.extract_if(.., |r| r.record.identity == identity).collect::<Vec<_>>();
+            state.running.remove(identity).into_iter().chain(beside).collect::<Vec<_>>()
+        };
+        let any = !running.is_empty();
+        running.into_iter().for_each(|running| shared.end(running));
+        any
     }
 
     /// Rises whenever [`Self::current`] may have changed for anybody.
@@ -161,14 +220,15 @@ impl Apps {
         let running = {
             let mut state = lock(&shared.state);
             state.closed = true;
-            std::mem::take(&mut state.running)
+            let beside = std::mem::take(&mut state.beside);
+            std::mem::take(&mut state.running).into_values().chain(beside).collect::<Vec<_>>()
         };
         shared.wake.notify_all();
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join();
         }
         let keep_for = shared.displays.keep_for();
-        for running in running.into_values() {
+        for running in running {
             let lives = running.program.as_ref().is_none_or(|p| p.is_running());
             let until = u64::try_from(keep_for.as_millis()).unwrap_or(u64::MAX);
             let until = unix_ms(SystemTime::now()).saturating_add(until);
@@ -207,20 +267,30 @@ impl Shared {
     }
 
     /// Prepares and starts.
-    fn begin(&self, identity: &str, app: &App, stage: &mut dyn Stage) -> Result<Running, LaunchError> {
-        let environment = stage.environment();
+    fn begin(
+        &self,
+        identity: &str,
+        app: &App,
+        place: &mut dyn Place,
+        variables: &[(String, String)],
+        beside: bool,
+    ) -> Result<Running, LaunchError> {
+        let mut environment = place.environment();
+        environment.display.extend_from_slice(variables);
         let mut record = AppRecord {
             identity: identity.to_owned(),
             key: app.key.clone(),
             token: None,
             undo: Vec::new(),
+            beside,
             display: environment.display.clone(),
         };
         let keep_for = self.displays.keep_for();
         let unwritten = |e: punktfunk_media::JournalError| LaunchError { reason: e.reason(), detail: e.to_string() };
         let guard = Arc::clone(&self.journal).record(record.written(keep_for, None)).map_err(unwritten)?;
         let started = (|| -> Result<_, LaunchError> {
-            for step in &app.prepare {
+            let shared = self.library.prepare().iter().filter(|_| app.library_prepare);
+            for step in shared.chain(&app.prepare) {
                 if let Some(run) = &step.undo {
                     // Before it runs: half of it may have to be undone.
                     record.undo.push(UndoStep { run: run.clone(), timeout: step.timeout });
@@ -229,7 +299,12 @@ impl Shared {
                 commands::prepare(step, &environment)
                     .map_err(|detail| LaunchError { reason: &reason::APP_PREPARE_FAILED, detail })?;
             }
-            let program = app.spec.as_ref().map(|spec| stage.launch(spec)).transpose()?;
+            let with_variables = |spec: &AppSpec| {
+                // What the entry sets wins.
+                let env = variables.iter().chain(&spec.env).cloned().collect();
+                place.launch(&AppSpec { env, ..spec.clone() })
+            };
+            let program = app.spec.as_ref().map(with_variables).transpose()?;
             record.token = program.as_ref().map(|p| p.token());
             if let Err(e) = guard.update(record.written(keep_for, None)) {
                 // It runs; only a later host would not find it again.
@@ -274,10 +349,10 @@ impl Shared {
                 continue;
             };
             let program = record.token.as_ref().and_then(|token| self.displays.desktop().app(token));
-            let app = self.catalogue.by_key(&record.key);
+            let app = self.library.entry(&record.key);
             // A record without a token is one of a launch that its host did not live to see, or of the bare desktop.
-            let whole = app.is_some_and(|app| app.spec.is_some() == program.is_some());
-            let number = app.map_or(0, App::number);
+            let whole = app.as_ref().is_some_and(|app| app.spec.is_some() == program.is_some());
+            let number = app.map_or(0, |app| app.number());
             let running = Running { number, program, record, guard, missed: 0 };
             if whole && self.displays.holds(&running.record.identity) {
                 // In use from here on: the lease begins anew with the host's next end.
@@ -285,7 +360,12 @@ impl Shared {
                     tracing::warn!("the program's record could not be written: {e}");
                 }
                 self.tell(&running.record.identity, &running.record.key, "adopted");
-                lock(&self.state).running.insert(running.record.identity.clone(), running);
+                let mut state = lock(&self.state);
+                if running.record.beside {
+                    state.beside.push(running);
+                } else {
+                    state.running.insert(running.record.identity.clone(), running);
+                }
             } else {
                 self.end(running);
             }
@@ -296,7 +376,7 @@ impl Shared {
     fn run(&self) {
         let mut state = lock(&self.state);
         while !state.closed {
-            if state.running.is_empty() {
+            if state.running.is_empty() && state.beside.is_empty() {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
@@ -305,7 +385,12 @@ impl Shared {
             let gone = self.gone(&mut state);
             if !gone.is_empty() {
                 drop(state);
-                gone.into_iter().for_each(|running| self.tidy_up(running, "exited"));
+                for running in gone {
+                    if let Some(visitor) = self.displays.visit(&running.record.identity) {
+                        visitor.program_ended();
+                    }
+                    self.tidy_up(running, "exited");
+                }
                 state = lock(&self.state);
             }
         }
@@ -313,18 +398,47 @@ impl Shared {
 
     /// Takes out what runs no more.
     fn gone(&self, state: &mut State) -> Vec<Running> {
-        let mut gone = Vec::new();
-        for (identity, running) in &mut state.running {
+        let is_gone = |running: &mut Running| {
             let lives = match &running.program {
                 Some(program) => program.is_running(),
-                None => self.displays.holds(identity),
+                None => self.displays.holds(&running.record.identity),
             };
             running.missed = if lives { 0 } else { running.missed + 1 };
-            if running.missed >= GONE_AFTER {
-                gone.push(identity.clone());
-            }
-        }
-        gone.into_iter().filter_map(|identity| state.running.remove(&identity)).collect()
+            running.missed >= GONE_AFTER
+        };
+        let all = state.running.iter_mut();
+        let gone: Vec<String> = all.filter_map(|(who, running)| is_gone(running).then(|| who.clone())).collect();
+        let gone: Vec<Running> = gone.iter().filter_map(|identity| state.running.remove(identity)).collect();
+        gone.into_iter().chain(state.beside.extract_if(.., is_gone)).collect()
+    }
+}
+
+/// Where a program is started.
+trait Place {
+    fn environment(&self) -> StageEnvironment;
+    fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError>;
+}
+
+/// The session itself asks, before it hands its stage on.
+struct OfSession<'a>(&'a mut dyn Stage);
+
+impl Place for OfSession<'_> {
+    fn environment(&self) -> StageEnvironment {
+        self.0.environment()
+    }
+
+    fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        self.0.launch(spec)
+    }
+}
+
+impl Place for Visitor {
+    fn environment(&self) -> StageEnvironment {
+        Self::environment(self)
+    }
+
+    fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        Self::launch(self, spec)
     }
 }
 
@@ -348,3 +462,5 @@ fn unknown(what: &str) -> LaunchError {
 /// An exit is noticed within two of these; looking costs one file of /proc for each program.
 const POLL: Duration = Duration::from_millis(200);
 const GONE_AFTER: u32 = 2;
+/// More windows than anybody looks at.
+const MAX_BESIDE: usize = 16;

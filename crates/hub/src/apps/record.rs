@@ -21,6 +21,9 @@ pub(super) struct AppRecord {
     pub token: Option<String>,
     /// What undoes the steps begun so far, in their order.
     pub undo: Vec<UndoStep>,
+    /// Whether the operator started it beside what its client asked for.
+    #[serde(default)]
+    pub beside: bool,
     /// Variables for the undo commands.
     pub display: Vec<(String, String)>,
 }

@@ -7,7 +7,7 @@ use punktfunk_media::fake::{FakeApps, SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{AppSpec, Desktop, Mode, StageRequest};
 
 use super::*;
-use crate::catalogue::Step;
+use crate::catalogue::{Catalogue, Step};
 use crate::displays::{DisplayConfig, Linger, Release};
 use crate::journal::UndoMap;
 
@@ -27,9 +27,9 @@ fn catalogue(file: &Path) -> Catalogue {
     let app = |key: &str, command: &str, prepare| App {
         key: key.into(),
         title: key.into(),
-        cover: None,
         spec: Some(AppSpec { name: key.into(), command: command.into(), ..AppSpec::default() }),
         prepare,
+        ..App::desktop()
     };
     let slow = Step { run: "sleep 60".into(), undo: Some(say("wake")), timeout: Duration::from_millis(50) };
     Catalogue::new(vec![
@@ -51,7 +51,7 @@ impl Bench {
         let shared = Arc::clone(&desktop) as Arc<dyn Desktop>;
         let displays = Displays::start(shared, &journal, config, Arc::clone(&events), Box::new(|_| true));
         let file = dir.path().join("said");
-        let apps = Apps::start(catalogue(&file), Arc::clone(&displays), &journal, events);
+        let apps = Apps::start(Library::fixed(catalogue(&file)), Arc::clone(&displays), &journal, events);
         Self { apps, displays, journal, fakes: desktop.apps(), desktop, file, _dir: dir }
     }
 
@@ -65,7 +65,7 @@ impl Bench {
     }
 
     fn launch(&self, identity: &str, key: &str, stage: &mut dyn Stage) -> Result<Launched, LaunchError> {
-        self.apps.launch(identity, self.number(key), stage)
+        self.apps.launch(identity, self.number(key), stage, &ClientFacts::default())
     }
 
     fn said(&self) -> Vec<String> {
@@ -123,7 +123,7 @@ fn another_program_replaces_the_first_and_end_means_end() {
     assert_eq!((bench.apps.current("a"), bench.apps.current("b")), (None, Some(bench.number("other"))));
     assert_eq!(bench.fakes.running(), ["other"]);
     assert!(!bench.apps.end("a"), "nothing runs");
-    let refused = bench.apps.launch("a", 12345, &mut *a).expect_err("no such number");
+    let refused = bench.apps.launch("a", 12345, &mut *a, &ClientFacts::default()).expect_err("no such number");
     assert_eq!(refused.reason.code, "app.unknown");
 }
 
@@ -191,9 +191,63 @@ fn what_a_dead_host_prepared_is_undone_by_the_next_or_the_watchdog() {
     let events = Arc::new(Events::default());
     let displays =
         Displays::start(desktop, &journal, DisplayConfig::default(), Arc::clone(&events), Box::new(|_| true));
-    let apps = Apps::start(catalogue(&bench.file), displays, &journal, events);
+    let apps = Apps::start(Library::fixed(catalogue(&bench.file)), displays, &journal, events);
     assert_eq!(apps.current("a"), None, "its display is gone");
     assert_eq!(bench.said(), ["one", "two", "undo-two", "undo-one"]);
     bench.fakes.exit("game");
     drop(stage);
+}
+
+#[test]
+fn the_operator_starts_programs_beside_what_the_client_asked_for() {
+    let bench = Bench::new();
+    let refused = bench.apps.launch_beside("a", "game").expect_err("it streams nothing");
+    assert_eq!(refused.reason, &reason::DISPLAY_NOT_FOUND);
+    let mut a = bench.stage("a");
+    bench.launch("a", "other", &mut *a).expect("started");
+    assert_eq!(bench.apps.launch_beside("a", "game").expect("started"), Launched::Started);
+    assert_eq!(bench.apps.launch_beside("a", "game").expect("it runs"), Launched::Resumed);
+    assert_eq!(bench.apps.launch_beside("a", "other").expect("it runs"), Launched::Resumed);
+    let (other, game) = (bench.number("other"), bench.number("game"));
+    assert_eq!((bench.apps.current("a"), bench.apps.running("a")), (Some(other), vec![other, game]));
+    assert_eq!(bench.fakes.running(), ["other", "game"]);
+    bench.fakes.exit("game");
+    bench.until("the exit is noticed", |b| b.apps.running("a") == [other]);
+    assert_eq!(bench.apps.launch_beside("a", "desktop").expect_err("no program").reason, &reason::APP_UNKNOWN);
+    assert_eq!(bench.apps.launch_beside("a", "broken").expect_err("it cannot").reason, &reason::APP_FAILED);
+    bench.apps.launch_beside("a", "game").expect("again");
+    assert!(bench.apps.end("a"));
+    assert_eq!((bench.apps.running("a"), bench.fakes.running().len()), (Vec::new(), 0));
+    // The session is over: nobody visits a display that is kept.
+    bench.displays.release("a", Some(a), Release::Linger);
+    assert_eq!(bench.apps.launch_beside("a", "game").expect_err("over").reason, &reason::DISPLAY_NOT_FOUND);
+    assert_eq!(bench.journal.len(), 1, "the display alone");
+}
+
+#[test]
+fn commands_and_programs_know_their_client_by_our_names_and_by_sunshines() {
+    let bench = Bench::new();
+    let mode = Mode { width: 1280, height: 800, refresh_hz: 90 };
+    let client = ClientFacts { mode: Some(mode), hdr: true, gamepads: 3, channels: 6, ..ClientFacts::default() };
+    let app = bench.apps.catalogue().by_key("game").cloned().expect("in the library");
+    let variables: std::collections::BTreeMap<_, _> = client.variables(&app).into_iter().collect();
+    for (name, value) in [
+        ("SUNSHINE_CLIENT_WIDTH", "1280"),
+        ("SUNSHINE_CLIENT_HEIGHT", "800"),
+        ("SUNSHINE_CLIENT_FPS", "90"),
+        ("SUNSHINE_CLIENT_HDR", "true"),
+        ("SUNSHINE_CLIENT_GCMAP", "3"),
+        ("SUNSHINE_CLIENT_HOST_AUDIO", "false"),
+        ("SUNSHINE_CLIENT_ENABLE_SOPS", "false"),
+        ("SUNSHINE_CLIENT_AUDIO_CONFIGURATION", "5.1"),
+        ("SUNSHINE_CLIENT_AUDIO_SURROUND_PARAMS", ""),
+        ("SUNSHINE_APP_NAME", "game"),
+        ("SUNSHINE_APP_ID", app.number().to_string().as_str()),
+        ("PUNKTFUNK_CLIENT_WIDTH", "1280"),
+        ("PUNKTFUNK_APP_ID", "game"),
+    ] {
+        assert_eq!(variables.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    let unknown = ClientFacts::default().variables(&app);
+    assert!(!unknown.iter().any(|(name, _)| name.ends_with("_WIDTH")), "nobody said");
 }

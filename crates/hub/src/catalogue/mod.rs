@@ -1,10 +1,11 @@
-//! The library: what a client may start. The same for every plane, ordered as the configuration has it, with the bare
-//! desktop first.
+//! The library: what a client may start. The same for every plane: the bare desktop first, then what people wrote down in
+//! their order, then what their stores installed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use punktfunk_library::Scanner;
 use punktfunk_media::AppSpec;
 
 /// Everything that can be started.
@@ -12,6 +13,9 @@ use punktfunk_media::AppSpec;
 pub struct Catalogue {
     /// Never empty: the desktop comes first.
     apps: Vec<App>,
+    /// Where each key and each number is among them.
+    by_key: HashMap<String, usize>,
+    by_number: BTreeMap<u32, usize>,
 }
 
 /// An entry of the library.
@@ -21,12 +25,44 @@ pub struct App {
     pub key: String,
     /// The name that people see.
     pub title: String,
-    /// A PNG to show for it.
+    /// Where it comes from.
+    pub source: Source,
+    /// A picture to show for it: PNG, JPEG or WebP.
     pub cover: Option<PathBuf>,
     /// What is started; `None`: the desktop alone.
     pub spec: Option<AppSpec>,
     /// Commands that run before it starts, in order.
     pub prepare: Vec<Step>,
+    /// Whether the commands around every program run before them.
+    pub library_prepare: bool,
+    /// Whether its exit ends the session that asked for it; otherwise the client finds itself on the bare desktop.
+    pub ends_session: bool,
+}
+
+/// Where an entry of the library comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The bare desktop.
+    Desktop,
+    /// The configuration file.
+    File,
+    /// The API.
+    Custom,
+    /// A store.
+    Store(Scanner),
+}
+
+impl Source {
+    /// As in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Desktop => "host",
+            Self::File => "file",
+            Self::Custom => "custom",
+            Self::Store(scanner) => scanner.name(),
+        }
+    }
 }
 
 /// A command that prepares for a program, and the one that undoes it.
@@ -39,6 +75,13 @@ pub struct Step {
     pub undo: Option<String>,
     /// For each of the two; then it is killed.
     pub timeout: Duration,
+}
+
+impl Step {
+    /// The longest time limit: a client waits meanwhile.
+    pub const LONGEST: Duration = Duration::from_secs(600);
+    /// The time limit where none is given: enough for whatever ends at all.
+    pub const USUAL: Duration = Duration::from_secs(10);
 }
 
 /// Two entries cannot be told apart.
@@ -59,7 +102,16 @@ impl App {
     /// The bare desktop.
     #[must_use]
     pub fn desktop() -> Self {
-        Self { key: "desktop".into(), title: "Desktop".into(), cover: None, spec: None, prepare: Vec::new() }
+        Self {
+            key: "desktop".into(),
+            title: "Desktop".into(),
+            source: Source::Desktop,
+            cover: None,
+            spec: None,
+            prepare: Vec::new(),
+            library_prepare: true,
+            ends_session: true,
+        }
     }
 
     /// The number that GameStream clients know it by: 1 to 2^31 − 1, from nothing but the key, so that it is the same
@@ -76,19 +128,31 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] where clients could not tell two of them apart.
     pub fn new(apps: Vec<App>) -> Result<Self, CatalogueError> {
-        let apps: Vec<App> = std::iter::once(App::desktop()).chain(apps).collect();
-        let mut numbers: BTreeMap<u32, &str> = BTreeMap::new();
-        for app in &apps {
-            if app.key.is_empty() || app.key.len() > MAX_KEY_BYTES {
-                return Err(CatalogueError::KeyLength(app.key.clone()));
-            }
-            match numbers.insert(app.number(), &app.key) {
-                None => {}
-                Some(other) if other == app.key => return Err(CatalogueError::SameKey(app.key.clone())),
-                Some(other) => return Err(CatalogueError::SameNumber(other.to_owned(), app.key.clone())),
-            }
+        let mut catalogue = Self::default();
+        apps.into_iter().try_for_each(|app| catalogue.add(app))?;
+        Ok(catalogue)
+    }
+
+    /// One more, at the end.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] where clients could not tell it from another; it is not added then.
+    pub fn add(&mut self, app: App) -> Result<(), CatalogueError> {
+        if app.key.is_empty() || app.key.len() > MAX_KEY_BYTES {
+            return Err(CatalogueError::KeyLength(app.key));
         }
-        Ok(Self { apps })
+        let number = app.number();
+        if let Some(other) = self.by_number.get(&number).and_then(|at| self.apps.get(*at)) {
+            return Err(if other.key == app.key {
+                CatalogueError::SameKey(app.key)
+            } else {
+                CatalogueError::SameNumber(other.key.clone(), app.key)
+            });
+        }
+        self.by_number.insert(number, self.apps.len());
+        self.by_key.insert(app.key.clone(), self.apps.len());
+        self.apps.push(app);
+        Ok(())
     }
 
     /// Every entry, the desktop first.
@@ -100,19 +164,24 @@ impl Catalogue {
     /// The entry with this key.
     #[must_use]
     pub fn by_key(&self, key: &str) -> Option<&App> {
-        self.apps.iter().find(|a| a.key == key)
+        self.by_key.get(key).and_then(|at| self.apps.get(*at))
     }
 
     /// The entry with this [`App::number`].
     #[must_use]
     pub fn by_number(&self, number: u32) -> Option<&App> {
-        self.apps.iter().find(|a| a.number() == number)
+        self.by_number.get(&number).and_then(|at| self.apps.get(*at))
     }
 }
 
 impl Default for Catalogue {
     fn default() -> Self {
-        Self { apps: vec![App::desktop()] }
+        let desktop = App::desktop();
+        Self {
+            by_key: HashMap::from([(desktop.key.clone(), 0)]),
+            by_number: BTreeMap::from([(desktop.number(), 0)]),
+            apps: vec![desktop],
+        }
     }
 }
 

@@ -1,33 +1,83 @@
 //! A stage that the hub gave out or keeps: counts itself, so that no path can forget to.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use punktfunk_media::{
     AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError, Mode, RunningApp, Sound,
-    Stage, StageEnvironment, StageError,
+    Stage, StageEnvironment, StageError, reason,
 };
 
 use super::Shared;
 use crate::lock;
 
+/// A stage that its session and visitors share. `None`: it is gone.
+pub(super) type Slot = Mutex<Option<Box<dyn Stage>>>;
+
 /// Wraps a desktop's stage. Told by [`Stage::keep`] whether a session uses it or the hub keeps it; dropped while in use, it
 /// counts no more.
 pub(super) struct Held {
-    // Before the count: when that says that nothing is in use, nothing is.
-    stage: Box<dyn Stage>,
+    slot: Arc<Slot>,
     count: Count,
 }
 
 struct Count {
     shared: Weak<Shared>,
     identity: String,
+    slot: Weak<Slot>,
     in_use: bool,
 }
+
+/// Somebody who starts programs on a stage that a session uses. The session goes on meanwhile, and may end.
+pub(crate) struct Visitor(Weak<Slot>);
 
 impl Held {
     /// Not in use yet.
     pub fn new(stage: Box<dyn Stage>, shared: Weak<Shared>, identity: &str) -> Box<Self> {
-        Box::new(Self { stage, count: Count { shared, identity: identity.to_owned(), in_use: false } })
+        let slot = Arc::new(Mutex::new(Some(stage)));
+        let count = Count { shared, identity: identity.to_owned(), slot: Arc::downgrade(&slot), in_use: false };
+        Box::new(Self { slot, count })
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut dyn Stage) -> T) -> T {
+        let mut slot = lock(&self.slot);
+        // Only dropping and leaving take it, and both consume `self`.
+        ask(&mut **slot.as_mut().expect("the stage is here as long as its holder"))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Before the count: when that says that nothing is in use, nothing is.
+        let stage = lock(&self.slot).take();
+        drop(stage);
+    }
+}
+
+impl Visitor {
+    pub fn new(slot: Weak<Slot>) -> Self {
+        Self(slot)
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut dyn Stage) -> T) -> Option<T> {
+        let slot = self.0.upgrade()?;
+        let mut slot = lock(&slot);
+        slot.as_mut().map(|stage| ask(&mut **stage))
+    }
+
+    /// As [`Stage::environment`].
+    pub fn environment(&self) -> StageEnvironment {
+        self.with(|stage| stage.environment()).unwrap_or_default()
+    }
+
+    /// As [`Stage::program_ended`].
+    pub fn program_ended(&self) {
+        let _ = self.with(|stage| stage.program_ended());
+    }
+
+    /// As [`Stage::launch`].
+    pub fn launch(&self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
+        let gone = || LaunchError { reason: &reason::DISPLAY_NOT_FOUND, detail: "its session ended".to_owned() };
+        self.with(|stage| stage.launch(app)).ok_or_else(gone)?
     }
 }
 
@@ -39,8 +89,13 @@ impl Count {
             let mut state = lock(&shared.state);
             if in_use {
                 state.keeper.begin(&self.identity);
+                state.in_use.insert(self.identity.clone(), self.slot.clone());
             } else {
                 state.keeper.end(&self.identity);
+                // Unless a newer one has taken its place.
+                if state.in_use.get(&self.identity).is_some_and(|slot| slot.ptr_eq(&self.slot)) {
+                    state.in_use.remove(&self.identity);
+                }
             }
         }
         self.in_use = in_use;
@@ -55,47 +110,54 @@ impl Drop for Count {
 
 impl Stage for Held {
     fn mode(&self) -> Mode {
-        self.stage.mode()
+        self.with(|stage| stage.mode())
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError> {
-        self.stage.set_mode(mode)
+        self.with(|stage| stage.set_mode(mode))
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
-        self.stage.capturer()
+        self.with(|stage| stage.capturer())
     }
 
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
-        self.stage.injector()
+        self.with(|stage| stage.injector())
     }
 
     fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
-        self.stage.sound()
+        self.with(|stage| stage.sound())
     }
 
     fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
-        self.stage.launch(app)
+        self.with(|stage| stage.launch(app))
+    }
+
+    fn program_ended(&mut self) {
+        self.with(|stage| stage.program_ended());
     }
 
     fn environment(&self) -> StageEnvironment {
-        self.stage.environment()
+        self.with(|stage| stage.environment())
     }
 
     fn is_alive(&mut self) -> bool {
-        self.stage.is_alive()
+        self.with(|stage| stage.is_alive())
     }
 
     fn keyboard_layout(&self) -> String {
-        self.stage.keyboard_layout()
+        self.with(|stage| stage.keyboard_layout())
     }
 
     fn keep(&mut self, keep: Keep) -> bool {
         self.count.set(keep.lease_until_ms.is_none());
-        self.stage.keep(keep)
+        self.with(|stage| stage.keep(keep))
     }
 
     fn leave(self: Box<Self>) {
-        self.stage.leave();
+        let stage = lock(&self.slot).take();
+        if let Some(stage) = stage {
+            stage.leave();
+        }
     }
 }

@@ -19,13 +19,15 @@ mod keeper;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_media::{Desktop, DesktopInfo, Journal, Keep, OpenError, SoundState, Stage, StageRequest, reason};
 
 use self::held::Held;
+pub(crate) use self::held::Visitor;
 use self::keeper::Keeper;
 pub use self::keeper::Linger;
 use crate::events::{EventKind, Events, unix_ms};
@@ -56,6 +58,8 @@ pub type MayKeep = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 struct State {
     keeper: Keeper<Box<dyn Stage>>,
+    /// The newest stage that a session of each identity uses.
+    in_use: BTreeMap<String, Weak<held::Slot>>,
     /// Stages on their way out; dropped by the thread.
     gone: Vec<Box<dyn Stage>>,
     /// When to prepare a spare, unless something happens before.
@@ -136,6 +140,7 @@ impl Displays {
     ) -> Arc<Self> {
         let state = State {
             keeper: Keeper::new(config.max_kept),
+            in_use: BTreeMap::new(),
             gone: Vec::new(),
             warm_at: config.warm.then(Instant::now),
             closed: false,
@@ -268,6 +273,11 @@ impl Displays {
     #[must_use]
     pub fn holds(&self, identity: &str) -> bool {
         lock(&self.shared.state).keeper.holds(identity)
+    }
+
+    /// The display that a session of this identity uses now, for starting programs on it.
+    pub(crate) fn visit(&self, identity: &str) -> Option<Visitor> {
+        lock(&self.shared.state).in_use.get(identity).cloned().map(Visitor::new)
     }
 
     /// The desktop behind them.

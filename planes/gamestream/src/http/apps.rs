@@ -1,10 +1,8 @@
 //! `/applist` and `/appasset` (gamestream.md §3.5, §3.6).
 
-use std::fs::File;
-use std::io::Read as _;
-
 use bytes::Bytes;
-use punktfunk_hub::catalogue::Catalogue;
+use punktfunk_hub::catalogue;
+use punktfunk_hub::library::Library;
 
 use super::Shared;
 use super::art;
@@ -27,37 +25,44 @@ pub trait Apps: Send + Sync {
     /// All of them, in the order that clients shall show; never empty, because clients read that as a failure. Quick.
     fn list(&self) -> Vec<App>;
 
+    /// An application's title; `None`: there is none with this id. Quick.
+    fn title(&self, id: u32) -> Option<String> {
+        self.list().into_iter().find(|app| app.id == id).map(|app| app.title)
+    }
+
     /// An application's cover as PNG, portrait; `None` = none, a placeholder is drawn. Called on a blocking thread.
     fn cover(&self, id: u32) -> Option<Vec<u8>>;
 }
 
-/// The hub's catalogue, the same that native clients launch from.
-impl Apps for Catalogue {
+/// The hub's library, the same that native clients launch from.
+impl Apps for Library {
     fn list(&self) -> Vec<App> {
+        let catalogue = self.catalogue();
         // No encoder here makes 10 bits per colour.
-        self.apps().iter().map(|app| App { id: app.number(), title: app.title.clone(), hdr: false }).collect()
+        let app = |app: &catalogue::App| App { id: app.number(), title: app.title.clone(), hdr: false };
+        catalogue.apps().iter().map(app).collect()
+    }
+
+    fn title(&self, id: u32) -> Option<String> {
+        self.catalogue().by_number(id).map(|app| app.title.clone())
     }
 
     fn cover(&self, id: u32) -> Option<Vec<u8>> {
-        let path = self.by_number(id)?.cover.as_ref()?;
-        let mut bytes = Vec::new();
-        match File::open(path).and_then(|file| file.take(MAX_COVER_BYTES as u64 + 1).read_to_end(&mut bytes)) {
-            Ok(_) => Some(bytes),
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a cover cannot be read");
-                None
-            }
-        }
+        self.cover_png(id)
     }
 }
 
-pub(super) fn find(shared: &Shared, id: u32) -> Option<App> {
-    usable(shared).find(|app| app.id == id)
+pub(super) fn exists(shared: &Shared, id: u32) -> bool {
+    is_proper(id) && shared.deps.apps.title(id).is_some()
+}
+
+fn is_proper(id: u32) -> bool {
+    id != 0 && i32::try_from(id).is_ok()
 }
 
 /// Clients throw the whole list away for one entry without a proper id.
 fn usable(shared: &Shared) -> impl Iterator<Item = App> {
-    shared.deps.apps.list().into_iter().filter(|app| app.id != 0 && i32::try_from(app.id).is_ok())
+    shared.deps.apps.list().into_iter().filter(|app| is_proper(app.id))
 }
 
 /// Nothing may stand between the root and the first application.
@@ -73,12 +78,13 @@ pub(super) fn list(shared: &Shared) -> String {
 
 /// The picture of an application; `None` if there is no such application.
 pub(super) async fn asset(shared: &Shared, query: &Query) -> Option<Bytes> {
-    let app = query.number("appid").ok().flatten().and_then(|id| find(shared, id))?;
+    let id = query.number("appid").ok().flatten().filter(|id| is_proper(*id))?;
+    let title = shared.deps.apps.title(id)?;
     let apps = std::sync::Arc::clone(&shared.deps.apps);
     let picture = tokio::task::spawn_blocking(move || {
-        apps.cover(app.id)
+        apps.cover(id)
             .filter(|cover| cover.starts_with(PNG_SIGNATURE) && cover.len() <= MAX_COVER_BYTES)
-            .unwrap_or_else(|| art::placeholder(&app.title))
+            .unwrap_or_else(|| art::placeholder(&title))
     });
     picture.await.ok().map(Bytes::from)
 }
@@ -90,22 +96,23 @@ const MAX_COVER_BYTES: usize = 8 << 20;
 
 #[cfg(test)]
 mod tests {
-    use punktfunk_hub::catalogue;
+    use punktfunk_hub::catalogue::Catalogue;
 
     use super::*;
 
     #[test]
-    fn the_catalogue_is_what_clients_see() {
+    fn the_library_is_what_clients_see() {
         let dir = tempfile::tempdir().unwrap();
         let cover = dir.path().join("cover.png");
         std::fs::write(&cover, art::placeholder("x")).unwrap();
         let files = catalogue::App { key: "app:files".into(), title: "Files".into(), ..catalogue::App::desktop() };
         let apps = Catalogue::new(vec![catalogue::App { cover: Some(cover), ..files }]).unwrap();
+        let apps = Library::fixed(apps);
         let list = apps.list();
         assert_eq!(list.iter().map(|a| a.title.as_str()).collect::<Vec<_>>(), ["Desktop", "Files"]);
-        assert!(apps.cover(list[0].id).is_none());
-        assert!(apps.cover(list[1].id).unwrap().starts_with(PNG_SIGNATURE));
+        assert!(Apps::cover(&*apps, list[0].id).is_none());
+        assert!(Apps::cover(&*apps, list[1].id).unwrap().starts_with(PNG_SIGNATURE));
         std::fs::remove_dir_all(dir.path()).unwrap();
-        assert!(apps.cover(list[1].id).is_none(), "a placeholder is drawn");
+        assert!(Apps::cover(&*apps, list[1].id).is_none(), "a placeholder is drawn");
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn open(shared: &Shared, peer: &Peer, client: Fingerprint, quer
         Ok(request) => request,
         Err(error) => return refusal(routes::bad_request(&error)),
     };
-    if verb == Verb::Launch && request.app.and_then(|id| apps::find(shared, id)).is_none() {
+    if verb == Verb::Launch && !request.app.is_some_and(|id| apps::exists(shared, id)) {
         return refusal(Xml::refusal(404, &explain(&reason::GAMESTREAM_APP_NOT_FOUND)));
     }
     let sessions = Arc::clone(&shared.deps.sessions);

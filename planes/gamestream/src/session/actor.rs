@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use punktfunk_core::{Grants, Mode};
 use punktfunk_engine::session::{Ending, Session, SessionCommand, SessionHandle, SessionParams, StopReason};
 use punktfunk_hub::admission::{AdmitRequest, Eviction, Refused, Ticket};
+use punktfunk_hub::apps::ClientFacts;
 use punktfunk_hub::displays::Release;
 use punktfunk_hub::live::Registration;
 use punktfunk_hub::trust::TrustState;
@@ -57,6 +58,7 @@ pub(crate) async fn run(
         registration: None,
         granted: Grants::ALL,
         controlled: false,
+        ends_with_program: true,
     };
     match actor.open().await {
         Ok(()) => {
@@ -87,6 +89,8 @@ struct Actor {
     granted: Grants,
     /// The control stream is up.
     controlled: bool,
+    /// The program's exit ends the session.
+    ends_with_program: bool,
 }
 
 /// Why a session ends.
@@ -151,9 +155,20 @@ impl Actor {
     /// Starts the client's program, unless it runs already.
     async fn launch(&mut self) -> Result<(), Refusal> {
         let Some(mut stage) = self.stage.take() else { return Ok(()) };
+        self.ends_with_program =
+            self.shared.apps.catalogue().by_number(self.live.app).is_none_or(|app| app.ends_session);
         let (shared, live) = (Arc::clone(&self.shared), Arc::clone(&self.live));
         let started = blocking(move || {
-            let outcome = shared.apps.launch(&live.identity, live.app, &mut *stage);
+            let asked = &live.request;
+            let client = ClientFacts {
+                mode: Some(stage.mode()),
+                hdr: asked.hdr,
+                gamepads: asked.pads,
+                host_audio: asked.play_on_host,
+                channels: u8::try_from(asked.surround_info & 0xffff).unwrap_or(2),
+                surround_params: asked.surround_params.clone().unwrap_or_default(),
+            };
+            let outcome = shared.apps.launch(&live.identity, live.app, &mut *stage, &client);
             (stage, outcome)
         });
         match started.await {
@@ -249,9 +264,9 @@ impl Actor {
         }
     }
 
-    /// The program still runs; a bare desktop always does.
+    /// The program still runs, or its end is not the session's; a bare desktop always does.
     fn program_runs(&self) -> bool {
-        self.shared.apps.current(&self.live.identity) == Some(self.live.app)
+        self.shared.apps.current(&self.live.identity) == Some(self.live.app) || !self.ends_with_program
     }
 
     /// The first ping told where video goes: from now on pictures are encoded, the first as a keyframe.

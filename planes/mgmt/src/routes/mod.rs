@@ -150,8 +150,17 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Inspect, routes!(displays::list))
         .with(Class::Control, routes!(displays::release))
         .with(Class::View, routes!(library::list))
+        .with(Class::Inspect, routes!(library::all))
         .with(Class::View, routes!(library::cover))
+        .with(Class::Control, routes!(library::scan))
+        .with(Class::Control, routes!(library::launch))
         .with(Class::Control, routes!(library::end))
+        .with(Class::Admin, routes!(library::switch))
+        .with(Class::Admin, routes!(library::hide))
+        .with(Class::Admin, routes!(library::add))
+        .with(Class::Inspect, routes!(library::custom))
+        .with(Class::Admin, routes!(library::edit, library::remove))
+        .with(Class::Admin, routes!(library::set_cover, library::remove_cover))
         .with(Class::Inspect, routes!(events::stream))
         .with(Class::Inspect, routes!(logs::page))
         .with(Class::Inspect, routes!(settings::get))
@@ -312,7 +321,7 @@ fn refuse(status: StatusCode, text: String) -> Problem {
     Problem::new(reason).with_detail(text)
 }
 
-/// The largest body is a client change, some hundred bytes.
+/// The largest body is an entry of the library with its commands; covers are bounded by their own route.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Diagnostics try encoders and a compositor, which takes seconds on a slow machine.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);

@@ -16,6 +16,7 @@ use punktfunk_core::{Codec, CodecSet, Fingerprint, Grants, Mode, Timestamp};
 use punktfunk_hub::apps::Apps;
 use punktfunk_hub::catalogue::{App, Catalogue};
 use punktfunk_hub::displays::{AtEnd, DisplayConfig, Displays};
+use punktfunk_hub::library::Library;
 use punktfunk_hub::trust::ClientRecord;
 use punktfunk_hub::{Hub, HubConfig, PairingPolicy};
 use punktfunk_media::EncoderFactory;
@@ -93,7 +94,8 @@ impl TestHost {
         let hub = Hub::open(hub_config).expect("a fresh folder");
         let desktop = Arc::new(SyntheticDesktop::new(options.desktop));
         let displays = hub.open_displays(desktop.clone());
-        let apps = hub.open_apps(Catalogue::new(options.library).expect("all different"), &displays);
+        let library = Library::fixed(Catalogue::new(options.library).expect("all different"));
+        let apps = hub.open_apps(library, &displays);
         let identity = Arc::new(Identity::generate(&["test-host".into()]).expect("an identity"));
         let mut config = NativeConfig::new(options.bind.parse().expect("an address"));
         config.apps = Some(Arc::clone(&apps));
