@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ear::{Ear, MAP, PATIENCE, TONES, assert_tones, request};
 use punktfunk_audio::{Listen, PipeWire};
-use punktfunk_media::{AudioRead, AudioRequest, AudioSource, ChannelLayout, MicWanted};
+use punktfunk_media::{ChannelLayout, MicWanted};
 use punktfunk_testkit::desktop::{Launch, Suite};
 use punktfunk_testkit::sound::{TestPipeWire, share_at, write_tones};
 

@@ -18,8 +18,8 @@ pub fn request(layout: ChannelLayout) -> AudioRequest {
 /// Listens to a source.
 pub struct Ear {
     source: Box<dyn AudioSource>,
-    block: Vec<f32>,
-    last: Option<Instant>,
+    pub block: Vec<f32>,
+    pub last: Option<Instant>,
 }
 
 impl Ear {
