@@ -16,7 +16,7 @@ use crate::Timestamp;
 pub const MAX_VOICE_PACKET: usize = 1500;
 
 /// A jitter buffer for one voice. Call [`Self::push`] for every datagram and [`Self::pull`] whenever samples are needed.
-/// Allocates only until each of its [`SLOTS`] held a packet once.
+/// Allocates only until each of its `SLOTS` held a packet once.
 #[derive(Debug)]
 pub struct VoiceBuffer {
     slots: Vec<Slot>,

@@ -9,7 +9,7 @@
 //! Clients report blocks that needed repair or were beyond it (at most 80 a second, so that heavy loss on many small
 //! blocks is underestimated; the frames that are then lost tell the rest). What is not reported arrived. A client that
 //! does not report at all says nothing about its losses but the frames it asks about. Until the first of those its rate is
-//! unknown, and FEC stays at its start; from then on a window with a lost frame counts as one of [`SILENT_LOSS_PPM`], and
+//! unknown, and FEC stays at its start; from then on a window with a lost frame counts as one of `SILENT_LOSS_PPM`, and
 //! one without as what the start withstands.
 
 use std::time::Duration;
