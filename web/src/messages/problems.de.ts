@@ -28,6 +28,8 @@ export const deProblems: Record<string, [message: string, fix: string]> = {
   "app.unsupported": ["Auf diesem Desktop lassen sich keine Programme starten.", "Nimm einen privaten Desktop (--desktop private), oder starte das Programm auf dem Desktop selbst."],
   "audio.codec": ["Der Ton ließ sich nicht kodieren oder dekodieren.", "Wähle am Gerät Stereo; melde es mit dem Protokoll."],
   "audio.link": ["Der Ton ließ sich nicht an das Gerät senden.", "Verbinde neu; sieh nach dem Netz zwischen Gerät und Host, wenn es wieder geschieht."],
+  "audio.lossless_dear": ["Verlustfreier Ton nähme mehr als ein Viertel der Bitrate.", "Erhöhe die Bitrate oder verlange weniger Kanäle."],
+  "audio.lossless_path": ["Ein Block verlustfreien Tons passt auf diesem Weg nicht in ein Datagramm.", "Verlange 16 Bit oder weniger Kanäle; sieh nach einem Tunnel mit kleiner MTU."],
   "audio.lost": ["Der Tonserver ist beendet.", "Der Host kehrt von selbst zu ihm zurück; sieh sonst in das Protokoll des Tonservers."],
   "audio.unsupported": ["Auf diesem Desktop gibt es keinen Ton.", "Installiere pipewire und wireplumber."],
   "capture.format_unsupported": ["Der Compositor liefert Bilder nur in einem Format, das dieser Host nicht liest.", "Stelle die Ausgabe auf 8 Bit je Farbe, oder nimm --desktop private."],
