@@ -5,6 +5,7 @@ mod ear;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ear::{Ear, PATIENCE, TONES, assert_tones, request};
@@ -251,6 +252,45 @@ fn several_clients_share_one_sink_and_leave_in_any_order() {
             }
         }
         desk.assert_undone("headphones");
+    }
+}
+
+#[test]
+fn many_who_look_at_the_same_time_do_not_make_it_deaf() {
+    let launch = launch();
+    let desk = Desk::new(&launch, AudioPolicy::ClientOnly);
+    // While a client binds the metadata, PipeWire tells nobody else of changes.
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = desk.server.chosen_sink();
+                }
+            });
+        }
+        let until_over = Guard(&over);
+        for _ in 0..8 {
+            let stage = desk.stage("tablet");
+            let ear = desk.listen(&stage, &stereo(false));
+            desk.wait("the sink's standing", |desk| {
+                desk.sound.state().sink.is_some_and(|s| s.standing == SinkStanding::Default)
+            });
+            assert_eq!(desk.server.chosen_sink().as_deref(), Some("punktfunk"));
+            drop((ear, stage));
+            assert_eq!(desk.server.chosen_sink().as_deref(), Some("headphones"));
+        }
+        drop(until_over);
+    });
+    desk.assert_undone("headphones");
+}
+
+/// Ends the others, whatever happens.
+struct Guard<'a>(&'a AtomicBool);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

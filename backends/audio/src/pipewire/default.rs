@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use pipewire::core;
 use pipewire::metadata::{Metadata, MetadataListener};
-use pipewire::registry::{self, RegistryRc};
+use pipewire::properties::PropertiesBox;
+use pipewire::registry::{self, GlobalObject, RegistryRc};
 use pipewire::spa::utils::result::AsyncSeq;
 use pipewire::types::ObjectType;
 use punktfunk_media::{Journal, JournalError, SinkStanding, UndoGuard, UndoRecord};
@@ -58,14 +59,7 @@ impl DefaultRecord {
 pub fn undo(record: &UndoRecord) -> Result<(), String> {
     let record: DefaultRecord = serde_json::from_str(&record.change).map_err(|e| e.to_string())?;
     let given_back = visit(&record.socket, |place| {
-        let watch = Watch::begin(place, None)?;
-        let until = Instant::now() + UNDO_WITHIN;
-        while !watch.is_settled() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || !place.round_trip(left) {
-                return Err("no session manager answers".to_owned());
-            }
-        }
+        let watch = Watch::settled(place, UNDO_WITHIN)?;
         watch.give_back(place, &record.sink, record.previous.as_deref());
         Ok(())
     });
@@ -230,7 +224,7 @@ struct Keeping {
 impl Resident for Keeping {
     fn move_in(&mut self, place: &Place) -> Result<Box<dyn Stay>, String> {
         Ok(Box::new(Kept {
-            watch: Watch::begin(place, Some(Arc::clone(&self.claim)))?,
+            _watch: Watch::begin(place, Some(Arc::clone(&self.claim)))?,
             claim: Arc::clone(&self.claim),
         }))
     }
@@ -241,19 +235,23 @@ impl Resident for Keeping {
 }
 
 struct Kept {
-    watch: Watch,
+    _watch: Watch,
     claim: Arc<Shared>,
 }
 
 impl Stay for Kept {
     fn farewell(&mut self, place: &Place) {
-        let claim = self.claim.claim();
-        if claim.taken && self.watch.is_settled() {
-            let record = claim.record.clone();
-            // The answer comes in the same way as everybody's choice.
-            drop(claim);
-            self.watch.give_back(place, &record.sink, record.previous.as_deref());
-            self.claim.claim().taken = false;
+        let record = match &*self.claim.claim() {
+            claim if claim.taken => claim.record.clone(),
+            _ => return,
+        };
+        // Looked at anew: what the watch saw may be old, see `Seen::property`.
+        match Watch::settled(place, UNDO_WITHIN) {
+            Ok(watch) => {
+                watch.give_back(place, &record.sink, record.previous.as_deref());
+                self.claim.claim().taken = false;
+            }
+            Err(why) => tracing::debug!("the default sink: {why}"),
         }
     }
 }
@@ -270,14 +268,22 @@ struct Watch {
 struct Seen {
     metadata: Option<Bound>,
     claim: Option<Arc<Shared>>,
+    /// Asks the server to answer once it has done what it was told before.
+    sync: Box<dyn Fn() -> Option<AsyncSeq>>,
+    /// Binds a metadata and listens to it.
+    bind: Box<Bind>,
 }
+
+/// A metadata, as the registry tells of it.
+type Global = GlobalObject<PropertiesBox>;
+type Bind = dyn Fn(&Rc<Global>) -> Option<Bound>;
 
 /// One metadata, from its appearance to its end.
 struct Bound {
     // First: it belongs to the metadata behind it.
     _properties: MetadataListener,
     metadata: Metadata,
-    id: u32,
+    global: Rc<Global>,
     configured: Option<String>,
     /// Where programs play to. Told: WirePlumber listens to choices from then on. One that starts up makes the metadata
     /// first, and does not hear what is chosen meanwhile.
@@ -286,13 +292,23 @@ struct Bound {
     considered: bool,
     /// Answered once every value was told.
     sync: Option<AsyncSeq>,
+    /// Answered once the server has our choice.
+    chose: Option<AsyncSeq>,
 }
 
 impl Watch {
     /// Looks for it from now on, and chooses the sink of `claim`, if there is one, whenever it appears.
     fn begin(place: &Place, claim: Option<Arc<Shared>>) -> Result<Self, String> {
         let registry = place.core.get_registry_rc().map_err(|e| e.to_string())?;
-        let seen = Rc::new(RefCell::new(Seen { metadata: None, claim }));
+        let seen = Rc::new_cyclic(|seen: &Weak<RefCell<Seen>>| {
+            let (seen, core, registry) = (Weak::clone(seen), place.core.downgrade(), registry.downgrade());
+            RefCell::new(Seen {
+                metadata: None,
+                claim,
+                sync: Box::new(move || core.upgrade()?.sync(0).ok()),
+                bind: Box::new(move |global| bind(&registry.upgrade()?, global, &seen)),
+            })
+        });
         let done = place
             .core
             .add_listener_local()
@@ -308,17 +324,15 @@ impl Watch {
         let globals = registry
             .add_listener_local()
             .global({
-                let (seen, core, registry) = (Rc::downgrade(&seen), place.core.downgrade(), registry.downgrade());
+                let seen = Rc::downgrade(&seen);
                 move |global| {
                     let is_default = global.props.is_some_and(|p| p.get("metadata.name") == Some("default"));
-                    if global.type_ != ObjectType::Metadata || !is_default {
-                        return;
+                    if global.type_ == ObjectType::Metadata
+                        && is_default
+                        && let Some(seen) = seen.upgrade()
+                    {
+                        seen.borrow_mut().appeared(&Rc::new(global.to_owned()), false);
                     }
-                    let Some(registry) = registry.upgrade() else { return };
-                    let Some(bound) = bind(&registry, global, &seen) else { return };
-                    let (Some(seen), Some(core)) = (seen.upgrade(), core.upgrade()) else { return };
-                    let sync = core.sync(0).ok();
-                    seen.borrow_mut().metadata = Some(Bound { sync, ..bound });
                 }
             })
             .global_remove({
@@ -331,6 +345,19 @@ impl Watch {
             })
             .register();
         Ok(Self { seen, _done: done, _globals: globals, _registry: registry })
+    }
+
+    /// Looks for it, and waits until every value is known.
+    fn settled(place: &Place, within: Duration) -> Result<Self, String> {
+        let watch = Self::begin(place, None)?;
+        let until = Instant::now() + within;
+        while !watch.is_settled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !place.round_trip(left) {
+                return Err("no session manager answers".to_owned());
+            }
+        }
+        Ok(watch)
     }
 
     /// Whether every value is known.
@@ -361,14 +388,31 @@ impl Watch {
 }
 
 impl Seen {
-    fn told(&mut self, seq: AsyncSeq) {
-        let Some(bound) = self.metadata.as_mut().filter(|bound| bound.sync.as_ref().is_some_and(|s| *s == seq)) else {
-            return;
-        };
-        bound.sync = None;
-        self.consider();
+    /// Listens to it. `considered`: our sink was put forward there before.
+    fn appeared(&mut self, global: &Rc<Global>, considered: bool) {
+        let Some(bound) = (self.bind)(global) else { return };
+        self.metadata = Some(Bound { considered, sync: (self.sync)(), ..bound });
     }
 
+    /// The server answered.
+    fn told(&mut self, seq: AsyncSeq) {
+        let is = |asked: &Option<AsyncSeq>| asked.as_ref().is_some_and(|s| *s == seq);
+        match &mut self.metadata {
+            Some(bound) if is(&bound.sync) => {
+                bound.sync = None;
+                self.consider();
+            }
+            // It has our choice, and whoever binds now is told what came of it: the two go the same way.
+            Some(bound) if is(&bound.chose) => {
+                let global = Rc::clone(&bound.global);
+                self.appeared(&global, true);
+            }
+            _ => {}
+        }
+    }
+
+    /// A value. While any client binds a metadata, PipeWire tells changes to that client alone (`metadata.c`: `pending`):
+    /// others never hear of what changed in those milliseconds. So what matters is not waited for, but looked at anew.
     fn property(&mut self, subject: u32, key: Option<&str>, value: Option<&str>) {
         let Some(bound) = self.metadata.as_mut().filter(|_| subject == 0) else { return };
         match key {
@@ -397,12 +441,13 @@ impl Seen {
         if claim.see(bound.configured.as_deref(), first) {
             let ours = serde_json::json!({ "name": claim.record.sink }).to_string();
             bound.choose(Some(&ours));
+            bound.chose = (self.sync)();
         }
         shared.changed.notify_all();
     }
 
     fn removed(&mut self, id: u32) {
-        if self.metadata.take_if(|bound| bound.id == id).is_some()
+        if self.metadata.take_if(|bound| bound.global.id == id).is_some()
             && let Some(shared) = &self.claim
         {
             shared.claim().lose_sight();
@@ -417,12 +462,8 @@ impl Bound {
 }
 
 /// Binds the metadata and listens to it.
-fn bind(
-    registry: &RegistryRc,
-    global: &registry::GlobalObject<&pipewire::spa::utils::dict::DictRef>,
-    seen: &Weak<RefCell<Seen>>,
-) -> Option<Bound> {
-    let metadata: Metadata = registry.bind(global).inspect_err(|e| tracing::debug!("the metadata: {e}")).ok()?;
+fn bind(registry: &RegistryRc, global: &Rc<Global>, seen: &Weak<RefCell<Seen>>) -> Option<Bound> {
+    let metadata: Metadata = registry.bind(&**global).inspect_err(|e| tracing::debug!("the metadata: {e}")).ok()?;
     let seen = Weak::clone(seen);
     let properties = metadata
         .add_listener_local()
@@ -436,11 +477,12 @@ fn bind(
     Some(Bound {
         _properties: properties,
         metadata,
-        id: global.id,
+        global: Rc::clone(global),
         configured: None,
         effective: None,
         considered: false,
         sync: None,
+        chose: None,
     })
 }
 
