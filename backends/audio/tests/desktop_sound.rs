@@ -5,7 +5,6 @@ mod ear;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ear::{Ear, PATIENCE, TONES, assert_tones, request};
@@ -66,7 +65,9 @@ impl<'a> Desk<'a> {
     fn wait(&self, what: &str, wanted: impl Fn(&Self) -> bool) {
         let until = Instant::now() + PATIENCE;
         while !wanted(self) {
-            assert!(Instant::now() < until, "waited in vain for {what}: {:?}", self.sound.state());
+            let now =
+                || (self.sound.state(), self.server.chosen_sink(), self.server.default_sink(), self.server.nodes());
+            assert!(Instant::now() < until, "waited in vain for {what}: {:?}", now());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -258,40 +259,29 @@ fn several_clients_share_one_sink_and_leave_in_any_order() {
 #[test]
 fn many_who_look_at_the_same_time_do_not_make_it_deaf() {
     let launch = launch();
-    let desk = Desk::new(&launch, AudioPolicy::ClientOnly);
+    let mut desk = Desk::new(&launch, AudioPolicy::ClientOnly);
+    let ours = |desk: &Desk<'_>| desk.sound.state().sink.is_some_and(|s| s.standing == SinkStanding::Default);
     // While a client binds the metadata, PipeWire tells nobody else of changes.
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !over.load(Ordering::Relaxed) {
-                    let _ = desk.server.chosen_sink();
-                }
-            });
-        }
-        let until_over = Guard(&over);
-        for _ in 0..8 {
-            let stage = desk.stage("tablet");
-            let ear = desk.listen(&stage, &stereo(false));
-            desk.wait("the sink's standing", |desk| {
-                desk.sound.state().sink.is_some_and(|s| s.standing == SinkStanding::Default)
-            });
-            assert_eq!(desk.server.chosen_sink().as_deref(), Some("punktfunk"));
-            drop((ear, stage));
-            assert_eq!(desk.server.chosen_sink().as_deref(), Some("headphones"));
-        }
-        drop(until_over);
-    });
-    desk.assert_undone("headphones");
-}
-
-/// Ends the others, whatever happens.
-struct Guard<'a>(&'a AtomicBool);
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+    let lookers = [desk.server.keep_looking(), desk.server.keep_looking(), desk.server.keep_looking()];
+    for _ in 0..8 {
+        let stage = desk.stage("tablet");
+        let ear = desk.listen(&stage, &stereo(false));
+        desk.wait("the sink's standing", ours);
+        assert_eq!(desk.server.chosen_sink().as_deref(), Some("punktfunk"));
+        drop((ear, stage));
+        assert_eq!(desk.server.chosen_sink().as_deref(), Some("headphones"));
     }
+    let stage = desk.stage("tablet");
+    let ear = desk.listen(&stage, &stereo(false));
+    desk.wait("the sink's standing", ours);
+    for _ in 0..4 {
+        desk.server.crash_session_manager();
+        desk.wait("its end", |desk| !ours(desk));
+        desk.server.start_session_manager();
+        desk.wait("the sink's standing after a restart", ours);
+    }
+    drop((lookers, ear, stage));
+    desk.assert_undone("headphones");
 }
 
 #[test]

@@ -157,6 +157,18 @@ impl<'a> TestPipeWire<'a> {
         Program(command.spawn().expect("start sh"))
     }
 
+    /// Looks at the metadata without a pause, as many programs do for a moment.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn keep_looking(&self) -> Program {
+        let mut command = self.command("sh");
+        command.args(["-c", "while :; do pw-metadata -n default; done"]);
+        command.process_group(0).stdout(Stdio::null()).stderr(Stdio::null());
+        Program(command.spawn().expect("start sh"))
+    }
+
     /// Records one channel from a source into a file, until dropped.
     ///
     /// # Panics

@@ -66,8 +66,13 @@ impl Link {
 
     /// Waits until the stream is there. Returns whether it is.
     pub fn wait_ready(&self, within: Duration) -> bool {
+        self.wait_for(within, |standing| standing != Standing::Away)
+    }
+
+    /// Waits until it stands as wanted. Returns whether it does.
+    pub fn wait_for(&self, within: Duration, wanted: impl Fn(Standing) -> bool) -> bool {
         let until = Instant::now() + within;
-        while self.standing() == Standing::Away {
+        while !wanted(self.standing()) {
             if Instant::now() >= until {
                 return false;
             }

@@ -34,6 +34,20 @@ pub trait Resident: Send + 'static {
 
 /// A resident at home.
 pub trait Stay {
+    /// In how long to be asked to [look](Stay::look), whatever comes; `None`: never. Asked anew after every
+    /// [`Place::think_again`].
+    fn looks_after(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The time that was asked for has passed.
+    ///
+    /// # Errors
+    /// Why this connection is of no more use; another one is made.
+    fn look(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The thread is told to stop while the connection is good: the last things to say.
     fn farewell(&mut self, _place: &Place) {}
 }
@@ -54,6 +68,12 @@ impl Place {
             *trouble.borrow_mut() = Err(why);
             main_loop.quit();
         })
+    }
+
+    /// What has a resident asked anew when it wants to look.
+    pub fn think_again(&self) -> Rc<dyn Fn()> {
+        let main_loop = self.main_loop.clone();
+        Rc::new(move || main_loop.quit())
     }
 
     /// Waits until the server has answered everything that was asked before. False: not within this time.
@@ -221,8 +241,22 @@ impl Worker {
             }
         });
         let mut stay = resident.move_in(&place)?;
-        place.main_loop.run();
-        drop(stop);
+        let due = Rc::new(Cell::new(false));
+        let alarm = place.main_loop.loop_().add_timer({
+            let (main_loop, due) = (place.main_loop.clone(), Rc::clone(&due));
+            move |_| {
+                due.set(true);
+                main_loop.quit();
+            }
+        });
+        while !stopping.get() && place.trouble.borrow().is_ok() {
+            alarm.update_timer(stay.looks_after(), None).into_result().map_err(|e| e.to_string())?;
+            place.main_loop.run();
+            if due.take() {
+                stay.look()?;
+            }
+        }
+        drop((stop, alarm));
         if stopping.get() && place.trouble.borrow().is_ok() {
             stay.farewell(&place);
         }

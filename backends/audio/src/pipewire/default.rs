@@ -12,7 +12,7 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pipewire::core;
@@ -70,6 +70,17 @@ pub fn undo(record: &UndoRecord) -> Result<(), String> {
     }
 }
 
+/// The sink that is chosen, unless that is `ours`.
+pub fn chosen(socket: &Path, ours: &str) -> Option<String> {
+    let seen = visit(socket, |place| {
+        let watch = Watch::settled(place, FACTS_WITHIN)?;
+        let seen = watch.seen.borrow();
+        Ok(seen.metadata.as_ref().and_then(|bound| bound.configured.as_deref().and_then(name_in)))
+    });
+    let name = seen.inspect_err(|e| tracing::debug!("the sink that is chosen: {e}")).ok().flatten();
+    name.filter(|name| name != ours)
+}
+
 /// What the server at `socket` is.
 pub fn facts(socket: &Path) -> Result<ServerFacts, String> {
     let look = |place: &Place| {
@@ -106,7 +117,6 @@ pub struct DefaultKeeper {
 #[derive(Debug)]
 struct Shared {
     claim: Mutex<Claim>,
-    changed: Condvar,
 }
 
 impl Shared {
@@ -124,7 +134,7 @@ impl DefaultKeeper {
         let record = DefaultRecord { socket: socket.to_owned(), sink: sink.to_owned(), previous: None };
         let guard = Arc::clone(journal).record(record.written())?;
         let claim = Claim { record, guard: Some(guard), standing: SinkStanding::Waiting, taken: false };
-        let claim = Arc::new(Shared { claim: Mutex::new(claim), changed: Condvar::new() });
+        let claim = Arc::new(Shared { claim: Mutex::new(claim) });
         let connection = Connection::start("pw-default", socket, Keeping { claim: Arc::clone(&claim) })
             .inspect_err(|e| tracing::warn!("the default sink stays as it is: {e}"))
             .ok();
@@ -136,13 +146,9 @@ impl DefaultKeeper {
         self.claim.claim().standing
     }
 
-    /// Waits until the sink is the default one, or overruled. Returns the name of what was chosen before.
-    pub fn wait(&self, within: Duration) -> Option<String> {
-        let claim = self.claim.claim();
-        let waiting = |claim: &mut Claim| claim.standing == SinkStanding::Waiting;
-        let (claim, _) =
-            self.claim.changed.wait_timeout_while(claim, within, waiting).unwrap_or_else(PoisonError::into_inner);
-        claim.record.previous.as_deref().and_then(name_in)
+    /// The name of what was chosen before, as far as that is known.
+    pub fn before(&self) -> Option<String> {
+        self.claim.claim().record.previous.as_deref().and_then(name_in)
     }
 }
 
@@ -224,7 +230,7 @@ struct Keeping {
 impl Resident for Keeping {
     fn move_in(&mut self, place: &Place) -> Result<Box<dyn Stay>, String> {
         Ok(Box::new(Kept {
-            _watch: Watch::begin(place, Some(Arc::clone(&self.claim)))?,
+            watch: Watch::begin(place, Some(Arc::clone(&self.claim)))?,
             claim: Arc::clone(&self.claim),
         }))
     }
@@ -235,11 +241,21 @@ impl Resident for Keeping {
 }
 
 struct Kept {
-    _watch: Watch,
+    watch: Watch,
     claim: Arc<Shared>,
 }
 
 impl Stay for Kept {
+    fn looks_after(&self) -> Option<Duration> {
+        // That it is there is told whatever happens, what it says may not be.
+        let waiting = self.claim.claim().standing == SinkStanding::Waiting;
+        (waiting && self.watch.seen.borrow().metadata.is_some()).then_some(LOOK_AGAIN)
+    }
+
+    fn look(&mut self) -> Result<(), String> {
+        self.watch.look_again()
+    }
+
     fn farewell(&mut self, place: &Place) {
         let record = match &*self.claim.claim() {
             claim if claim.taken => claim.record.clone(),
@@ -272,6 +288,8 @@ struct Seen {
     sync: Box<dyn Fn() -> Option<AsyncSeq>>,
     /// Binds a metadata and listens to it.
     bind: Box<Bind>,
+    /// A session manager came.
+    came: Rc<dyn Fn()>,
 }
 
 /// A metadata, as the registry tells of it.
@@ -304,6 +322,7 @@ impl Watch {
             let (seen, core, registry) = (Weak::clone(seen), place.core.downgrade(), registry.downgrade());
             RefCell::new(Seen {
                 metadata: None,
+                came: if claim.is_some() { place.think_again() } else { Rc::new(|| ()) },
                 claim,
                 sync: Box::new(move || core.upgrade()?.sync(0).ok()),
                 bind: Box::new(move |global| bind(&registry.upgrade()?, global, &seen)),
@@ -365,6 +384,19 @@ impl Watch {
         self.seen.borrow().metadata.as_ref().is_some_and(|bound| bound.sync.is_none())
     }
 
+    /// Has every value told once more. PipeWire 0.3.65 now and then never answers a client that binds the metadata while
+    /// its session manager starts: that one is to try again as another client.
+    fn look_again(&self) -> Result<(), String> {
+        let mut seen = self.seen.borrow_mut();
+        let Some(bound) = &seen.metadata else { return Ok(()) };
+        if bound.sync.is_some() {
+            return Err("nothing is told of the metadata".to_owned());
+        }
+        let (global, considered) = (Rc::clone(&bound.global), bound.considered);
+        seen.appeared(&global, considered);
+        Ok(())
+    }
+
     /// Chooses `previous`, if `sink` is chosen, and waits until programs moved.
     fn give_back(&self, place: &Place, sink: &str, previous: Option<&str>) {
         let names = |value: &Option<String>| value.as_deref().and_then(name_in).is_some_and(|name| name == sink);
@@ -392,6 +424,7 @@ impl Seen {
     fn appeared(&mut self, global: &Rc<Global>, considered: bool) {
         let Some(bound) = (self.bind)(global) else { return };
         self.metadata = Some(Bound { considered, sync: (self.sync)(), ..bound });
+        (self.came)();
     }
 
     /// The server answered.
@@ -443,7 +476,6 @@ impl Seen {
             bound.choose(Some(&ours));
             bound.chose = (self.sync)();
         }
-        shared.changed.notify_all();
     }
 
     fn removed(&mut self, id: u32) {
@@ -490,6 +522,8 @@ fn bind(registry: &RegistryRc, global: &Rc<Global>, seen: &Weak<RefCell<Seen>>) 
 const CONFIGURED: &str = "default.configured.audio.sink";
 /// The key of the sink that programs play to.
 const EFFECTIVE: &str = "default.audio.sink";
+/// One that starts takes some hundred milliseconds to say where programs play to.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The watchdog has two seconds for everything.
 const UNDO_WITHIN: Duration = Duration::from_millis(1200);
 /// For the last words; a server that does not answer has them anyway. (Where there is no other sink, programs cannot move.)

@@ -23,7 +23,7 @@ use punktfunk_media::{
     SinkState, Sound, SoundState,
 };
 
-use super::default::DefaultKeeper;
+use super::default::{DefaultKeeper, chosen};
 use super::shared_sink::{SharedSink, Speakers, Tap};
 use super::sink::PipeWireSource;
 use super::{Listen, PipeWire, lost};
@@ -100,27 +100,32 @@ impl DesktopSound {
             return Ok(());
         };
         let silent = policy == AudioPolicy::ClientOnly && inner.listeners.values().any(|l| !l.also_on_host);
+        let way_on = |sink: &SharedSink, to: Option<String>| {
+            let speakers = sink.speakers(&self.socket, to);
+            speakers.inspect_err(|e| tracing::warn!("the host's speakers stay silent: {e}")).ok()
+        };
         let mut own = match inner.own.take() {
             Some(own) => own,
             None => {
                 let sink = SharedSink::start(&self.socket, SINK, SINK_DESCRIPTION, first.layout).map_err(lost)?;
+                // Before programs move: PipeWire 0.3.65 now and then leaves one silent that moves while the clock changes,
+                // and the speakers bring theirs.
+                let speakers = (!silent).then(|| way_on(&sink, chosen(&self.socket, SINK))).flatten();
+                if let Some(speakers) = &speakers {
+                    speakers.wait(UP_WITHIN);
+                }
                 let keeper = DefaultKeeper::start(&self.socket, SINK, journal).map_err(|e| AudioError {
                     reason: e.reason(),
                     detail: e.to_string(),
                     fatal: false,
                 })?;
-                OwnSink { keeper, speakers: None, sink }
+                OwnSink { keeper, speakers, sink }
             }
         };
         if silent {
             own.speakers = None;
         } else if own.speakers.is_none() {
-            let before = own.keeper.wait(DEFAULT_WITHIN);
-            own.speakers = own
-                .sink
-                .speakers(&self.socket, before)
-                .inspect_err(|e| tracing::warn!("the host's speakers stay silent: {e}"))
-                .ok();
+            own.speakers = way_on(&own.sink, own.keeper.before());
         }
         inner.own = Some(own);
         Ok(())
@@ -238,5 +243,5 @@ impl AudioSource for StageSource {
 /// The same for ever: WirePlumber remembers which sinks were chosen, and would remember every new name.
 const SINK: &str = "punktfunk";
 const SINK_DESCRIPTION: &str = "punktfunk (streamed)";
-/// A session manager that runs answers within milliseconds; where none does, the speakers are whatever is best later.
-const DEFAULT_WITHIN: Duration = Duration::from_millis(500);
+/// For a way to the speakers that works; where none does, programs move all the same.
+const UP_WITHIN: Duration = Duration::from_millis(300);

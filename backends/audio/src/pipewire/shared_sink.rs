@@ -13,7 +13,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pipewire::spa::utils::Direction;
 use pipewire::stream::Stream;
@@ -153,9 +153,10 @@ impl SharedSink {
     pub fn speakers(&self, socket: &Path, target: Option<String>) -> std::io::Result<Speakers> {
         let outlet = self.outlet.clone();
         let blueprint = SpeakersBlueprint { target, layout: self.layout, outlet: outlet.clone() };
-        let client = Client::start("pw-speakers", socket, Link::new()?, blueprint)?;
+        let link = Link::new()?;
+        let client = Client::start("pw-speakers", socket, link.clone(), blueprint)?;
         outlet.open.store(true, Ordering::Relaxed);
-        Ok(Speakers { outlet, _client: client })
+        Ok(Speakers { outlet, link, _client: client })
     }
 }
 
@@ -163,7 +164,15 @@ impl SharedSink {
 #[derive(Debug)]
 pub struct Speakers {
     outlet: Outlet,
+    link: Link,
     _client: Client,
+}
+
+impl Speakers {
+    /// Waits until they play.
+    pub fn wait(&self, within: Duration) {
+        self.link.wait_for(within, |standing| standing == Standing::Playing);
+    }
 }
 
 impl Drop for Speakers {
