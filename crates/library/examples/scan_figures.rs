@@ -107,7 +107,7 @@ fn fill(home: &Path, titles: usize) -> Result<(), Box<dyn Error>> {
         write!(itch, "INSERT INTO games VALUES ({n}, 'Itch {n}'); INSERT INTO caves VALUES ('c{n}', {n});")?;
         let entry = format!("[Desktop Entry]\nType=Application\nName=Desk {n}\nExec=game {n}\nCategories=Game;\n");
         write(home.join(format!("usr/share/applications/desk{n}.desktop")), &entry)?;
-        let boxed = entry.replace("Desk", "Flat") + &format!("X-Flatpak=org.flat.App{n}\n");
+        let boxed = entry.replace("Name=Desk", "Name=Flat") + &format!("X-Flatpak=org.flat.App{n}\n");
         write(home.join(format!("usr/share/applications/org.flat.App{n}.desktop")), &boxed)?;
     }
     let heroic = home.join(".config/heroic");
