@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use punktfunk_media::{AppSpec, LaunchError, RunningApp, reason};
 use serde::{Deserialize, Serialize};
 
+use crate::private::sound::WAIT_FOR_SOUND;
 use crate::process::{Environ, Patience, ProcessId, end_all, end_family, family, processes};
 use crate::random::random_id;
 use crate::shell::quote;
@@ -179,7 +180,7 @@ pub fn launch(
     }
     let name = mark.rsplit('=').next().unwrap_or_default();
     let script = dir.join(format!("punktfunk-app-{name}.sh"));
-    let outcome = write(&script, dir, &text(app))
+    let outcome = write(&script, dir, &text(app, member.is_some()))
         .map_err(|e| format!("{}: {e}", script.display()))
         .and_then(|()| starter.start(&script, mark))
         .and_then(|()| wait_started(&script));
@@ -204,9 +205,13 @@ fn wait_started(script: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A script, since sway's own quoting of commands differs between versions.
-fn text(app: &AppSpec) -> String {
+/// A script, since sway's own quoting of commands differs between versions. `private`: on a desktop of our own, whose sound
+/// may still be coming up.
+fn text(app: &AppSpec, private: bool) -> String {
     let mut text = "rm -f \"$0\"\n".to_owned();
+    if private {
+        text += WAIT_FOR_SOUND;
+    }
     for (name, value) in &app.env {
         text += &format!("export {name}={}\n", quote(value));
     }

@@ -11,7 +11,7 @@ use common::{
 };
 use punktfunk_desktop::{BACKEND_BUILTIN, BACKEND_PRIVATE, PrivateContent, undo};
 use punktfunk_media::{
-    AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Journal, Keep, Mode, UndoGuard, UndoRecord,
+    AppSpec, AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Journal, Keep, Mode, UndoGuard, UndoRecord,
 };
 use punktfunk_testkit::desktop::Suite;
 use punktfunk_testkit::sound::{share_at, write_tones};
@@ -341,6 +341,12 @@ fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop(
         let mut stage = bench.open("heard", MODE);
         let mark = PrivateBench::mark(&bench.journal.records()[0]);
         let dir = folders(&bench.config.runtime_dir)[0].clone();
+        // At once: its sound server is still on its way.
+        let file = dir.join("tones.wav");
+        write_tones(&file, &[440.0, 660.0], Duration::from_secs(20));
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let command = format!("exec pw-cat -p {}", file.display());
+        let app = stage.launch(&AppSpec { command, ..AppSpec::default() }).unwrap_or_else(|e| panic!("{e}"));
         let sound = stage.sound().unwrap_or_else(|e| panic!("{e}"));
         let request =
             AudioRequest { layout: ChannelLayout::Stereo, block: Duration::from_millis(5), also_on_host: false };
@@ -353,26 +359,10 @@ fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop(
         };
         let mic = sound.microphone().unwrap_or_else(|e| panic!("{e}"));
 
-        let file = dir.join("tones.wav");
-        write_tones(&file, &[440.0, 660.0], Duration::from_secs(20));
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
-        let mut play = bench.launch.command("pw-cat");
-        let (name, value) = mark.split_once('=').unwrap();
-        play.arg("-p").arg(&file).env("XDG_RUNTIME_DIR", &dir).env(name, value);
-        play.stdout(std::process::Stdio::null());
-        let mut player = play.spawn().unwrap();
-        let mut started = Instant::now();
         let (mut block, mut heard) = (vec![0.0; request.block_samples()], Vec::new());
         let until = Instant::now() + PATIENCE;
         while heard.len() < 48_000 {
             assert!(Instant::now() < until, "the program is not heard");
-            // WirePlumber 0.4 never links a program that was there before it.
-            if heard.is_empty() && started.elapsed() > Duration::from_secs(5) {
-                player.kill().unwrap();
-                player.wait().unwrap();
-                player = play.spawn().unwrap();
-                started = Instant::now();
-            }
             let read = source.read(&mut block, Instant::now() + Duration::from_millis(100)).unwrap();
             if matches!(read, AudioRead::Block { silent: false, .. }) {
                 heard.extend_from_slice(&block);
@@ -381,8 +371,8 @@ fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop(
         assert!(share_at(&heard, 2, 0, 440.0) > 0.5 && share_at(&heard, 2, 1, 660.0) > 0.5);
         assert!(share_at(&heard, 2, 0, 660.0) < 0.2 && share_at(&heard, 2, 1, 440.0) < 0.2);
         drop((source, mic, sound));
+        app.end();
         drop(stage);
-        player.wait().unwrap();
         drop(bench.desktop.take());
         bench.assert_nothing_left(&[mark]);
     }

@@ -12,7 +12,7 @@ mod config;
 mod content;
 mod family;
 mod launch;
-mod sound;
+pub mod sound;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -74,10 +74,31 @@ while ! [ -S \"$XDG_RUNTIME_DIR/pipewire-0\" ] && [ $tries -lt 100 ]; do
     sleep 0.05
 done
 keep wireplumber &
+ready() {
+    pw-metadata -n default 2>/dev/null | grep -q '^Found'
+}
 if command -v pipewire-pulse >/dev/null 2>&1; then
     keep pipewire-pulse &
+    ready() {
+        [ -S \"$XDG_RUNTIME_DIR/pulse/native\" ] && pw-metadata -n default 2>/dev/null | grep -q '^Found'
+    }
 fi
+tries=0
+while ! ready && [ $tries -lt 100 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
+: >\"$XDG_RUNTIME_DIR/sound-ready\"
 wait
+";
+
+/// Lines of a shell script that wait until the sound is there, 3 s at most: WirePlumber 0.4 never links a program that
+/// plays before it is up, and programs look for PulseAudio once.
+pub const WAIT_FOR_SOUND: &str = "tries=0
+while ! [ -e \"$XDG_RUNTIME_DIR/sound-ready\" ] && ! [ -e \"$XDG_RUNTIME_DIR/no-sound\" ] && [ $tries -lt 60 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
 ";
 
 /// Blocks on the wire are no powers of two: lets the graph run once per block (see `node.force-quantum` in the sink).
