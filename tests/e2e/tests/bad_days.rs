@@ -62,6 +62,13 @@ fn a_state_folder_that_cannot_be_written_is_named() {
     assert!(log.contains("state.unwritable") && log.contains("fix:"), "{log}");
 }
 
+fn write_picture(path: &std::path::Path) {
+    let file = std::fs::File::create(path).expect("a file");
+    let mut encoder = png::Encoder::new(file, 4, 6);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(&[90; 24])).expect("a PNG");
+}
+
 #[test]
 fn a_full_state_folder_is_named_and_the_host_keeps_serving() {
     if !rustix::process::getuid().is_root() {
@@ -81,6 +88,13 @@ fn a_full_state_folder_is_named_and_the_host_keeps_serving() {
         let mut opts = options(&["serve", "--desktop", "private", "--linger", "off"]);
         opts.env = vec![("XDG_STATE_HOME".into(), state.to_str().unwrap().into())];
         let host = Host::start_with(&opts);
+        let added = host.command(&["ctl", "library", "add", "Game", "sleep 1", "--json"]);
+        let added: serde_json::Value = serde_json::from_slice(&added.stdout).expect("added");
+        let game = added["id"].as_str().expect("an id").to_owned();
+        let cover = probe.dir().join("cover.png");
+        write_picture(&cover);
+        let library = || host.command(&["ctl", "library", "all", "--json"]).stdout;
+        let before: serde_json::Value = serde_json::from_slice(&library()).expect("JSON");
         // Fill what is left; from now on nothing new can be written down.
         let filler = std::fs::write(state.join("filler"), vec![0; 256 * 1024]);
         assert!(filler.is_err(), "the tmpfs is not full");
@@ -97,6 +111,12 @@ fn a_full_state_folder_is_named_and_the_host_keeps_serving() {
             &["ctl", "settings", "set", "host.max_sessions", "2"][..],
             &["ctl", "tokens", "create", "x", "--scope", "read"],
             &["ctl", "stats", "save"],
+            &["ctl", "library", "add", "Another", "sleep 1"],
+            &["ctl", "library", "edit", &game, r#"{"title":"Renamed","command":"sleep 2","env":{},"prepare":[]}"#],
+            &["ctl", "library", "hide", &game],
+            &["ctl", "library", "off", "steam"],
+            &["ctl", "library", "set-cover", &game, cover.to_str().unwrap()],
+            &["ctl", "library", "remove", &game],
         ] {
             let out = host.command(args);
             let said = String::from_utf8_lossy(&out.stderr);
@@ -105,12 +125,19 @@ fn a_full_state_folder_is_named_and_the_host_keeps_serving() {
         let out = host.command(&["ctl", "status", "--json"]);
         let status: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
         assert_eq!(status["max_sessions"], 4);
+        let after: serde_json::Value = serde_json::from_slice(&library()).expect("JSON");
+        assert_eq!((&after["revision"], &after["entries"]), (&before["revision"], &before["entries"]));
         // Room again: it works again, without a restart.
         std::fs::remove_file(state.join("filler")).unwrap();
         std::thread::sleep(Duration::from_millis(2100));
         let out = host.command(&["pair", "arm", "--json"]);
         let answer: serde_json::Value = serde_json::from_slice(&out.stdout).expect("armed");
         assert_eq!(client.pair(host.quic, answer["pin"].as_str().unwrap()).code, 0, "{}", host.log());
+        for args in
+            [&["ctl", "library", "set-cover", &game, cover.to_str().unwrap()][..], &["ctl", "library", "hide", &game]]
+        {
+            assert!(host.command(args).status.success(), "{args:?}: {}", host.log());
+        }
     });
     let unmounted = std::process::Command::new("umount").arg("-l").arg(&state).status().is_ok_and(|s| s.success());
     assert!(unmounted, "umount failed");
