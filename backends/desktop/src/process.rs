@@ -19,15 +19,17 @@ pub struct ProcessId {
 }
 
 impl ProcessId {
-    /// The process that has this id now; `None` if there is none (a zombie counts as none).
+    /// The process that has this id now; `None` if there is none. A zombie counts as none, and so does one on its way there:
+    /// its environment, by which families are found, goes first.
     pub fn of(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // The name in parentheses may hold anything, also `) `: fields count from the last parenthesis.
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let state = fields.next()?;
-        // `state` is field 3; the start time is field 22.
-        let started_ticks = fields.nth(18)?.parse().ok()?;
-        (!matches!(state, "Z" | "X")).then_some(Self { pid, started_ticks })
+        // `state` is field 3, the flags are field 9, the start time is field 22.
+        let flags: u32 = fields.nth(5)?.parse().ok()?;
+        let started_ticks = fields.nth(12)?.parse().ok()?;
+        (!matches!(state, "Z" | "X") && flags & PF_EXITING == 0).then_some(Self { pid, started_ticks })
     }
 
     /// Whether exactly this process still runs.
@@ -35,6 +37,9 @@ impl ProcessId {
         Self::of(self.pid) == Some(self)
     }
 }
+
+/// `PF_EXITING` of the kernel's `include/linux/sched.h`.
+const PF_EXITING: u32 = 4;
 
 /// How long processes have to end.
 #[derive(Clone, Copy, Debug)]
