@@ -49,6 +49,8 @@ pub enum Ctl {
     Displays(Displays),
     /// Encoders and what their tests found.
     Encoders,
+    /// GPUs, and whether the host may use them.
+    Gpus,
     /// Who hears a running session, and where sound comes from.
     #[command(subcommand)]
     Audio(Audio),
@@ -484,6 +486,7 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Health => get("health"),
         Ctl::Host => get("host"),
         Ctl::Encoders => get("encoders"),
+        Ctl::Gpus => get("encoders/gpus"),
         Ctl::Library { command } => library(command.as_ref().unwrap_or(&LibraryCommand::List))?,
         Ctl::Audio(Audio::Show) => get("audio"),
         Ctl::Audio(Audio::Policy { policy }) => {
@@ -650,6 +653,7 @@ mod tests {
         "displays list",
         "displays release a1b2",
         "encoders",
+        "gpus",
         "audio show",
         "audio policy client_only",
         "library list",

@@ -9,11 +9,12 @@ use std::path::Path;
 use punktfunk_desktop::Environment;
 use punktfunk_media::{AudioPolicyCell, Reason, reason};
 use punktfunk_mgmt::client::Client;
-use punktfunk_mgmt::{Diagnostic, DiagnosticStatus};
+use punktfunk_mgmt::{Diagnostic, DiagnosticStatus, GpuView};
 use punktfunk_net::udp::{DataSocket, PortRange};
 
 use crate::config::Config;
 use crate::exit::{Failure, NOT_RUNNING};
+use crate::gpus::gpus;
 use crate::paths::Paths;
 use crate::{desktops, pair};
 
@@ -77,6 +78,7 @@ pub fn checks(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
     let mut rows = vec![user(), folder("state.folder", &paths.state), folder("runtime.folder", &paths.runtime)];
     rows.extend(desktops(config, paths));
     rows.extend(encoders());
+    rows.extend(gpu_rows(&gpus(Path::new("/sys/class/drm"), Path::new("/dev/dri"))));
     rows.extend(pads());
     rows.push(offload());
     rows.push(ipv6());
@@ -202,6 +204,27 @@ fn encoders() -> Vec<Diagnostic> {
             }
         })
         .collect()
+}
+
+/// Nothing that the host does today needs one.
+fn gpu_rows(gpus: &[GpuView]) -> Vec<Diagnostic> {
+    if gpus.is_empty() {
+        return vec![ok("gpu", "none: pictures are drawn and encoded by the processor")];
+    }
+    let row = |gpu: &GpuView| {
+        let name = gpu.node.rsplit('/').next().unwrap_or_default();
+        let id = format!("gpu.{name}");
+        let what = format!("{} {} at {} ({})", gpu.vendor, gpu.device, gpu.bus, gpu.driver);
+        if gpu.usable {
+            return ok(&id, what);
+        }
+        warn(
+            &id,
+            format!("{what}: {}", gpu.detail),
+            "add the host's user to the group that owns it (`render` or `video`)",
+        )
+    };
+    gpus.iter().map(row).collect()
 }
 
 /// Sessions go on without: their clients move the pointer instead.

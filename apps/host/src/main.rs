@@ -10,6 +10,7 @@ mod encoders;
 mod exit;
 mod gamepads;
 mod gamestream;
+mod gpus;
 mod library;
 mod live;
 mod logging;

@@ -15,7 +15,7 @@ use crate::recordings::Recordings;
 use crate::settings::{NoSettings, Settings};
 use crate::streams::Streams;
 use crate::thumbnails::Thumbnails;
-use crate::views::{Action, Diagnostic, EncoderView};
+use crate::views::{Action, Diagnostic, EncoderView, GpuView};
 
 /// Facts about this host that do not change while it runs.
 #[derive(Clone, Debug)]
@@ -44,6 +44,7 @@ pub struct MgmtState {
     pub(crate) console_addresses: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     pub(crate) diagnostics: Arc<dyn Fn() -> Vec<Diagnostic> + Send + Sync>,
     pub(crate) encoders: Arc<dyn Fn() -> Vec<EncoderView> + Send + Sync>,
+    pub(crate) gpus: Arc<dyn Fn() -> Vec<GpuView> + Send + Sync>,
     pub(crate) actions: Option<Actions>,
     pub(crate) displays: Arc<OnceLock<Arc<Displays>>>,
     pub(crate) apps: Arc<OnceLock<Arc<Apps>>>,
@@ -77,6 +78,7 @@ impl MgmtState {
             console_addresses: Arc::new(Vec::new),
             diagnostics: Arc::new(Vec::new),
             encoders: Arc::new(Vec::new),
+            gpus: Arc::new(Vec::new),
             actions: None,
             displays: Arc::default(),
             apps: Arc::default(),
@@ -130,6 +132,13 @@ impl MgmtState {
     #[must_use]
     pub fn with_encoders(mut self, encoders: impl Fn() -> Vec<EncoderView> + Send + Sync + 'static) -> Self {
         self.encoders = Arc::new(encoders);
+        self
+    }
+
+    /// Sets who knows the GPUs. Called per request on a blocking thread.
+    #[must_use]
+    pub fn with_gpus(mut self, gpus: impl Fn() -> Vec<GpuView> + Send + Sync + 'static) -> Self {
+        self.gpus = Arc::new(gpus);
         self
     }
 

@@ -325,6 +325,30 @@ pub struct EncoderView {
     pub fix: String,
 }
 
+/// A GPU: a render node of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GpuView {
+    /// Its device node.
+    #[schema(example = "/dev/dri/renderD128")]
+    pub node: String,
+    /// Where it is on its bus; empty when that is not told.
+    #[schema(example = "0000:01:00.0")]
+    pub bus: String,
+    /// Who made it: a name, or the PCI vendor id.
+    #[schema(example = "AMD")]
+    pub vendor: String,
+    /// Its PCI device id.
+    #[schema(example = "744c")]
+    pub device: String,
+    /// The kernel's driver.
+    #[schema(example = "amdgpu")]
+    pub driver: String,
+    /// Whether this host may open it.
+    pub usable: bool,
+    /// Why not; empty when it may.
+    pub detail: String,
+}
+
 /// What the whole host can be told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -17,7 +17,7 @@ use punktfunk_hub::trust::ClientRecord;
 use punktfunk_hub::{Hub, HubConfig};
 use punktfunk_media::reason;
 use punktfunk_mgmt::access::Caller;
-use punktfunk_mgmt::{Action, EncoderView, HostFacts, MgmtState, Problem, Router, openapi, router};
+use punktfunk_mgmt::{Action, EncoderView, GpuView, HostFacts, MgmtState, Problem, Router, openapi, router};
 use schema::{Random, Schemas};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -72,10 +72,20 @@ async fn world() -> World {
         detail: "d".into(),
         fix: String::new(),
     };
+    let gpu = GpuView {
+        node: "/dev/dri/renderD128".into(),
+        bus: "0000:01:00.0".into(),
+        vendor: "AMD".into(),
+        device: "744c".into(),
+        driver: "amdgpu".into(),
+        usable: false,
+        detail: "d".into(),
+    };
     let state = MgmtState::new(Arc::clone(&hub), facts)
         .with_addresses(|| vec!["192.0.2.10:9777".into()])
         .with_console_addresses(|| vec!["192.0.2.10:47992".into()])
         .with_encoders(move || vec![encoder("a", true), encoder("b", false)])
+        .with_gpus(move || vec![gpu.clone()])
         .with_settings(Arc::new(MemorySettings::default()))
         .with_actions(|action| match action {
             Action::Restart => Ok(()),

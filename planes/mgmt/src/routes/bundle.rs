@@ -40,6 +40,7 @@ fn make(state: &MgmtState) -> Value {
         "system": std::fs::read_to_string("/proc/version").unwrap_or_default().trim(),
         "diagnostics": (state.diagnostics)(),
         "encoders": (state.encoders)(),
+        "gpus": (state.gpus)(),
         "settings": state.settings.view(),
         "clients": state.hub.trust().list().len(),
         "sessions": sessions::views(state),

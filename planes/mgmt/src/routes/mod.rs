@@ -127,6 +127,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::View, routes!(host::host))
         .with(Class::View, routes!(host::status))
         .with(Class::View, routes!(host::encoders))
+        .with(Class::View, routes!(host::gpus))
         .with(Class::View, routes!(audio::get))
         .with(Class::Admin, routes!(audio::change))
         .with(Class::Inspect, routes!(host::diagnostics))
