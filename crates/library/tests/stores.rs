@@ -227,6 +227,50 @@ fn desktop_files_are_read_as_specified() {
 }
 
 #[test]
+fn the_largest_icon_that_is_a_picture_is_the_cover() {
+    let home = Home::new();
+    home.program("game");
+    let entry = |name: &str, icon: &str| {
+        let text =
+            format!("[Desktop Entry]\nType=Application\nCategories=Game;\nName={name}\nExec=game\nIcon={icon}\n");
+        home.write(&format!("usr/share/applications/{name}.desktop"), text);
+    };
+    for (name, icon) in [("themed", "themed"), ("own", "themed.png"), ("old", "old"), ("drawn", "drawn")] {
+        entry(name, icon);
+    }
+    entry("file", &home.path("usr/share/art/cover.jpg").display().to_string());
+    for (name, icon) in [("far", "../../../etc/secret"), ("other", "/etc/passwd"), ("none", "")] {
+        entry(name, icon);
+    }
+    let picture = |path: &str| home.write(path, "picture");
+    picture("usr/share/icons/hicolor/64x64/apps/themed.png");
+    picture("usr/share/icons/hicolor/256x256/apps/themed.png");
+    picture("usr/share/icons/hicolor/scalable/apps/drawn.svg");
+    picture("usr/share/pixmaps/old.png");
+    picture("usr/share/art/cover.jpg");
+    let scan = home.scan(Scanner::Desktop);
+    let cover = |name: &str| title(&scan, &format!("desktop:{name}")).cover.clone();
+    for name in ["themed", "own"] {
+        assert_eq!(cover(name), Some(home.path("usr/share/icons/hicolor/256x256/apps/themed.png")), "{name}");
+    }
+    assert_eq!(cover("old"), Some(home.path("usr/share/pixmaps/old.png")));
+    assert_eq!(cover("file"), Some(home.path("usr/share/art/cover.jpg")));
+    for name in ["drawn", "far", "other", "none"] {
+        assert_eq!(cover(name), None, "{name}");
+    }
+    // Flatpak exports icons beside its entries.
+    let exports = ".local/share/flatpak/exports/share";
+    home.write(&format!("{exports}/icons/hicolor/128x128/apps/org.a.B.png"), "picture");
+    home.write(
+        &format!("{exports}/applications/org.a.B.desktop"),
+        "[Desktop Entry]\nType=Application\nCategories=Game;\nName=B\nExec=game\nIcon=org.a.B\nX-Flatpak=org.a.B\n",
+    );
+    let scan = home.scan(Scanner::Flatpak);
+    let cover = home.path(&format!("{exports}/icons/hicolor/128x128/apps/org.a.B.png"));
+    assert_eq!(scan.titles[0].cover.as_deref(), Some(cover.as_path()));
+}
+
+#[test]
 fn an_empty_home_has_no_games_and_no_problems() {
     let home = Home::new();
     for scanner in Scanner::ALL {

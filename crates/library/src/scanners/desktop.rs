@@ -21,7 +21,11 @@ pub(super) fn scan(roots: &Roots, look: &mut Look, flatpaks: bool) -> Vec<Title>
                 continue;
             }
             let Some(entry) = look.text(&path, MAX_ENTRY).and_then(|text| DesktopEntry::parse(&text)) else { continue };
-            titles.extend(game(&name, &path, &entry, roots, flatpaks));
+            let title = game(&name, &path, &entry, roots, flatpaks);
+            titles.extend(title.map(|title| Title {
+                cover: entry.text("Icon").and_then(|icon| picture(&icon, roots, &exported)),
+                ..title
+            }));
         }
     }
     titles
@@ -70,6 +74,33 @@ fn game(name: &str, path: &Path, entry: &DesktopEntry, roots: &Roots, flatpaks: 
     })
 }
 
+/// The icon as a picture, the largest there is: a file, or one of the theme `hicolor`, which every program installs (Icon Theme
+/// Specification 0.13). Drawings (SVG) are none: nothing here draws them.
+fn picture(icon: &str, roots: &Roots, exported: &Path) -> Option<PathBuf> {
+    let exists = |path: PathBuf| path.is_file().then_some(path);
+    if icon.starts_with('/') {
+        let path = PathBuf::from(icon);
+        return if is_picture(&path) { exists(path) } else { None };
+    }
+    if icon.is_empty() || icon.contains('/') {
+        return None;
+    }
+    let name = if is_picture(Path::new(icon)) { icon.rsplit_once('.')?.0 } else { icon };
+    let folders =
+        || std::iter::once(roots.data.as_path()).chain(roots.data_dirs.iter().map(PathBuf::as_path)).chain([exported]);
+    let themed = |size: &str| {
+        folders().find_map(|folder| exists(folder.join(format!("icons/hicolor/{size}x{size}/apps/{name}.png"))))
+    };
+    ICON_SIZES.iter().find_map(|size| themed(size)).or_else(|| {
+        // Where icons were before there were themes.
+        folders().find_map(|folder| exists(folder.join(format!("pixmaps/{name}.png"))))
+    })
+}
+
+fn is_picture(path: &Path) -> bool {
+    path.extension().is_some_and(|e| ["png", "jpg", "jpeg", "webp"].iter().any(|known| e.eq_ignore_ascii_case(known)))
+}
+
 /// Stores make such files for their games; their own scanners know more about those.
 fn is_a_stores(words: &[String]) -> bool {
     let of_store = |word: &String| {
@@ -80,6 +111,8 @@ fn is_a_stores(words: &[String]) -> bool {
     words.iter().any(of_store) || words.iter().any(|w| w == "bottles-cli") || words.iter().any(|w| w == "-applaunch")
 }
 
+/// What programs install, down to what is still recognised on a television.
+const ICON_SIZES: [&str; 6] = ["512", "256", "192", "128", "96", "64"];
 /// What private desktops have.
 const TERMINAL: &str = "foot";
 const MAX_ENTRY: u64 = 1 << 20;
