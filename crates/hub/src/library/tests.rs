@@ -69,6 +69,30 @@ fn what_people_wrote_comes_first_then_what_stores_installed() {
 }
 
 #[test]
+fn what_was_found_is_not_looked_for_again_when_a_client_asks() {
+    let bench = Bench::new();
+    for app in 1..=5000 {
+        bench.game(app, &format!("Game {app}"));
+    }
+    let begun = Instant::now();
+    let library = bench.open(LibraryConfig::default());
+    let scan = begun.elapsed();
+    let begun = Instant::now();
+    let rounds = 1000;
+    for _ in 0..rounds {
+        assert_eq!(library.catalogue().apps().len(), 5001);
+    }
+    let asked = begun.elapsed() / rounds;
+    let begun = Instant::now();
+    assert_eq!(library.view().visible.len(), 5001);
+    println!(
+        "5000 titles: opened and scanned {scan:?}; asked again {asked:?}; all of it for the API {:?}",
+        begun.elapsed()
+    );
+    assert!(asked * 100 < scan, "{asked:?} against {scan:?}");
+}
+
+#[test]
 fn a_game_that_is_installed_later_is_found() {
     let bench = Bench::new();
     let library = bench.open(LibraryConfig::default());
