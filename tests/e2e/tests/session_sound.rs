@@ -168,6 +168,60 @@ fn a_native_client_hears_the_session_by_every_policy_and_the_default_is_given_ba
     seat.assert_given_back();
 }
 
+/// The sources that programs of the session see of ours.
+fn microphones(seat: &Seat<'_>) -> Vec<String> {
+    let ours = |(name, class): &(String, String)| class == "Audio/Source" && name.starts_with("punktfunk-microphone");
+    let mut names: Vec<_> = seat.server.nodes().into_iter().filter(ours).map(|(name, _)| name).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn each_client_that_may_talk_is_a_microphone_of_the_session_and_goes_with_it() {
+    let launch = launch();
+    let seat = Seat::new(&launch, &["--max-sessions", "3"]);
+    let voices = [500.0, 900.0];
+    let probes = [Probe::new(), Probe::new()];
+    let names = ["punktfunk-microphone.sofa", "punktfunk-microphone.sofa.2"];
+    let mut clients = Vec::new();
+    for (n, (probe, hz)) in probes.iter().zip(voices).enumerate() {
+        let tone = seat.tones.with_file_name(format!("voice{n}.wav"));
+        write_tones(&tone, &[hz], Duration::from_secs(90));
+        std::fs::set_permissions(&tone, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("ours");
+        let (quic, tone) = (seat.host.quic.to_string(), tone.display().to_string());
+        let args =
+            ["stream", &quic, "--mode", "640x360@30", "--seconds", "80", "--name", "Sofa", "--microphone", &tone];
+        clients.push(probe.command(&args).spawn().expect("the probe starts"));
+        seat.wait("its microphone", |seat| microphones(seat) == names[..=n]);
+    }
+    // Both speak at once, each in its own source.
+    for (name, hz) in names.into_iter().zip(voices) {
+        let file = seat.tones.with_file_name(format!("{name}.raw"));
+        seat.wait("a voice", |seat| {
+            let _ = std::fs::remove_file(&file);
+            let recorder = seat.server.record(name, &file);
+            let until = Instant::now() + PATIENCE;
+            while file.metadata().map_or(0, |m| m.len()) < 48_000 * 4 {
+                assert!(Instant::now() < until, "the recorder hears nothing, not even silence");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            drop(recorder);
+            let bytes = std::fs::read(&file).expect("it was written");
+            let heard: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+            share_at(&heard, 1, 0, hz) > 0.25
+        });
+    }
+    let [mut first, mut second] = <[Child; 2]>::try_from(clients).expect("two");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&first), Signal::INT).expect("it runs");
+    assert!(first.wait().expect("it ends").success(), "{}", seat.host.log());
+    seat.wait("the end of its microphone", |seat| microphones(seat) == names[1..]);
+    // This one goes without a word.
+    second.kill().expect("it runs");
+    second.wait().expect("it ended");
+    seat.wait("the end of the other one", |seat| microphones(seat).is_empty());
+    seat.assert_given_back();
+}
+
 #[test]
 fn a_host_that_is_killed_gives_the_default_back_and_spares_what_somebody_chose() {
     let launch = launch();

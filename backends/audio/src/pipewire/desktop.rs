@@ -24,9 +24,10 @@ use punktfunk_media::{
 };
 
 use super::default::{DefaultKeeper, chosen};
+use super::session_mic::{MicNames, SessionMic};
 use super::shared_sink::{SharedSink, Speakers, Tap};
 use super::sink::PipeWireSource;
-use super::{Listen, PipeWire, lost};
+use super::{Listen, lost};
 
 /// A running desktop's sound.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub struct DesktopSound {
     socket: PathBuf,
     policy: AudioPolicyCell,
     inner: Mutex<Inner>,
+    mics: MicNames,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +65,7 @@ impl DesktopSound {
     /// For the desktop whose PipeWire listens at `socket`.
     #[must_use]
     pub fn new(socket: PathBuf, policy: AudioPolicyCell) -> Arc<Self> {
-        Arc::new(Self { socket, policy, inner: Mutex::default() })
+        Arc::new(Self { socket, policy, inner: Mutex::default(), mics: MicNames::default() })
     }
 
     /// What one client's display sounds like. `name` is the client's.
@@ -195,8 +197,8 @@ impl Sound for StageSound {
     }
 
     fn microphone(&self) -> Result<Box<dyn MicSink>, AudioError> {
-        let server = PipeWire { socket: self.place.desktop.socket.clone() };
-        server.microphone("punktfunk-microphone", "punktfunk microphone")
+        let Place { desktop, name, .. } = &*self.place;
+        Ok(Box::new(SessionMic::open(&desktop.socket, &desktop.mics, name)?))
     }
 }
 

@@ -14,6 +14,7 @@ mod connection;
 mod default;
 mod desktop;
 mod mic;
+mod session_mic;
 mod shared_sink;
 mod sink;
 
