@@ -11,11 +11,13 @@ use common::{
 };
 use punktfunk_desktop::{BACKEND_BUILTIN, BACKEND_PRIVATE, PrivateContent, undo};
 use punktfunk_media::{
-    AppSpec, AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Journal, Keep, Mode, UndoGuard, UndoRecord,
+    AppSpec, AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Journal, Keep, Mode, Stage, UndoGuard,
+    UndoRecord,
 };
-use punktfunk_testkit::desktop::Suite;
+use punktfunk_testkit::desktop::{Suite, marked};
 use punktfunk_testkit::sound::{share_at, write_tones};
 use punktfunk_testkit::window::{Seen, Window};
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn a_client_gets_exactly_its_mode_and_its_pixels_and_nothing_stays() {
@@ -346,7 +348,11 @@ fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop(
         write_tones(&file, &[440.0, 660.0], Duration::from_secs(20));
         std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
         let command = format!("exec pw-cat -p {}", file.display());
-        let app = stage.launch(&AppSpec { command, ..AppSpec::default() }).unwrap_or_else(|e| panic!("{e}"));
+        let play = |stage: &mut Box<dyn Stage>| {
+            let app = AppSpec { command: command.clone(), ..AppSpec::default() };
+            stage.launch(&app).unwrap_or_else(|e| panic!("{e}"))
+        };
+        let mut app = play(&mut stage);
         let sound = stage.sound().unwrap_or_else(|e| panic!("{e}"));
         let request =
             AudioRequest { layout: ChannelLayout::Stereo, block: Duration::from_millis(5), also_on_host: false };
@@ -359,17 +365,37 @@ fn programs_are_heard_and_can_record_and_the_sound_server_goes_with_the_desktop(
         };
         let mic = sound.microphone().unwrap_or_else(|e| panic!("{e}"));
 
-        let (mut block, mut heard) = (vec![0.0; request.block_samples()], Vec::new());
-        let until = Instant::now() + PATIENCE;
-        while heard.len() < 48_000 {
-            assert!(Instant::now() < until, "the program is not heard");
-            let read = source.read(&mut block, Instant::now() + Duration::from_millis(100)).unwrap();
-            if matches!(read, AudioRead::Block { silent: false, .. }) {
-                heard.extend_from_slice(&block);
+        let mut block = vec![0.0; request.block_samples()];
+        let mut hear = || {
+            let (mut heard, until) = (Vec::new(), Instant::now() + PATIENCE);
+            while heard.len() < 48_000 {
+                assert!(Instant::now() < until, "the program is not heard");
+                let read = source.read(&mut block, Instant::now() + Duration::from_millis(100)).unwrap();
+                if matches!(read, AudioRead::Block { silent: false, .. }) {
+                    heard.extend_from_slice(&block);
+                }
             }
+            assert!(share_at(&heard, 2, 0, 440.0) > 0.5 && share_at(&heard, 2, 1, 660.0) > 0.5);
+            assert!(share_at(&heard, 2, 0, 660.0) < 0.2 && share_at(&heard, 2, 1, 440.0) < 0.2);
+        };
+        hear();
+        // What dies is started again, and a program that is launched then is heard.
+        for program in ["wireplumber", "pipewire", "pipewire-pulse"] {
+            app.end();
+            let named =
+                |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == program);
+            let pids: Vec<_> = marked(&mark).into_iter().filter(named).filter_map(Pid::from_raw).collect();
+            assert!(!pids.is_empty(), "{program} runs");
+            pids.iter().for_each(|pid| kill_process(*pid, Signal::KILL).unwrap());
+            wait_until("it has ended", || {
+                !marked(&mark).iter().any(|pid| pids.contains(&Pid::from_raw(*pid).unwrap()))
+            });
+            if program != "pipewire-pulse" {
+                wait_until("its end was noticed", || !dir.join("sound-ready").exists());
+            }
+            app = play(&mut stage);
+            hear();
         }
-        assert!(share_at(&heard, 2, 0, 440.0) > 0.5 && share_at(&heard, 2, 1, 660.0) > 0.5);
-        assert!(share_at(&heard, 2, 0, 660.0) < 0.2 && share_at(&heard, 2, 1, 440.0) < 0.2);
         drop((source, mic, sound));
         app.end();
         drop(stage);

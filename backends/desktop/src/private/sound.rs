@@ -73,7 +73,6 @@ while ! [ -S \"$XDG_RUNTIME_DIR/pipewire-0\" ] && [ $tries -lt 100 ]; do
     tries=$((tries + 1))
     sleep 0.05
 done
-keep wireplumber &
 ready() {
     pw-metadata -n default 2>/dev/null | grep -q '^Found'
 }
@@ -83,13 +82,19 @@ if command -v pipewire-pulse >/dev/null 2>&1; then
         [ -S \"$XDG_RUNTIME_DIR/pulse/native\" ] && pw-metadata -n default 2>/dev/null | grep -q '^Found'
     }
 fi
-tries=0
-while ! ready && [ $tries -lt 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.05
+while :; do
+    wireplumber &
+    manager=$!
+    tries=0
+    while ! ready && [ $tries -lt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.05
+    done
+    : >\"$XDG_RUNTIME_DIR/sound-ready\"
+    wait $manager
+    rm -f \"$XDG_RUNTIME_DIR/sound-ready\"
+    sleep 0.3
 done
-: >\"$XDG_RUNTIME_DIR/sound-ready\"
-wait
 ";
 
 /// Lines of a shell script that wait until the sound is there, 3 s at most: WirePlumber 0.4 never links a program that
