@@ -45,10 +45,11 @@ use wayland_protocols::xdg::shell::client::{
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [command, display, what] = &arguments[..]
+    if let [command, display, what, width, height] = &arguments[..]
         && command == "draw"
     {
-        return Drawing::run(Path::new(display), what == "small");
+        let side = |text: &str| text.parse().expect("a number");
+        return Drawing::run(Path::new(display), what == "small", (side(width), side(height)));
     }
     let number = |at: usize, otherwise| arguments.get(at).and_then(|a| a.parse().ok()).unwrap_or(otherwise);
     let (seconds, runs) = (number(0, 3), number(1, 3));
@@ -155,7 +156,9 @@ impl Bed {
 
     fn draw(&self, launch: &Launch, program: &Path, what: &str) -> Child {
         let mut command = launch.command(program.to_str().expect("an ASCII path"));
-        command.args(["draw", &self.display(), what]).stdout(Stdio::null());
+        let Mode { width, height, .. } = self.stage.mode();
+        let size = [width.to_string(), height.to_string()];
+        command.args(["draw", &self.display(), what]).args(size).stdout(Stdio::null());
         command.spawn().expect("start the program")
     }
 }
@@ -340,7 +343,8 @@ struct Drawing {
 }
 
 impl Drawing {
-    fn run(display: &Path, small: bool) {
+    /// `size` is the output's.
+    fn run(display: &Path, small: bool, size: (i32, i32)) {
         let stream = UnixStream::connect(display).expect("connect to the compositor");
         let connection = Connection::from_socket(stream).expect("a Wayland connection");
         let (list, mut queue) = registry_queue_init::<Self>(&connection).expect("the registry");
@@ -352,15 +356,12 @@ impl Drawing {
         let xdg = wm.get_xdg_surface(&surface, &handle, ());
         xdg.get_toplevel(&handle, ()).set_fullscreen(None);
         surface.commit();
-        let mut drawing = Self { surface, shm, size: (0, 0), buffers: Vec::new(), small, drawn: 0 };
+        let mut drawing = Self { surface, shm, size, buffers: Vec::new(), small, drawn: 0 };
         while queue.blocking_dispatch(&mut drawing).is_ok() {}
     }
 
     fn draw(&mut self, handle: &QueueHandle<Self>) {
         let (width, height) = self.size;
-        if width < 1 || height < 1 {
-            return;
-        }
         let free = self.buffers.iter().position(|(_, _, busy)| !busy).unwrap_or_else(|| {
             let file = File::from(memfd_create("drawing", MemfdFlags::CLOEXEC).expect("a memfd"));
             file.set_len(width as u64 * height as u64 * 4).expect("its size");
@@ -420,6 +421,8 @@ impl Dispatch<XdgToplevel, ()> for Drawing {
     ) {
         if let xdg_toplevel::Event::Configure { width, height, .. } = event
             && state.drawn == 0
+            // Sway leaves it to the program, until that has shown something.
+            && width > 0
         {
             state.size = (width, height);
         }
