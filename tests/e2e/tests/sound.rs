@@ -1,11 +1,15 @@
 //! Sound from end to end: a program on a private desktop is heard by the probe, every channel in its place.
 
+#[path = "../../../planes/native/tests/common/relay.rs"]
+mod relay;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use punktfunk_e2e::{Host, Probe, ProbeOutcome};
 use punktfunk_testkit::sound::{write_tones, write_wav};
+use relay::Relay;
 use rustix::process::{Pid, Signal, kill_process};
 
 const TONES: [f32; 8] = [400.0, 700.0, 1100.0, 100.0, 1700.0, 2300.0, 3100.0, 4300.0];
@@ -68,6 +72,22 @@ fn a_program_is_heard_in_stereo_in_5_1_and_in_7_1_and_nothing_stays() {
         let log = host.log();
         eprintln!("{}", log.lines().find(|line| line.contains("sound ends")).expect("the figures of the sound"));
     }
+}
+
+#[test]
+fn a_path_that_loses_sound_gets_it_twice_also_where_no_picture_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (host, probe) = playing(dir.path(), 2);
+    // Sound goes by QUIC, which loses a twentieth here; pictures have a way of their own, which loses nothing.
+    let relay = Relay::start(host.quic, 11);
+    relay.lose(50);
+    let outcome = probe.stream(relay.address, &["--mode", "640x360@30", "--seconds", "12"]);
+    assert_eq!(outcome.code, 0, "{outcome:#?}\n{}", host.log());
+    let number = |name: &str| outcome.number(&format!("/audio/{name}"));
+    let (came, recovered, lost) = (number("datagrams"), number("recovered"), number("lost"));
+    assert!(came > 1_500.0 && outcome.number("/frames_lost") == 0.0, "{outcome:#?}");
+    // Of about 110 that did not come, all but the first ones and those of which both copies are gone.
+    assert!(recovered > 40.0 && recovered > 2.0 * lost, "{recovered} recovered, {lost} lost: {outcome:#?}");
 }
 
 #[test]
