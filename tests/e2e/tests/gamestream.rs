@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use punktfunk_e2e::Host;
+use punktfunk_e2e::{Host, HostOptions};
 use punktfunk_gsclient::control::{HostMessage, Message};
 use punktfunk_gsclient::video::{Frame, KEY};
 use punktfunk_gsclient::{
@@ -489,4 +489,55 @@ fn a_program_of_the_library_runs_through_a_resume_and_its_end_ends_the_stream() 
         assert!(Instant::now() < until, "{:?}\n{}", said(), host.log());
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// A stand-in for Steam: it starts what stays, and says so.
+const STEAM: &str = "#!/bin/sh\necho \"steam $*\" >>$HOME/said\nexec sleep 1000\n";
+
+#[test]
+fn a_game_of_a_store_is_listed_with_its_box_art_and_launched() {
+    use std::os::unix::fs::PermissionsExt;
+    let bin = tempfile::Builder::new().prefix("pf-store-").tempdir().expect("a temporary folder");
+    let launcher = bin.path().join("steam");
+    std::fs::write(&launcher, STEAM).expect("written");
+    for path in [bin.path(), &launcher] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("runs for all");
+    }
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap_or_default());
+    let host = Host::start_with(&HostOptions {
+        args: PRIVATE.iter().map(|a| (*a).to_owned()).collect(),
+        env: vec![("PATH".into(), path)],
+        ..Default::default()
+    });
+    let home = host.root().join("home");
+    let steam = home.join(".local/share/Steam");
+    let covers = steam.join("appcache/librarycache");
+    for folder in [&steam.join("steamapps"), &covers] {
+        std::fs::create_dir_all(folder).expect("made");
+    }
+    let manifest = r#""AppState" { "appid" "570" "name" "Dota 2" "StateFlags" "4" }"#;
+    std::fs::write(steam.join("steamapps/appmanifest_570.acf"), manifest).expect("written");
+    let file = std::fs::File::create(covers.join("570_library_600x900.jpg")).expect("a file");
+    let mut cover = png::Encoder::new(file, 60, 90);
+    cover.set_color(png::ColorType::Rgb);
+    cover.write_header().and_then(|mut w| w.write_image_data(&[77; 60 * 90 * 3])).expect("a picture");
+    assert!(host.command(&["ctl", "library", "scan"]).status.success(), "{}", host.log());
+
+    let mut client = paired(&host, "1357");
+    let game = client.http.app_list().unwrap().into_iter().find(|a| a.title == "Dota 2").expect("listed").id;
+    let art = client.http.app_asset(game).unwrap().body;
+    let mut art = png::Decoder::new(std::io::Cursor::new(&art)).read_info().expect("a PNG");
+    assert_eq!((art.info().width, art.info().height), (60, 90));
+    let mut pixels = vec![0; art.output_buffer_size().expect("a size")];
+    let drawn = art.next_frame(&mut pixels).expect("a picture");
+    assert!(pixels[..drawn.buffer_size()].iter().all(|p| *p == 77), "the store's own picture");
+
+    let session = start(&mut client, StreamOptions { app: Some(game), ..options() }, &host);
+    let until = Instant::now() + PATIENCE;
+    while std::fs::read_to_string(home.join("said")).unwrap_or_default() != "steam -silent steam://rungameid/570\n" {
+        assert!(Instant::now() < until, "{}", host.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(client.http.server_info(true).unwrap().current_game, game);
+    judge(&session.stop().unwrap(), &host);
 }
