@@ -11,8 +11,8 @@ use common::{
 };
 use punktfunk_desktop::{BACKEND_BUILTIN, BACKEND_PRIVATE, PrivateContent, undo};
 use punktfunk_media::{
-    AppSpec, AudioRead, AudioRequest, Captured, ChannelLayout, Damage, Journal, Keep, Mode, Stage, UndoGuard,
-    UndoRecord,
+    AppSpec, AudioRead, AudioRequest, Captured, CapturedFrame, ChannelLayout, Damage, Journal, Keep, Mode, Stage,
+    UndoGuard, UndoRecord,
 };
 use punktfunk_testkit::desktop::{Suite, marked};
 use punktfunk_testkit::sound::{share_at, write_tones};
@@ -310,6 +310,42 @@ fn a_kept_desktop_rests_until_it_is_taken_again() {
         lend_new(&mut *capturer);
         next_frame(&mut *capturer);
     });
+}
+
+/// A whole desktop as one program: Weston, with a panel and a background of its own.
+const NESTED: &str = "cat >$XDG_RUNTIME_DIR/weston.ini <<END
+[shell]
+background-color=0xff336699
+panel-position=top
+END
+exec weston --backend=wayland-backend.so --use-pixman --fullscreen --socket=nested --idle-time=0 \
+    --config=$XDG_RUNTIME_DIR/weston.ini";
+
+#[test]
+fn another_desktop_runs_inside_ours_with_its_programs() {
+    // (On sway 1.7 a Weston that asks for the full screen shows nothing.)
+    let bench = PrivateBench::new(Bed::BuiltIn, PrivateContent::Shell(NESTED.to_owned())).unwrap();
+    let mut stage = bench.open("a", MODE);
+    let mark = PrivateBench::mark(&bench.journal.records()[0]);
+    let dir = folders(&bench.config.runtime_dir)[0].clone();
+    let mut capturer = stage.capturer().unwrap();
+    lend_new(&mut *capturer);
+    let background = [0x33, 0x66, 0x99];
+    let everywhere = |f: &CapturedFrame| {
+        [(0.5, 0.5), (0.01, 0.97), (0.99, 0.97)].into_iter().all(|(x, y)| pixel(f, x, y) == background)
+    };
+    let frame = frame_until(&mut *capturer, "its background fills the output", everywhere);
+    capturer.lend(frame.slot).unwrap();
+    // A program of it, full screen.
+    wait_until("it takes programs", || dir.join("nested").exists());
+    let command = "WAYLAND_DISPLAY=nested exec foot --fullscreen --override=colors.background=ff0000 \
+         --override=colors.alpha=1 sleep 1000";
+    let app = stage.launch(&AppSpec { command: command.to_owned(), ..AppSpec::default() }).unwrap();
+    frame_until(&mut *capturer, "its program is seen", |f| pixel(f, 0.5, 0.9) == [0xff, 0, 0]);
+    app.end();
+    drop(capturer);
+    drop(stage);
+    bench.assert_nothing_left(&[mark]);
 }
 
 #[test]
