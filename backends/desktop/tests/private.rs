@@ -14,7 +14,7 @@ use punktfunk_media::{
     AppSpec, AudioRead, AudioRequest, Captured, CapturedFrame, ChannelLayout, Damage, Journal, Keep, Mode, Stage,
     UndoGuard, UndoRecord,
 };
-use punktfunk_testkit::desktop::{Suite, marked};
+use punktfunk_testkit::desktop::{Suite, marked, skip};
 use punktfunk_testkit::sound::{share_at, write_tones};
 use punktfunk_testkit::window::{Seen, Window};
 use rustix::process::{Pid, Signal, kill_process};
@@ -358,6 +358,39 @@ fn without_a_journal_nothing_is_started() {
         };
         assert_eq!(error.reason.code, "state.full");
         assert_eq!(folders(&bench.config.runtime_dir).len(), 0);
+    }
+}
+
+#[test]
+fn a_full_runtime_folder_is_told_and_leaves_nothing_behind() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("root, to mount a tiny file system");
+    }
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let mut bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        let tiny = bench.launch.scratch().join("tiny");
+        std::fs::create_dir(&tiny).unwrap();
+        let mount = |program: &str, arguments: &[&str]| {
+            let done = std::process::Command::new(program).args(arguments).arg(&tiny).status();
+            assert!(done.is_ok_and(|s| s.success()), "{program}");
+        };
+        mount("mount", &["-t", "tmpfs", "-o", "size=128k,mode=0777", "tmpfs"]);
+        bench.config.runtime_dir = tiny.join("desktops");
+        bench.remake(None);
+        let filler = tiny.join("filler");
+        assert!(std::fs::write(&filler, vec![0; 1 << 20]).is_err(), "it is full");
+        let outcome = bench.desktop().open(&request("a", MODE), &bench.journal()).map(drop);
+        let left = (folders(&bench.config.runtime_dir).len(), bench.journal.records().len());
+        // There is room again, and it works again.
+        std::fs::remove_file(&filler).unwrap();
+        mount("mount", &["-o", "remount,size=64m"]);
+        let again = bench.desktop().open(&request("a", MODE), &bench.journal()).map(drop);
+        drop(bench.desktop.take());
+        mount("umount", &["-l"]);
+        let error = outcome.expect_err("nothing fits");
+        assert!(error.to_string().contains("No space left"), "{error}");
+        assert_eq!(left, (0, 0), "{error}");
+        again.unwrap_or_else(|e| panic!("{e}"));
     }
 }
 
