@@ -362,6 +362,33 @@ fn without_a_journal_nothing_is_started() {
 }
 
 #[test]
+fn a_session_bus_that_is_killed_comes_back_and_the_desktop_goes_on() {
+    for bed in [Bed::BuiltIn, Bed::Sway(Suite::Installed)] {
+        let bench = PrivateBench::new(bed, PrivateContent::Empty).unwrap();
+        let mut stage = bench.open("a", MODE);
+        let mark = PrivateBench::mark(&bench.journal.records()[0]);
+        let bus = folders(&bench.config.runtime_dir)[0].join("bus");
+        let daemons = || -> Vec<i32> {
+            let is_one = |pid: &i32| {
+                std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "dbus-daemon")
+            };
+            marked(&mark).into_iter().filter(is_one).collect()
+        };
+        let answers = || std::os::unix::net::UnixStream::connect(&bus).is_ok();
+        wait_until("the bus is there", || answers() && daemons().len() == 1);
+        let first = daemons()[0];
+        kill_process(Pid::from_raw(first).unwrap(), Signal::KILL).unwrap();
+        wait_until("there is another one", || answers() && daemons().iter().any(|pid| *pid != first));
+        let command = "exec foot --app-id after sleep 1000".to_owned();
+        let app = stage.launch(&AppSpec { command, ..AppSpec::default() }).unwrap();
+        wait_until("a program is seen", || bench.focused() == "after");
+        app.end();
+        drop(stage);
+        bench.assert_nothing_left(&[mark]);
+    }
+}
+
+#[test]
 fn a_full_runtime_folder_is_told_and_leaves_nothing_behind() {
     if !rustix::process::geteuid().is_root() {
         return skip("root, to mount a tiny file system");

@@ -86,13 +86,17 @@ fn terminal(environment: &Environment, name: &str) -> String {
 }
 
 /// Starts a line of [`START_SWAY`] or [`START_BUILTIN`]: the bus comes up in the background, as programs start later than
-/// the compositor and wait for its socket.
+/// the compositor and wait for its socket; one that dies is started again.
 macro_rules! start_script {
     ($compositor:literal) => {
         concat!(
             "# Made by punktfunk for one private desktop; gone with it.\n",
             "if command -v dbus-daemon >/dev/null 2>&1; then\n",
-            "    dbus-daemon --session --nofork --nopidfile --address=\"$DBUS_SESSION_BUS_ADDRESS\" &\n",
+            "    while :; do\n",
+            "        rm -f \"$XDG_RUNTIME_DIR/bus\"\n",
+            "        dbus-daemon --session --nofork --nopidfile --address=\"$DBUS_SESSION_BUS_ADDRESS\"\n",
+            "        sleep 0.3\n",
+            "    done &\n",
             "fi\n",
             $compositor,
             "\n"

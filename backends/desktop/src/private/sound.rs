@@ -86,11 +86,13 @@ while :; do
     wireplumber &
     manager=$!
     tries=0
-    while ! ready && [ $tries -lt 100 ]; do
+    while kill -0 $manager 2>/dev/null && ! ready && [ $tries -lt 100 ]; do
         tries=$((tries + 1))
         sleep 0.05
     done
-    : >\"$XDG_RUNTIME_DIR/sound-ready\"
+    if kill -0 $manager 2>/dev/null; then
+        : >\"$XDG_RUNTIME_DIR/sound-ready\"
+    fi
     wait $manager
     rm -f \"$XDG_RUNTIME_DIR/sound-ready\"
     sleep 0.3
