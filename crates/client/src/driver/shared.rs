@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use punktfunk_core::Timestamp;
 use punktfunk_core::framing::FrameReader;
+use punktfunk_core::{CloseCode, Timestamp};
 use punktfunk_net::udp::{DataSocket, PUNCH};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::clock::ClientClock;
+use super::dial::close;
 use super::units::UnitQueue;
 use crate::session::{Event, Input, Output, Session};
 
@@ -58,9 +59,12 @@ impl Shared {
             match session.poll(now) {
                 Output::Wait(until) => return until,
                 Output::Stream(bytes) => {
-                    // A host that has not read 256 control messages is gone; the idle timer will say so.
-                    if self.control.try_send(bytes).is_err() {
-                        tracing::debug!("the control stream is stuck, a message is dropped");
+                    if let Err(TrySendError::Full(_)) = self.control.try_send(bytes) {
+                        // Key and button edges go this way: one that is dropped would leave a key down for good. At the end
+                        // of a session the host releases everything.
+                        tracing::warn!("the host reads no control messages; the session ends");
+                        close(&self.connection, CloseCode::DONE, "the host reads no control messages");
+                        self.stop();
                     }
                 }
                 Output::Datagram(bytes) => {

@@ -348,8 +348,8 @@ async fn closed_soon(connection: &quinn::Connection) -> End {
 
 /// §2.4: 180 s of approval, and a slot to wait for.
 const PATIENCE: Duration = Duration::from_secs(200);
-/// Control messages not yet taken by QUIC.
-const CONTROL_DEPTH: usize = 256;
+/// Control messages not yet taken by QUIC, which takes a megabyte more than the host has read: minutes of typing.
+const CONTROL_DEPTH: usize = 4096;
 /// Events not yet read by the owner; they are few.
 const EVENT_DEPTH: usize = 64;
 /// 2 MiB: more than what arrives at 10 Gbit/s while one batch is worked off.
