@@ -12,6 +12,7 @@ use punktfunk_mgmt::client::Client;
 use punktfunk_mgmt::{Diagnostic, DiagnosticStatus, GpuView};
 use punktfunk_net::udp::{DataSocket, PortRange};
 
+use crate::cli::PrivateDesktopChoice;
 use crate::config::Config;
 use crate::exit::{Failure, NOT_RUNNING};
 use crate::gpus::gpus;
@@ -185,11 +186,28 @@ fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
             Err(e) => rows.push(fail(&id, e.reason, e.detail)),
         }
     }
+    rows.extend(x11(config));
     if usable {
         // A second desktop that is missing is no failure while another one works.
         rows.iter_mut().filter(|r| r.status == DiagnosticStatus::Fail).for_each(|r| r.status = DiagnosticStatus::Warn);
     }
     rows
+}
+
+/// Games above all: what runs under Wine and Proton speaks X11.
+fn x11(config: &Config) -> Option<Diagnostic> {
+    if config.private_desktop != PrivateDesktopChoice::Builtin {
+        return None;
+    }
+    let found = punktfunk_desktop::find_xwayland(&std::env::var_os("PATH").unwrap_or_default());
+    Some(match found {
+        Some(program) => ok("desktop.x11", format!("X11 programs run through {}", program.display())),
+        None => warn(
+            "desktop.x11",
+            "X11 programs do not run on private desktops: Xwayland is missing",
+            "install `xwayland`",
+        ),
+    })
 }
 
 fn encoders() -> Vec<Diagnostic> {

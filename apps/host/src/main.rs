@@ -34,10 +34,11 @@ use cli::{Cli, Command, CommonArgs, ListenArgs};
 use config::{Config, Layers};
 use exit::Failure;
 use paths::Paths;
-use punktfunk_compositor::{WorkerArgs, run_worker};
+use punktfunk_compositor::{WorkerArgs, become_xwayland, run_worker};
 use serve::{End, Measurement};
 
 fn main() -> ExitCode {
+    become_xwayland();
     serve::STARTED.get_or_init(Instant::now);
     memory::keep_flat();
     let cli = Cli::parse();

@@ -3,9 +3,10 @@
 
 use std::process::ExitCode;
 
-use punktfunk_compositor::{WorkerArgs, run_worker};
+use punktfunk_compositor::{WorkerArgs, become_xwayland, run_worker};
 
 fn main() -> ExitCode {
+    become_xwayland();
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())

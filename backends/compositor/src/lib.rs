@@ -16,8 +16,13 @@ mod programs;
 mod server;
 mod wire;
 mod worker;
+mod xwayland;
 
 pub use host::{LinkError, WorkerCapturer, WorkerInjector, WorkerLink};
-pub use server::{CONTROL_SOCKET, DISPLAY_SOCKET, Server, ServerConfig, check_mode};
+pub use server::{
+    CONTROL_SOCKET, DISPLAY_SOCKET, NUMBERS_FILE as X11_DISPLAYS_FILE, Server, ServerConfig, check_mode, find_xwayland,
+    remove_stale as remove_stale_x11_display,
+};
 pub use wire::WindowInfo;
 pub use worker::{WorkerArgs, run_worker};
+pub use xwayland::become_xwayland;

@@ -14,6 +14,8 @@ use rustix::process::{WaitOptions, wait};
 pub struct Programs {
     /// Name of the Wayland socket.
     display: &'static str,
+    /// Number of the X11 display, where there is one.
+    x11: Option<u32>,
     /// Readable when a child ended.
     ended: UnixStream,
 }
@@ -23,11 +25,11 @@ impl Programs {
     ///
     /// # Errors
     /// As the system says.
-    pub fn new(display: &'static str) -> io::Result<Self> {
+    pub fn new(display: &'static str, x11: Option<u32>) -> io::Result<Self> {
         let (ended, tell) = UnixStream::pair()?;
         ended.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, tell)?;
-        Ok(Self { display, ended })
+        Ok(Self { display, x11, ended })
     }
 
     /// Starts `sh SCRIPT` with `env` (`NAME=value` each) added, in a session of its own. Does not wait for it.
@@ -37,6 +39,10 @@ impl Programs {
     pub fn start(&self, script: &Path, env: &[String]) -> io::Result<()> {
         let mut command = Command::new("sh");
         command.arg(script).env("WAYLAND_DISPLAY", self.display).stdin(Stdio::null());
+        match self.x11 {
+            Some(number) => command.env("DISPLAY", format!(":{number}")),
+            None => command.env_remove("DISPLAY"),
+        };
         for pair in env {
             let (name, value) = pair.split_once('=').ok_or(io::ErrorKind::InvalidInput)?;
             command.env(name, value);

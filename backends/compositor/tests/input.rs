@@ -175,3 +175,58 @@ fn what_one_program_copies_another_pastes() {
         });
     }
 }
+
+fn place(worker: &Worker) -> [i32; 4] {
+    worker.link().windows().unwrap()[0].place
+}
+
+const SUPER: u16 = 125;
+const SPACE: u16 = 57;
+
+#[test]
+fn a_window_is_moved_by_hand_and_made_to_fill_the_room_again() {
+    let worker = Worker::start(MODE);
+    let mut program = Program::connect(&worker.display());
+    let surface = program.window();
+    let (large, small) = (program.picture(1280, 720, [9, 9, 9]), program.picture(853, 480, [9, 9, 9]));
+    program.show(&surface, &large);
+    let pointer = program.seat.get_pointer(&program.handle(), ());
+    program.roundtrip().unwrap();
+    let mut injector = worker.link().injector().unwrap();
+    let mut inject = |actions: &[InputAction]| actions.iter().for_each(|action| injector.inject(action).unwrap());
+    let key = |code, down| InputAction::Key { code, down };
+    let left = |down| InputAction::Button { code: 0x110, down };
+    inject(&[InputAction::MotionAbs { x: 0.5, y: 0.5 }]);
+    program.wait("the pointer", |seen| !seen.motion.is_empty());
+    assert_eq!(place(&worker), [0, 0, 1280, 720]);
+
+    let configured = program.seen.configured;
+    inject(&[key(SUPER, true), left(true)]);
+    program.wait("its new size", |seen| seen.configured > configured);
+    program.show(&surface, &small);
+    program.roundtrip().unwrap();
+    // Held in the middle of its width, 16 pixels below its upper edge, as it was taken.
+    wait_until("it came loose", || place(&worker) == [214, 344, 853, 480]);
+    program.seen.motion.clear();
+    inject(&[InputAction::MotionAbs { x: 0.25, y: 0.25 }]);
+    wait_until("it follows the pointer", || place(&worker) == [-106, 164, 853, 480]);
+    // However far: something to hold stays in the room, and the upper edge does.
+    inject(&[InputAction::MotionAbs { x: 0.0, y: 0.0 }]);
+    wait_until("it stops at the upper edge", || place(&worker) == [-426, 0, 853, 480]);
+    program.roundtrip().unwrap();
+    assert!(program.seen.motion.is_empty(), "it heard of the pointer while it was moved: {:?}", program.seen.motion);
+    inject(&[InputAction::MotionAbs { x: 0.5, y: 0.5 }, left(false), key(SUPER, false)]);
+    wait_until("it lies where it was dropped", || place(&worker) == [214, 344, 853, 480]);
+    program.wait("the pointer to come back", |seen| !seen.motion.is_empty());
+    program.seen.motion.clear();
+    inject(&[InputAction::MotionAbs { x: 0.51, y: 0.5 }]);
+    program.wait("the pointer again", |seen| !seen.motion.is_empty());
+
+    let configured = program.seen.configured;
+    inject(&[key(SUPER, true), key(SPACE, true), key(SPACE, false), key(SUPER, false)]);
+    program.wait("its old size", |seen| seen.configured > configured);
+    program.show(&surface, &large);
+    program.roundtrip().unwrap();
+    wait_until("it fills the room", || place(&worker) == [0, 0, 1280, 720]);
+    pointer.release();
+}

@@ -3,9 +3,10 @@
 
 use std::process::ExitCode;
 
-use punktfunk_compositor::{WorkerArgs, run_worker};
+use punktfunk_compositor::{WorkerArgs, become_xwayland, run_worker};
 
 fn main() -> ExitCode {
+    become_xwayland();
     let Some(args) = WorkerArgs::from_words(std::env::args().skip(1)) else {
         eprintln!("usage: compositor WxH@HZ [SCRIPT…]");
         return ExitCode::from(2);

@@ -31,6 +31,7 @@ pub use builtin::BuiltinDesktop;
 pub use detect::{Candidate, DesktopChoice, DetectConfig, Environment, detect};
 pub use private::{PrivateCompositor, PrivateConfig, PrivateContent, PrivateDesktop};
 pub use probe::{ProbeReport, probe};
+pub use punktfunk_compositor::find_xwayland;
 pub use punktfunk_inject::KeyboardLayout;
 pub use record::{BACKEND_APP, BACKEND_BUILTIN, BACKEND_PRIVATE, BACKEND_WLROOTS, UndoError, undo};
 pub use wlroots::{SessionSockets, WlrootsDesktop, session_sound_server};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::AppRecord;
 use crate::process::{Patience, ProcessId, end_family};
+use punktfunk_compositor::{X11_DISPLAYS_FILE, remove_stale_x11_display};
 
 /// `UndoRecord::backend` of the private desktop.
 pub const BACKEND_PRIVATE: &str = "private-sway";
@@ -103,6 +104,7 @@ pub fn undo(record: &UndoRecord) -> Result<(), UndoError> {
 /// Ends a private desktop.
 pub fn undo_private(private: &PrivateRecord) -> Result<(), String> {
     let ended = end_family(private.leader, &private.mark, Patience::DESKTOP);
+    remove_x11_displays(&private.runtime_dir);
     match std::fs::remove_dir_all(&private.runtime_dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(format!("{}: {e}", private.runtime_dir.display()));
@@ -111,3 +113,14 @@ pub fn undo_private(private: &PrivateRecord) -> Result<(), String> {
     }
     ended.map_err(|left| format!("processes {left:?} did not end"))
 }
+
+/// What a built-in desktop that was killed left in `/tmp`: X11 programs look for their server there and nowhere else.
+fn remove_x11_displays(runtime_dir: &std::path::Path) {
+    let numbers = std::fs::read_to_string(runtime_dir.join(X11_DISPLAYS_FILE)).unwrap_or_default();
+    for number in numbers.lines().take(MOST_DISPLAYS).filter_map(|line| line.parse().ok()) {
+        remove_stale_x11_display(number);
+    }
+}
+
+/// A desktop has one for its programs and one that nobody uses.
+const MOST_DISPLAYS: usize = 2;

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
+use smithay::reexports::calloop::EventLoop;
 use smithay::reexports::wayland_server::{Display, ListeningSocket};
 
 use super::ServerConfig;
@@ -19,6 +21,8 @@ use crate::wire::timespec;
 /// A running compositor.
 pub struct Server {
     display: Display<State>,
+    /// X11's own.
+    x11_loop: EventLoop<'static, State>,
     state: State,
     programs_socket: ListeningSocket,
     hosts: Hosts,
@@ -36,15 +40,17 @@ impl Server {
     /// A sentence for the log.
     pub fn start(config: &ServerConfig) -> Result<Self, String> {
         let display = Display::new().map_err(|e| format!("wayland-server: {e}"))?;
-        let state = State::new(display.handle(), config)?;
+        let x11_loop = EventLoop::try_new().map_err(|e| format!("calloop: {e}"))?;
+        let state = State::new(display.handle(), config, x11_loop.handle())?;
         let path = config.runtime_dir.join(DISPLAY_SOCKET);
         let programs_socket =
             ListeningSocket::bind_absolute(path.clone()).map_err(|e| format!("{}: {e}", path.display()))?;
-        let programs = Programs::new(DISPLAY_SOCKET).map_err(|e| format!("children: {e}"))?;
+        let programs = Programs::new(DISPLAY_SOCKET, state.x11.number()).map_err(|e| format!("children: {e}"))?;
         // Last: whoever finds it finds everything else, too.
         let hosts = Hosts::listen(&config.runtime_dir)?;
         Ok(Self {
             display,
+            x11_loop,
             state,
             programs_socket,
             hosts,
@@ -70,9 +76,18 @@ impl Server {
         loop {
             let deadline = self.advance();
             self.flush()?;
+            self.state.x11.beat().turn();
             let ready = self.sleep(deadline)?;
+            self.state.x11.beat().turn();
             if ready.requests {
                 self.display.dispatch_clients(&mut self.state)?;
+            }
+            self.state.advance_x11(ready.x11, ready.x11_hung_up);
+            if ready.x11_messages {
+                self.hear_x11();
+            }
+            if ready.requests || ready.x11_messages {
+                self.state.link_x11();
             }
             if ready.programs {
                 self.accept_programs();
@@ -117,13 +132,15 @@ impl Server {
     /// Sleeps until something can be done, and says what.
     fn sleep(&mut self, until: Option<Instant>) -> io::Result<Ready> {
         let accept_at = self.accept_again.filter(|at| *at > Instant::now());
-        let until = [until, accept_at].into_iter().flatten().min();
+        let (x11, x11_until) = self.state.x11.awaits();
+        let until = [until, accept_at, x11_until].into_iter().flatten().min();
         let timeout = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
         let backend = self.display.backend();
-        let fixed = [backend.poll_fd(), self.programs.as_fd(), self.programs_socket.as_fd()];
+        let fixed = [backend.poll_fd(), self.programs.as_fd(), self.x11_loop.as_fd(), self.programs_socket.as_fd()];
         // Nobody is let in while there are no descriptors to be had.
-        let fixed = fixed.into_iter().take(if accept_at.is_some() { 2 } else { 3 });
-        let open = fixed.len();
+        let fixed = fixed.into_iter().take(if accept_at.is_some() { 3 } else { 4 }).chain(x11);
+        let x11_at = if accept_at.is_some() { 3 } else { 4 };
+        let open = x11_at + usize::from(x11.is_some());
         let mut fds: Vec<_> =
             fixed.chain(self.hosts.fds()).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         match poll(&mut fds, timeout.as_ref()) {
@@ -132,12 +149,32 @@ impl Server {
                 Ok(Ready {
                     requests: ready(&fds[0]),
                     children: ready(&fds[1]),
-                    programs: open > 2 && ready(&fds[2]),
+                    x11_messages: ready(&fds[2]),
+                    programs: x11_at > 3 && ready(&fds[3]),
+                    x11: open > x11_at && ready(&fds[x11_at]),
+                    x11_hung_up: open > x11_at && fds[x11_at].revents().contains(PollFlags::HUP),
                     hosts: fds[open..].iter().any(ready),
                 })
             }
             Err(Errno::INTR) => Ok(Ready::default()),
             Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Hears the X server. Whatever breaks there takes X11 programs down and nothing else.
+    fn hear_x11(&mut self) {
+        let (x11_loop, state) = (&mut self.x11_loop, &mut self.state);
+        let heard = catch_unwind(AssertUnwindSafe(|| x11_loop.dispatch(Some(Duration::ZERO), state)));
+        match heard {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => self.state.x11_ended(&e.to_string()),
+            Err(_) => {
+                self.state.x11_ended("its window manager broke");
+                if let Ok(fresh) = EventLoop::try_new() {
+                    self.state.x11.restart_with(fresh.handle());
+                    self.x11_loop = fresh;
+                }
+            }
         }
     }
 
@@ -165,6 +202,11 @@ impl Server {
 #[derive(Default)]
 struct Ready {
     requests: bool,
+    /// What X11 awaits.
+    x11: bool,
+    /// Its other side is gone.
+    x11_hung_up: bool,
+    x11_messages: bool,
     children: bool,
     programs: bool,
     hosts: bool,
@@ -177,4 +219,4 @@ const TERMINAL: &str = "terminal.sh";
 /// In one round of the loop: programs and hosts are heard in between.
 const MOST_DRAWINGS: u32 = 2;
 /// After the system refused to let a program in.
-const ACCEPT_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);

@@ -9,6 +9,7 @@ use smithay::utils::{Clock, Monotonic, SERIAL_COUNTER};
 
 use punktfunk_media::InputAction;
 
+use super::moving::Holder;
 use super::state::State;
 
 /// When something happened, as programs are told.
@@ -95,6 +96,9 @@ impl State {
     fn touch_move(&mut self, id: u32, x: f64, y: f64, at: Moment) {
         let Some(touch) = self.seat.get_touch() else { return };
         let location = self.place_of(x, y);
+        if self.carry_window(Holder::Finger(id), location) {
+            return;
+        }
         let under = self.surface_under(location);
         touch.motion(self, under, &MotionEvent { slot: TouchSlot::from(Some(id)), location, time: at.millis });
         touch.frame(self);
@@ -102,6 +106,9 @@ impl State {
 
     fn touch_up(&mut self, id: u32, at: Moment) {
         let Some(touch) = self.seat.get_touch() else { return };
+        if self.drop_window(Holder::Finger(id)) {
+            return;
+        }
         let event = UpEvent { slot: TouchSlot::from(Some(id)), serial: SERIAL_COUNTER.next_serial(), time: at.millis };
         touch.up(self, &event);
         touch.frame(self);

@@ -4,30 +4,36 @@
 //! poll ─┬─► programs' requests (wayland-server) ─► handlers ─► Pacer::changed
 //!       ├─► hosts' messages ─► questions, slots and credits, input
 //!       ├─► ended children
+//!       ├─► X11: a first program, Xwayland ready, its messages (calloop's descriptor)
 //!       └─► deadline ─► Pacer::next ─┬─► frame callbacks
 //!                                    └─► draw into the lent slot ─► frame note, presentation times
 //! ```
 //!
-//! No timer source, no event-loop library: everything that can happen is a readable descriptor or the pacer's next
-//! deadline, so a still desktop sleeps in one `poll`.
+//! No timer source: everything that can happen is a readable descriptor or the pacer's next deadline, so a still desktop
+//! sleeps in one `poll`. The event-loop library is there for what smithay does for X11 alone.
 
 mod cursor;
 mod dispatch;
+mod focus;
 mod globals;
 mod handlers;
 mod hosts;
 mod input;
+mod moving;
 mod pointer;
 mod render;
 mod screen;
 mod shortcuts;
 mod state;
 mod text;
+mod window;
 mod windows;
+mod x11;
 
 pub use dispatch::{DISPLAY_SOCKET, Server};
 pub use hosts::CONTROL_SOCKET;
 pub use state::State;
+pub use x11::{NUMBERS_FILE, find_xwayland, remove_stale};
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::Mode;

@@ -9,6 +9,7 @@ use smithay::wayland::pointer_constraints::{PointerConstraint, with_pointer_cons
 use punktfunk_media::{ScrollPhase, ScrollSource};
 
 use super::input::Moment;
+use super::moving::Holder;
 use super::state::State;
 
 /// Where the pointer is.
@@ -85,6 +86,9 @@ impl State {
     fn move_to(&mut self, place: Point<f64, Logical>, at: Moment) {
         let Some(pointer) = self.seat.get_pointer() else { return };
         self.pointer.location = place;
+        if self.carry_window(Holder::Pointer, place) {
+            return pointer.set_location(place);
+        }
         let under = self.surface_under(place);
         let event = MotionEvent { location: place, serial: SERIAL_COUNTER.next_serial(), time: at.millis };
         pointer.motion(self, under.clone(), &event);
@@ -96,7 +100,9 @@ impl State {
 
     /// What is under the pointer may have changed without its moving: a window came or went.
     pub(super) fn point_again(&mut self) {
-        let Some(pointer) = self.seat.get_pointer().filter(|_| self.cursor.is_shown()) else { return };
+        let Some(pointer) = self.seat.get_pointer().filter(|_| self.cursor.is_shown() && self.moving.is_none()) else {
+            return;
+        };
         let under = self.surface_under(self.pointer.location);
         if pointer.current_focus() != under.as_ref().map(|(surface, _)| surface.clone()) {
             let now = Moment::now();
@@ -159,7 +165,14 @@ impl State {
     pub(super) fn button(&mut self, code: u16, down: bool, at: Moment) {
         let Some(pointer) = self.seat.get_pointer() else { return };
         if down && !pointer.is_grabbed() {
+            if code == BUTTON_LEFT && self.super_is_held() && self.take_window_at(self.pointer.location, at) {
+                return;
+            }
             self.press_at(self.pointer.location);
+        }
+        // The program has not heard of the press, or was told that the pointer left.
+        if !down && self.drop_window(Holder::Pointer) {
+            return;
         }
         let event = ButtonEvent {
             serial: SERIAL_COUNTER.next_serial(),
@@ -169,6 +182,12 @@ impl State {
         };
         pointer.button(self, &event);
         pointer.frame(self);
+    }
+
+    fn take_window_at(&mut self, place: Point<f64, Logical>, at: Moment) -> bool {
+        let Some(window) = self.window_at(place) else { return false };
+        self.take_window(&window, Holder::Pointer, place, at);
+        self.moving.is_some()
     }
 
     /// Scrolls.
@@ -222,6 +241,8 @@ fn whole_units(partial: &mut f64, delta: f64) -> i32 {
     whole as i32
 }
 
+/// `BTN_LEFT` of the kernel's `input-event-codes.h`.
+const BUTTON_LEFT: u16 = 0x110;
 /// Of `wl_fixed`.
 const STEPS_PER_PIXEL: u32 = 256;
 /// v120 of Wayland, Windows and the wire.

@@ -27,6 +27,7 @@ use punktfunk_media::{Damage, Rect};
 use super::hosts::Hosts;
 use super::screen::Slot;
 use super::state::State;
+use super::window::AppWindow;
 use crate::wire::FrameNote;
 
 render_elements! {
@@ -142,10 +143,8 @@ impl State {
                 visit(self, popup.wl_surface());
             }
         };
-        for window in self.space.elements() {
-            if let Some(toplevel) = window.toplevel() {
-                with_popups(toplevel.wl_surface());
-            }
+        for surface in self.space.elements().filter_map(AppWindow::surface) {
+            with_popups(&surface);
         }
         for layer in layer_map_for_output(&self.output).layers() {
             with_popups(layer.wl_surface());
@@ -153,10 +152,8 @@ impl State {
         for surface in self.cursor.surface().into_iter().chain(&self.drag_icon) {
             with_popups(surface);
         }
-        for window in &self.unmapped {
-            if let Some(toplevel) = window.toplevel() {
-                with_popups(toplevel.wl_surface());
-            }
+        for surface in self.unmapped.iter().filter_map(AppWindow::surface) {
+            with_popups(&surface);
         }
     }
 }

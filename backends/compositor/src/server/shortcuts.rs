@@ -1,9 +1,10 @@
-//! Keys that are the desktop's own, all with Super, as on the sway desktop: another terminal, close, switch, full screen.
+//! Keys that are the desktop's own, all with Super, as on the sway desktop: another terminal, close, switch, full screen, a
+//! size of its own.
 
 use smithay::input::keyboard::{FilterResult, Keycode, Keysym, KeysymHandle, ModifiersState};
-use smithay::reexports::wayland_protocols::xdg::shell::server::xdg_toplevel;
 
 use super::state::State;
+use super::window::AppWindow;
 
 /// What a key asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +17,8 @@ pub enum Shortcut {
     Switch,
     /// Super+F.
     FullScreen,
+    /// Super+Space: a window of its own size, or one that fills the room.
+    Loose,
     /// The release of a key whose press was one.
     Release,
 }
@@ -46,27 +49,29 @@ impl State {
         FilterResult::Intercept(shortcut)
     }
 
+    /// With a button it moves the window under the pointer.
+    pub(super) fn super_is_held(&self) -> bool {
+        let held = self.seat.get_keyboard().map(|keyboard| keyboard.modifier_state());
+        held.is_some_and(|ModifiersState { logo, shift, ctrl, alt, .. }| logo && !shift && !ctrl && !alt)
+    }
+
     /// Does what a key asked for.
     pub(super) fn obey(&mut self, shortcut: Shortcut) {
-        let top = self.space.elements().next_back().cloned();
+        let top = self.top_window();
         match shortcut {
             Shortcut::Release => {}
             Shortcut::Terminal => self.terminal_wanted = true,
-            Shortcut::Close => {
-                if let Some(toplevel) = top.as_ref().and_then(|w| w.toplevel()) {
-                    toplevel.send_close();
-                }
-            }
+            Shortcut::Close => top.iter().for_each(AppWindow::close),
             Shortcut::Switch => {
-                let last = self.space.elements().next().cloned();
+                let last = self.space.elements().find(|w| !w.is_unmanaged()).cloned();
                 if last.is_some() {
                     self.focus_window(last.as_ref());
                 }
             }
+            Shortcut::Loose => top.iter().for_each(|top| self.toggle_loose(top)),
             Shortcut::FullScreen => {
-                if let Some(toplevel) = top.as_ref().and_then(|w| w.toplevel()).cloned() {
-                    let is = toplevel.current_state().states.contains(xdg_toplevel::State::Fullscreen);
-                    self.set_fullscreen(&toplevel, !is);
+                if let Some(top) = top {
+                    self.set_fullscreen(&top, !top.is_fullscreen());
                 }
             }
         }
@@ -82,6 +87,7 @@ fn shortcut(modifiers: &ModifiersState, sym: Keysym) -> Option<Shortcut> {
         (Keysym::Return, false) => Some(Shortcut::Terminal),
         (Keysym::Tab, false) => Some(Shortcut::Switch),
         (Keysym::q | Keysym::Q, true) => Some(Shortcut::Close),
+        (Keysym::space, false) => Some(Shortcut::Loose),
         (Keysym::f, false) => Some(Shortcut::FullScreen),
         _ => None,
     }

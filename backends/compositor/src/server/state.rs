@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use smithay::desktop::{PopupManager, Space, Window};
+use smithay::desktop::{PopupManager, Space};
 use smithay::input::{Seat, SeatState};
 use smithay::output::Output;
+use smithay::reexports::calloop::LoopHandle;
 use smithay::reexports::wayland_server::backend::{ClientData, ClientId, DisconnectReason};
 use smithay::reexports::wayland_server::{DisplayHandle, protocol::wl_surface::WlSurface};
 use smithay::wayland::compositor::CompositorClientState;
@@ -13,10 +14,13 @@ use punktfunk_media::Mode;
 
 use super::cursor::Cursor;
 use super::globals::{self, Globals};
+use super::moving::Moving;
 use super::pointer::PointerMemory;
 use super::screen::Screen;
 use super::shortcuts;
 use super::text::TextKeyboard;
+use super::window::AppWindow;
+use super::x11::X11;
 use super::{ServerConfig, check_mode};
 use crate::pace::Pacer;
 
@@ -30,10 +34,11 @@ pub struct State {
     pub(super) mode: Mode,
     pub(super) scale: f64,
     /// Windows that are seen, bottom first.
-    pub(super) space: Space<Window>,
+    pub(super) space: Space<AppWindow>,
     /// Windows that have shown nothing yet.
-    pub(super) unmapped: Vec<Window>,
+    pub(super) unmapped: Vec<AppWindow>,
     pub(super) window_ids: u64,
+    pub(super) moving: Option<Moving>,
     pub(super) popups: PopupManager,
     pub(super) cursor: Cursor,
     /// What is dragged between programs.
@@ -43,13 +48,18 @@ pub struct State {
     pub(super) shortcuts_held: shortcuts::Held,
     /// Somebody asked for another terminal.
     pub(super) terminal_wanted: bool,
+    pub(super) x11: X11,
     pub(super) pacer: Pacer,
     pub(super) screen: Screen,
 }
 
 impl State {
     /// A desktop without windows.
-    pub(super) fn new(display: DisplayHandle, config: &ServerConfig) -> Result<Self, String> {
+    pub(super) fn new(
+        display: DisplayHandle,
+        config: &ServerConfig,
+        x11_loop: LoopHandle<'static, Self>,
+    ) -> Result<Self, String> {
         check_mode(config.mode, config.scale)?;
         let mut seats = SeatState::new();
         let seat = globals::seat(&display, &mut seats, &config.keyboard)?;
@@ -70,11 +80,13 @@ impl State {
             space,
             unmapped: Vec::new(),
             window_ids: 0,
+            moving: None,
             popups: PopupManager::default(),
             cursor: Cursor::new(config.scale),
             drag_icon: None,
             pointer: PointerMemory::default(),
             pacer: Pacer::new(config.mode.refresh_hz),
+            x11: X11::new(&display, &config.runtime_dir, x11_loop),
             display,
         };
         state.set_num_lock();
@@ -91,6 +103,8 @@ impl State {
             return Ok(());
         }
         (self.mode, self.scale) = (mode, scale);
+        // First: the output tells Xwayland its place in that scale.
+        self.x11.set_scale(scale);
         globals::set_mode(&self.output, mode, scale);
         self.pacer.set_rate(mode.refresh_hz);
         self.cursor.set_scale(scale);

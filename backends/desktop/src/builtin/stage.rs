@@ -71,6 +71,9 @@ impl Stage for BuiltinStage {
     fn environment(&self) -> StageEnvironment {
         let mut environment = self.worker.family.environment();
         environment.display.push(("WAYLAND_DISPLAY".to_owned(), self.worker.display().display().to_string()));
+        if let Some(number) = self.worker.x11_display() {
+            environment.display.push(("DISPLAY".to_owned(), format!(":{number}")));
+        }
         environment
     }
 

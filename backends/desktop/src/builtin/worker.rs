@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use punktfunk_compositor::{CONTROL_SOCKET, DISPLAY_SOCKET, LinkError, WorkerLink};
+use punktfunk_compositor::{CONTROL_SOCKET, DISPLAY_SOCKET, LinkError, WorkerLink, X11_DISPLAYS_FILE};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{Journal, Mode, OpenError, UndoGuard, reason};
 
@@ -65,6 +65,12 @@ impl Worker {
     /// Its Wayland socket.
     pub fn display(&self) -> PathBuf {
         self.family.runtime_dir().join(DISPLAY_SOCKET)
+    }
+
+    /// Number of its X11 display, where an Xwayland is installed.
+    pub fn x11_display(&self) -> Option<u32> {
+        let numbers = std::fs::read_to_string(self.family.runtime_dir().join(X11_DISPLAYS_FILE)).ok()?;
+        numbers.lines().next()?.parse().ok()
     }
 
     /// Whether it lives and answers.

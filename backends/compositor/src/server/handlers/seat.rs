@@ -14,10 +14,11 @@ use smithay::{
     delegate_seat, delegate_tablet_manager, delegate_text_input_manager, delegate_virtual_keyboard_manager,
 };
 
+use crate::server::focus::KeyFocus;
 use crate::server::state::State;
 
 impl SeatHandler for State {
-    type KeyboardFocus = WlSurface;
+    type KeyboardFocus = KeyFocus;
     type PointerFocus = WlSurface;
     type TouchFocus = WlSurface;
 
@@ -25,8 +26,8 @@ impl SeatHandler for State {
         &mut self.seats
     }
 
-    fn focus_changed(&mut self, seat: &Seat<Self>, focused: Option<&WlSurface>) {
-        let client = focused.and_then(|surface| self.display.get_client(surface.id()).ok());
+    fn focus_changed(&mut self, seat: &Seat<Self>, focused: Option<&KeyFocus>) {
+        let client = focused.and_then(|focus| self.display.get_client(focus.surface().id()).ok());
         set_data_device_focus(&self.display, seat, client.clone());
         set_primary_focus(&self.display, seat, client);
     }

@@ -1,19 +1,30 @@
 //! Clipboard, primary selection, drag and drop: between programs; smithay carries the data.
 
+use std::os::fd::OwnedFd;
+
 use smithay::input::Seat;
 use smithay::reexports::wayland_server::protocol::{wl_data_source::WlDataSource, wl_surface::WlSurface};
-use smithay::wayland::selection::SelectionHandler;
 use smithay::wayland::selection::data_device::{
     ClientDndGrabHandler, DataDeviceHandler, DataDeviceState, ServerDndGrabHandler,
 };
 use smithay::wayland::selection::primary_selection::{PrimarySelectionHandler, PrimarySelectionState};
+use smithay::wayland::selection::{SelectionHandler, SelectionSource, SelectionTarget};
 use smithay::wayland::selection::{ext_data_control, wlr_data_control};
 use smithay::{delegate_data_control, delegate_data_device, delegate_ext_data_control, delegate_primary_selection};
 
 use crate::server::state::State;
 
 impl SelectionHandler for State {
+    /// What no Wayland program offers, an X11 program does.
     type SelectionUserData = ();
+
+    fn new_selection(&mut self, target: SelectionTarget, source: Option<SelectionSource>, _seat: Seat<Self>) {
+        self.tell_x11_selection(target, source.map(|source| source.mime_types()));
+    }
+
+    fn send_selection(&mut self, target: SelectionTarget, mime_type: String, to: OwnedFd, _: Seat<Self>, _: &()) {
+        self.read_x11_selection(target, mime_type, to);
+    }
 }
 
 impl DataDeviceHandler for State {

@@ -24,7 +24,11 @@ use smithay::{
     delegate_xdg_shell,
 };
 
+use crate::server::focus::KeyFocus;
+use crate::server::input::Moment;
+use crate::server::moving::Holder;
 use crate::server::state::State;
+use crate::server::window::AppWindow;
 
 impl XdgShellHandler for State {
     fn xdg_shell_state(&mut self) -> &mut XdgShellState {
@@ -36,15 +40,15 @@ impl XdgShellHandler for State {
     }
 
     fn toplevel_destroyed(&mut self, surface: ToplevelSurface) {
-        self.remove_window(&surface);
+        self.remove_toplevel(&surface);
     }
 
     fn title_changed(&mut self, surface: ToplevelSurface) {
-        self.window_renamed(&surface);
+        self.toplevel_renamed(&surface);
     }
 
     fn app_id_changed(&mut self, surface: ToplevelSurface) {
-        self.window_renamed(&surface);
+        self.toplevel_renamed(&surface);
     }
 
     fn new_popup(&mut self, surface: PopupSurface, _positioner: PositionerState) {
@@ -67,7 +71,7 @@ impl XdgShellHandler for State {
         let Some(seat) = Seat::from_resource(&seat) else { return };
         let kind = PopupKind::Xdg(surface);
         let Ok(root) = find_popup_root_surface(&kind) else { return };
-        let Ok(mut grab) = self.popups.grab_popup::<Self>(root, kind, &seat, serial) else { return };
+        let Ok(mut grab) = self.popups.grab_popup::<Self>(KeyFocus::Wayland(root), kind, &seat, serial) else { return };
         if let Some(keyboard) = seat.get_keyboard() {
             if keyboard.is_grabbed()
                 && !(keyboard.has_grab(serial) || keyboard.has_grab(grab.previous_serial().unwrap_or(serial)))
@@ -90,16 +94,40 @@ impl XdgShellHandler for State {
         }
     }
 
+    fn move_request(&mut self, surface: ToplevelSurface, seat: WlSeat, serial: Serial) {
+        let (Some(seat), Some(window)) = (Seat::<Self>::from_resource(&seat), self.window_of(surface.wl_surface()))
+        else {
+            return;
+        };
+        // Only for what is held down on it.
+        if let Some(start) = seat.get_pointer().filter(|p| p.has_grab(serial)).and_then(|p| p.grab_start_data()) {
+            self.take_window(&window, Holder::Pointer, start.location, Moment::now());
+        } else if let Some(start) = seat.get_touch().filter(|t| t.has_grab(serial)).and_then(|t| t.grab_start_data()) {
+            let finger = i32::from(start.slot).unsigned_abs();
+            self.take_window(&window, Holder::Finger(finger), start.location, Moment::now());
+        }
+    }
+
+    fn unmaximize_request(&mut self, surface: ToplevelSurface) {
+        if let Some(window) = self.window_of(surface.wl_surface()) {
+            self.loosen(&window);
+        }
+    }
+
     fn fullscreen_request(&mut self, surface: ToplevelSurface, _output: Option<WlOutput>) {
-        self.set_fullscreen(&surface, true);
+        self.set_toplevel_fullscreen(&surface, true);
     }
 
     fn unfullscreen_request(&mut self, surface: ToplevelSurface) {
-        self.set_fullscreen(&surface, false);
+        self.set_toplevel_fullscreen(&surface, false);
     }
 
     fn maximize_request(&mut self, surface: ToplevelSurface) {
-        // It fills its room already; the protocol wants an answer all the same.
+        if let Some(window) = self.window_of(surface.wl_surface()) {
+            window.memory().put(None);
+            self.arrange(&window);
+        }
+        // The protocol wants an answer, whether anything changed or not.
         if surface.is_initial_configure_sent() {
             surface.send_configure();
         }
@@ -111,7 +139,23 @@ impl XdgShellHandler for State {
 }
 
 impl State {
-    pub(in crate::server) fn set_fullscreen(&mut self, surface: &ToplevelSurface, fullscreen: bool) {
+    /// A window is to fill the output, or no more.
+    pub(in crate::server) fn set_fullscreen(&mut self, window: &AppWindow, fullscreen: bool) {
+        match window {
+            AppWindow::Wayland(..) => {
+                if let Some(toplevel) = window.toplevel() {
+                    self.set_toplevel_fullscreen(toplevel, fullscreen);
+                }
+            }
+            AppWindow::X11(x11) => {
+                // A server that is gone takes its windows along in a moment.
+                let _ = x11.x11.set_fullscreen(fullscreen);
+                self.arrange_everything();
+            }
+        }
+    }
+
+    fn set_toplevel_fullscreen(&mut self, surface: &ToplevelSurface, fullscreen: bool) {
         surface.with_pending_state(|state| match fullscreen {
             true => state.states.set(xdg_toplevel::State::Fullscreen),
             false => state.states.unset(xdg_toplevel::State::Fullscreen),

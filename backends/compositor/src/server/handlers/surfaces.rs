@@ -20,6 +20,7 @@ use smithay::wayland::shell::wlr_layer::{
 };
 use smithay::wayland::shm::{ShmHandler, ShmState};
 use smithay::wayland::xdg_foreign::{XdgForeignHandler, XdgForeignState};
+use smithay::xwayland::XWaylandClientData;
 use smithay::{
     delegate_compositor, delegate_foreign_toplevel_list, delegate_fractional_scale, delegate_idle_inhibit,
     delegate_output, delegate_presentation, delegate_shm, delegate_single_pixel_buffer, delegate_viewporter,
@@ -27,6 +28,7 @@ use smithay::{
 };
 
 use crate::server::state::{ClientState, State};
+use crate::server::window::AppWindow;
 
 impl CompositorHandler for State {
     fn compositor_state(&mut self) -> &mut CompositorState {
@@ -34,7 +36,10 @@ impl CompositorHandler for State {
     }
 
     fn client_compositor_state<'a>(&self, client: &'a Client) -> &'a CompositorClientState {
-        // Every program was let in with one.
+        if let Some(xwayland) = client.get_data::<XWaylandClientData>() {
+            return &xwayland.compositor_state;
+        }
+        // Every other program was let in with one.
         &client.get_data::<ClientState>().expect("each client was inserted with its state").compositor
     }
 
@@ -51,7 +56,9 @@ impl CompositorHandler for State {
         }
         if !is_sync_subsurface(surface) {
             if let Some(window) = self.window_of(&root) {
-                window.on_commit();
+                if let AppWindow::Wayland(window, _) = &window {
+                    window.on_commit();
+                }
                 if root == *surface {
                     self.window_committed(&window);
                 }
