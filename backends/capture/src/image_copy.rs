@@ -124,7 +124,14 @@ impl ImageCopy {
         }
         let drawn_at = instant_of(copy.drawn);
         let capture_time = drawn_at.elapsed();
-        Ok(Some(Captured::Frame(CapturedFrame { slot, layout: self.layout, damage, drawn_at, capture_time })))
+        Ok(Some(Captured::Frame(CapturedFrame {
+            slot,
+            layout: self.layout,
+            damage,
+            drawn_at,
+            capture_time,
+            convert_time: Duration::ZERO,
+        })))
     }
 
     /// Everything lent is void; slots of the new layout are needed.

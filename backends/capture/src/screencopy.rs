@@ -147,7 +147,14 @@ impl Screencopy {
         let damage = if was_any || nothing_told || self.y_invert { Damage::Full } else { copy.damage };
         let layout = self.layout;
         self.announce()?;
-        Ok(Some(Captured::Frame(CapturedFrame { slot, layout, damage, drawn_at, capture_time: drawn_at.elapsed() })))
+        Ok(Some(Captured::Frame(CapturedFrame {
+            slot,
+            layout,
+            damage,
+            drawn_at,
+            capture_time: drawn_at.elapsed(),
+            convert_time: Duration::ZERO,
+        })))
     }
 
     fn fail(&mut self) -> Result<(), CaptureError> {

@@ -7,7 +7,8 @@
 //!
 //! It needs the examples `compositor` and `side_by_side` beside it (`cargo build --release -p punktfunk-desktop --examples`).
 //! Ages are from the moment at which the program had drawn (it writes that into its first pixels) until the consumer has the
-//! picture. CPU is that of the compositor's process, and of the consumer's thread here.
+//! picture in the planes that an encoder takes: the built-in desktop gives planes, sway's pictures are converted here. CPU is
+//! that of the compositor's process, and of the consumer's thread here, which only looks at planes that it is given.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -18,11 +19,14 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use punktfunk_convert::{Converter, PlanesMut};
 use punktfunk_desktop::{
     BuiltinDesktop, Environment, PrivateCompositor, PrivateConfig, PrivateContent, PrivateDesktop,
 };
 use punktfunk_media::fake::MemoryJournal;
-use punktfunk_media::{Captured, CapturedFrame, Capturer, Desktop, Journal, Mode, Stage, StageRequest};
+use punktfunk_media::{
+    Captured, CapturedFrame, Capturer, Colour, Desktop, FrameLayout, Journal, Mode, PixelFormat, Stage, StageRequest,
+};
 use punktfunk_testkit::desktop::{Launch, Suite};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
@@ -193,11 +197,14 @@ fn measure(
     let mut bed = Bed::open(launch, compositor, mode, "measured");
     let mut drawing = bed.draw(launch, program, what);
     let mut capturer = bed.stage.capturer().unwrap_or_else(|e| panic!("{e}"));
+    capturer.take_planes(Colour::default()).unwrap_or_else(|e| panic!("{e}"));
     lend(&mut *capturer);
-    consume(&mut *capturer, Duration::from_secs(1), |_| {});
+    let mut encoder = Encoder::new(mode);
+    consume(&mut *capturer, Duration::from_secs(1), |frame| encoder.take(frame));
     let (there, here) = (cpu_of(bed.compositor), cpu_here());
     let mut ages = Vec::with_capacity(seconds as usize * 70);
     let pictures = consume(&mut *capturer, Duration::from_secs(seconds), |frame| {
+        encoder.take(frame);
         if let Some(age) = age(frame) {
             ages.push(age);
         }
@@ -285,17 +292,56 @@ fn lend(capturer: &mut dyn Capturer) {
     capturer.lend(slot).expect("a fresh slot");
 }
 
-/// How long ago the program had drawn this picture.
+/// An encoder's planes: packed pictures are converted into them, others are there already.
+struct Encoder {
+    converter: Converter,
+    planes: Vec<u8>,
+    layout: FrameLayout,
+}
+
+impl Encoder {
+    fn new(mode: Mode) -> Self {
+        let colour = Colour::default();
+        let layout = FrameLayout {
+            width: mode.width,
+            height: mode.height,
+            stride: mode.width.next_multiple_of(128),
+            format: PixelFormat::I420(colour),
+            transform: punktfunk_media::Transform::Normal,
+        };
+        Self { converter: Converter::new(mode.width, mode.height, colour), planes: vec![0; layout.len()], layout }
+    }
+
+    fn take(&mut self, frame: &CapturedFrame) {
+        if matches!(frame.layout.format, PixelFormat::I420(_)) {
+            return;
+        }
+        let [_, blue, red, end] = self.layout.plane_bounds();
+        let stride = self.layout.stride as usize;
+        let (y, rest) = self.planes[..end].split_at_mut(blue);
+        let (u, v) = rest.split_at_mut(red - blue);
+        let mut planes = PlanesMut { y: (y, stride), u: (u, stride / 2), v: (v, stride / 2) };
+        let converted = self.converter.convert(&frame.layout, frame.slot.memory.bytes(), &frame.damage, &mut planes);
+        converted.expect("a picture of the mode");
+    }
+}
+
+/// How long ago the program had drawn this picture. The time is there bit by bit, a pixel each, black or white: that comes
+/// through conversion.
 fn age(frame: &CapturedFrame) -> Option<Duration> {
     let bytes = frame.slot.memory.bytes();
-    let mut nanos = [0u8; 8];
-    // Three bytes of each pixel: the fourth is nobody's.
-    for (i, byte) in nanos.iter_mut().enumerate() {
-        *byte = bytes[i / 3 * 4 + i % 3];
-    }
-    let age = now().checked_sub(Duration::from_nanos(u64::from_le_bytes(nanos)))?;
+    let pixel = if matches!(frame.layout.format, PixelFormat::I420(_)) { 1 } else { 4 };
+    let bit = |i: usize| {
+        let at = i / STAMP_COLUMNS * frame.layout.stride as usize + i % STAMP_COLUMNS * pixel;
+        u64::from(bytes[at] > 127) << i
+    };
+    let nanos = (0..64).map(bit).sum();
+    let age = now().checked_sub(Duration::from_nanos(nanos))?;
     (age < Duration::from_secs(1)).then_some(age)
 }
+
+/// Pixels of the time in one row; as wide as the small change is.
+const STAMP_COLUMNS: usize = 24;
 
 fn now() -> Duration {
     time_of(ClockId::Monotonic)
@@ -379,11 +425,12 @@ impl Drawing {
         for y in 0..rows {
             file.write_all_at(&row[..columns as usize * 4], y as u64 * width as u64 * 4).expect("draw");
         }
-        let mut stamp = [0u8; 12];
-        for (i, byte) in (now().as_nanos() as u64).to_le_bytes().into_iter().enumerate() {
-            stamp[i / 3 * 4 + i % 3] = byte;
+        let nanos = now().as_nanos() as u64;
+        for row in 0..64_usize.div_ceil(STAMP_COLUMNS) {
+            let bits = (0..STAMP_COLUMNS).map(|column| nanos >> (row * STAMP_COLUMNS + column).min(63) & 1);
+            let stamp: Vec<u8> = bits.flat_map(|bit| [if bit == 1 { 255 } else { 0 }; 4]).collect();
+            file.write_all_at(&stamp, row as u64 * width as u64 * 4).expect("draw");
         }
-        file.write_all_at(&stamp, 0).expect("draw");
         self.surface.attach(Some(buffer), 0, 0);
         self.surface.damage_buffer(0, 0, columns, rows);
         self.surface.frame(handle, ());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_main};
-use punktfunk_encode::convert::{Converter, PlanesMut};
+use punktfunk_convert::{Converter, PlanesMut};
 use punktfunk_encode::{NAMES, factory};
 use punktfunk_media::{Colour, Damage, EncodedFrame, EncoderConfig, Keyframe, Mode, PixelFormat, Rect, Transform};
 use rustix::time::{ClockId, clock_gettime};

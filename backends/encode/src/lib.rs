@@ -7,13 +7,11 @@
 //!
 //! - [`available`], [`facts`], [`selftest`]: the ladder, what `doctor` says about it, and one real test encode.
 //! - [`openh264`], [`x264`]: the encoders.
-//! - [`convert`]: packed RGB to the planes that encoders take.
 //! - [`decode`]: decoders for tests and the measuring client.
 //! - [`h264`]: reading bitstreams as far as encoders and tests need it.
 //! - [`faulty`]: an encoder that breaks on purpose.
 
 mod avcodec;
-pub mod convert;
 pub mod decode;
 mod error;
 pub mod faulty;

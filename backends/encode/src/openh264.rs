@@ -14,10 +14,10 @@ use punktfunk_media::{
     FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError, reason,
 };
 
-use crate::convert::{Converter, PlanesMut};
 use crate::error::{failed, open_error};
 use crate::h264::{self, Pps, SliceHeader, Sps};
 use crate::output::{Budget, RECODE_AT_MOST, Waiting};
+use punktfunk_convert::{Converter, PlanesMut};
 
 use long_term::LongTerm;
 use raw::RawEncoder;

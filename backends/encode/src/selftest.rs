@@ -7,9 +7,9 @@ use punktfunk_media::{
     PixelFormat, Reason, Transform, reason,
 };
 
-use crate::convert::{Converter, PlanesMut};
 use crate::decode::{self, Decoder, Picture};
 use crate::{ladder, openh264};
+use punktfunk_convert::{Converter, PlanesMut};
 
 /// What a passed test says.
 #[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]

@@ -15,10 +15,10 @@ use punktfunk_media::{
 use punktfunk_sys_avcodec::{AV_PICTURE_TYPE_I, AV_PICTURE_TYPE_NONE, Library};
 
 use crate::avcodec::{CallError, Context, Frame, Packet};
-use crate::convert::{Converter, PlanesMut};
 use crate::error::{failed, library, open_error};
 use crate::h264;
 use crate::output::{Budget, RECODE_AT_MOST, Waiting};
+use punktfunk_convert::{Converter, PlanesMut};
 
 /// Name of this encoder on the ladder.
 pub const NAME: &str = "x264";

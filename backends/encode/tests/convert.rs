@@ -1,6 +1,6 @@
 //! Conversion against the formulas of the standard, and partial against full conversion.
 
-use punktfunk_encode::convert::{ConvertError, Converter, PlanesMut};
+use punktfunk_convert::{ConvertError, Converter, PlanesMut};
 use punktfunk_encode::decode::Picture;
 use punktfunk_media::{Colour, Damage, PixelFormat, Rect, Transform};
 

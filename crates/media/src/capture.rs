@@ -11,12 +11,21 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use crate::{Damage, FrameLayout, Reason};
+use crate::{Colour, Damage, FrameLayout, Reason};
 
 /// A source of pictures. Lives on the capture thread; dropped before its [`crate::Stage`].
 pub trait Capturer: Send {
     /// The layout of the next picture. Valid as soon as the capturer exists (opening waits until the source told it).
     fn layout(&self) -> FrameLayout;
+
+    /// Asks for pictures in the planes that encoders take, of this colour, instead of packed ones. True: slots that are
+    /// made from now on are so, [`Self::layout`] included. Called before the first slot is made.
+    ///
+    /// # Errors
+    /// [`CaptureError`] if the source is gone.
+    fn take_planes(&mut self, _colour: Colour) -> Result<bool, CaptureError> {
+        Ok(false)
+    }
 
     /// Makes a slot that this capturer can fill without a copy, of [`Self::layout`]'s size. Called at start and after
     /// [`Captured::LayoutChanged`], never per frame.
@@ -66,8 +75,10 @@ pub struct CapturedFrame {
     pub damage: Damage,
     /// When the compositor finished drawing it, as far as the source tells; else when it was noticed.
     pub drawn_at: Instant,
-    /// Time from `drawn_at` until the picture was readable here.
+    /// Time from `drawn_at` until the picture was readable here, conversion left out.
     pub capture_time: Duration,
+    /// Time that the source took to make planes of it; none for packed pictures.
+    pub convert_time: Duration,
 }
 
 /// A frame buffer that travels between consumer and capturer.

@@ -1,12 +1,18 @@
 //! Pictures in memory: layout, transform and damage.
 
-/// How the four bytes of a pixel lie in memory, lowest address first. Alpha and padding are ignored by every consumer.
+use crate::Colour;
+
+/// How pixels lie in memory; of packed ones the four bytes, lowest address first. Alpha and padding are ignored by every
+/// consumer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum PixelFormat {
     /// Blue, green, red, padding or alpha (DRM XR24/AR24 on little-endian machines).
     Bgrx,
     /// Red, green, blue, padding or alpha (DRM XB24/AB24 on little-endian machines).
     Rgbx,
+    /// What encoders take: a plane of luma, then one of blue and one of red difference, each of a quarter of its pixels.
+    /// Rows of the differences are half as long, padding included; odd pictures have one more column and row.
+    I420(Colour),
 }
 
 /// How the picture in memory is turned against what a person should see (the values of `wl_output.transform`).
@@ -72,26 +78,39 @@ impl Steps {
     }
 }
 
-/// The shape of a packed 32-bit picture in memory.
+/// The shape of a picture in memory.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FrameLayout {
     /// Pixels per row in memory (before [`Self::transform`]).
     pub width: u32,
     /// Rows in memory (before [`Self::transform`]).
     pub height: u32,
-    /// Bytes from one row to the next; at least `4 * width`.
+    /// Bytes from one row to the next: of packed pixels at least `4 * width`, of luma at least `width`, and even.
     pub stride: u32,
-    /// Byte order of a pixel.
+    /// How a pixel lies in memory.
     pub format: PixelFormat,
     /// How to turn the picture for display. Set by the capturer from what the compositor announced.
     pub transform: Transform,
 }
 
 impl FrameLayout {
-    /// Bytes that a picture of this layout occupies: `stride * height`.
+    /// Bytes that a picture of this layout occupies.
     #[must_use]
     pub const fn len(&self) -> usize {
-        self.stride as usize * self.height as usize
+        match self.format {
+            PixelFormat::Bgrx | PixelFormat::Rgbx => self.stride as usize * self.height as usize,
+            PixelFormat::I420(_) => {
+                let luma = self.stride as usize * self.height.next_multiple_of(2) as usize;
+                luma + luma / 2
+            }
+        }
+    }
+
+    /// Where the planes of an [`PixelFormat::I420`] picture begin: luma, blue and red difference, and where the last ends.
+    #[must_use]
+    pub const fn plane_bounds(&self) -> [usize; 4] {
+        let luma = self.stride as usize * self.height.next_multiple_of(2) as usize;
+        [0, luma, luma + luma / 4, luma + luma / 4 * 2]
     }
 
     /// Whether the picture has no pixels.

@@ -19,7 +19,11 @@ impl Thumbnail {
     /// what `layout` says, or the picture is empty.
     #[must_use]
     pub fn of(layout: &FrameLayout, pixels: &[u8], width: u32) -> Option<Self> {
-        if layout.is_empty() || layout.stride < layout.width.checked_mul(4)? || pixels.len() < layout.len() {
+        let row = match layout.format {
+            PixelFormat::Bgrx | PixelFormat::Rgbx => layout.width.checked_mul(4)?,
+            PixelFormat::I420(_) => layout.width.checked_next_multiple_of(2)?,
+        };
+        if layout.is_empty() || layout.stride < row || pixels.len() < layout.len() {
             return None;
         }
         let steps = layout.transform.steps();
@@ -28,10 +32,6 @@ impl Thumbnail {
         let width = width.clamp(1, full_width);
         let height = u32::try_from(u64::from(full_height) * u64::from(width) / u64::from(full_width)).ok()?.max(1);
         let mut rgb = Vec::with_capacity(width as usize * height as usize * 3);
-        let (red, blue) = match layout.format {
-            PixelFormat::Bgrx => (2, 0),
-            PixelFormat::Rgbx => (0, 2),
-        };
         // In the middle of each of `TAPS` equal parts of the pixels behind one of ours.
         let tap = |at: u32, part: u32, full: u32, small: u32| {
             let middle = (u64::from(at) * u64::from(TAPS) + u64::from(part)) * 2 + 1;
@@ -46,17 +46,33 @@ impl Thumbnail {
                     let row = tap(y, part / TAPS, full_height, height);
                     let column = tap(x, part % TAPS, full_width, width);
                     let (memory_x, memory_y) = steps.place(layout, row, column);
-                    let at = memory_y as usize * layout.stride as usize + memory_x as usize * 4;
-                    let pixel = pixels.get(at..at + 4)?;
-                    sum[0] += u32::from(pixel[red]);
-                    sum[1] += u32::from(pixel[1]);
-                    sum[2] += u32::from(pixel[blue]);
+                    let pixel = colour_of(layout, pixels, memory_x as usize, memory_y as usize)?;
+                    sum.iter_mut().zip(pixel).for_each(|(sum, part)| *sum += u32::from(part));
                 }
                 // A mean of bytes is a byte.
                 rgb.extend(sum.map(|s| (s / (TAPS * TAPS)) as u8));
             }
         }
         Some(Self { width, height, rgb })
+    }
+}
+
+/// Red, green and blue of a pixel in memory.
+fn colour_of(layout: &FrameLayout, pixels: &[u8], x: usize, y: usize) -> Option<[u8; 3]> {
+    let stride = layout.stride as usize;
+    let packed = || pixels.get(y * stride + x * 4..)?.first_chunk::<4>();
+    match layout.format {
+        PixelFormat::Bgrx => packed().map(|p| [p[2], p[1], p[0]]),
+        PixelFormat::Rgbx => packed().map(|p| [p[0], p[1], p[2]]),
+        PixelFormat::I420(colour) => {
+            let [luma, blue, red, _] = layout.plane_bounds();
+            let half = y / 2 * (stride / 2) + x / 2;
+            Some(colour.to_rgb(
+                *pixels.get(luma + y * stride + x)?,
+                *pixels.get(blue + half)?,
+                *pixels.get(red + half)?,
+            ))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create
 use rustix::time::{ClockId, clock_gettime};
 
 use punktfunk_media::{
-    CaptureError, Captured, CapturedFrame, Capturer, Damage, FrameLayout, PixelFormat, Rect, Slot, SlotMemory,
+    CaptureError, Captured, CapturedFrame, Capturer, Colour, Damage, FrameLayout, PixelFormat, Rect, Slot, SlotMemory,
     Transform, reason,
 };
 
@@ -46,17 +46,17 @@ impl WorkerCapturer {
             Err(e) => return Err(died(e.to_string())),
         };
         match message.ok_or_else(|| died("it speaks another version".to_owned()))? {
-            FromCapture::Layout { generation, width, height, stride } => {
-                if width == 0
-                    || height == 0
-                    || stride / 4 < width
-                    || stride % 4 != 0
-                    || width.max(height) > LARGEST_SIDE
-                {
+            FromCapture::Layout { generation, width, height, stride, format } => {
+                let row = match format {
+                    PixelFormat::Bgrx | PixelFormat::Rgbx => width.saturating_mul(4),
+                    PixelFormat::I420(_) => width.next_multiple_of(2),
+                };
+                let sides = width != 0 && height != 0 && width.max(height) <= LARGEST_SIDE;
+                if !sides || stride < row || stride % 4 != 0 || stride > LARGEST_SIDE * 8 {
                     return Err(died(format!("it told a layout of {width}x{height}, {stride} bytes a row")));
                 }
                 self.generation = generation;
-                self.layout = FrameLayout { width, height, stride, ..self.layout };
+                self.layout = FrameLayout { width, height, stride, format, ..self.layout };
                 self.lent.clear();
                 Ok(Some(Captured::LayoutChanged(self.layout)))
             }
@@ -78,6 +78,7 @@ impl WorkerCapturer {
             drawn_at: instant_of(note.drawn),
             // It was drawn where it is read.
             capture_time: Duration::ZERO,
+            convert_time: note.converted_in,
         }))
     }
 }
@@ -85,6 +86,20 @@ impl WorkerCapturer {
 impl Capturer for WorkerCapturer {
     fn layout(&self) -> FrameLayout {
         self.layout
+    }
+
+    fn take_planes(&mut self, colour: Colour) -> Result<bool, CaptureError> {
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        let wanted = PixelFormat::I420(colour);
+        let message = ToCapture::Format(wanted).encode();
+        self.socket.send_by(message.as_ref(), None, deadline).map_err(|e| died(e.to_string()))?;
+        // Nothing is lent yet: what comes is layouts, one for the message and perhaps one for a mode that changes.
+        while self.layout.format != wanted {
+            if self.hear(deadline)?.is_none() && Instant::now() >= deadline {
+                return Err(died("it told no layout of planes".to_owned()));
+            }
+        }
+        Ok(true)
     }
 
     fn make_slot(&mut self) -> Result<Slot, CaptureError> {

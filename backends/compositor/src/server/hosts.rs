@@ -104,7 +104,7 @@ impl Hosts {
             for (i, peer) in self.peers.iter_mut().enumerate() {
                 peer.over |= i != index && peer.role == Some(Role::Capture);
             }
-            state.screen.new_layout(&state.output);
+            state.screen.new_consumer(&state.output);
             state.pacer.set_credits(0);
             state.pacer.restart();
         }
@@ -146,6 +146,11 @@ impl Peer {
                     ToCapture::Slot { generation, index } => {
                         let memory = message.fd.ok_or("a slot without memory")?;
                         state.screen.add(generation, index, memory)?;
+                    }
+                    ToCapture::Format(format) => {
+                        state.screen.set_format(format, &state.output)?;
+                        state.pacer.set_credits(0);
+                        state.pacer.restart();
                     }
                     ToCapture::Lend { generation, index } => {
                         let lent = state.screen.lend(generation, index);

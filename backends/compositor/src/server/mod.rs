@@ -13,6 +13,7 @@
 //! sleeps in one `poll`. The event-loop library is there for what smithay does for X11 alone.
 
 mod cursor;
+mod direct;
 mod dispatch;
 mod focus;
 mod globals;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use smithay::backend::renderer::element::memory::MemoryRenderBufferRenderElement;
 use smithay::backend::renderer::element::surface::{WaylandSurfaceRenderElement, render_elements_from_surface_tree};
 use smithay::backend::renderer::element::{
-    Kind, RenderElement, RenderElementStates, default_primary_scanout_output_compare, render_elements,
+    Id, Kind, RenderElement, RenderElementStates, default_primary_scanout_output_compare, render_elements,
 };
 use smithay::backend::renderer::pixman::{PixmanError, PixmanRenderer};
+use smithay::backend::renderer::utils::{Buffer, with_renderer_surface_state};
 use smithay::backend::renderer::{Bind, Color32F, Frame as _, Renderer as _};
 use smithay::desktop::space::{SpaceRenderElements, space_render_elements};
 use smithay::desktop::utils::{
@@ -18,14 +19,15 @@ use smithay::desktop::utils::{
 use smithay::desktop::{PopupManager, layer_map_for_output};
 use smithay::reexports::wayland_protocols::wp::presentation_time::server::wp_presentation_feedback;
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
-use smithay::utils::{Clock, Monotonic, Physical, Rectangle, Transform};
+use smithay::utils::{Clock, Monotonic, Physical, Rectangle, Scale, Transform};
 use smithay::wayland::compositor::SurfaceAttributes;
 use smithay::wayland::presentation::Refresh;
 
-use punktfunk_media::{Damage, Rect};
+use punktfunk_media::Damage;
 
+use super::direct;
 use super::hosts::Hosts;
-use super::screen::Slot;
+use super::screen::{Packed, Slot, told};
 use super::state::State;
 use super::window::AppWindow;
 use crate::wire::FrameNote;
@@ -64,20 +66,82 @@ impl State {
             self.present(&states);
             return;
         }
-        let (size, scale) = (self.screen.size, self.scale);
-        if let Some((renderer, slot)) = self.screen.parts(index)
-            && let Err(error) = paint(renderer, slot, size, scale, &elements)
-        {
-            // The picture is drawn as far as it goes; what is wrong with it is drawn anew next time.
-            tracing::debug!("drawing: {error}");
-            slot.missing.push(Rectangle::from_size(size));
-        }
-        let drawn = Duration::from(Clock::<Monotonic>::new().now());
-        let note = FrameNote { generation: self.screen.generation(), index: index as u32, drawn, damage: told };
+        let (drawn, converted_in) = self.fill(index, &elements);
+        let note =
+            FrameNote { generation: self.screen.generation(), index: index as u32, drawn, converted_in, damage: told };
         hosts.send_frame(&note);
         self.screen.filled();
         self.pacer.drawn();
         self.present(&states);
+    }
+
+    /// Fills a slot with the picture. Says when it was drawn, and how long making planes of it took after that.
+    fn fill(&mut self, index: usize, elements: &[Element]) -> (Duration, Duration) {
+        let now = || Duration::from(Clock::<Monotonic>::new().now());
+        let (size, scale) = (self.screen.size, self.scale);
+        let whole = self.whole_picture(elements);
+        // The picture is drawn as far as it goes; what is wrong with it is drawn anew next time.
+        let broken = |error: &dyn std::fmt::Display, missing: &mut Vec<_>| {
+            tracing::debug!("drawing: {error}");
+            missing.push(Rectangle::from_size(size));
+        };
+        match self.screen.parts(index) {
+            Some((renderer, Slot::Packed(packed))) => {
+                if let Err(error) = paint(renderer, packed, size, scale, elements) {
+                    broken(&error, &mut packed.missing);
+                }
+                return (now(), Duration::ZERO);
+            }
+            Some((_, Slot::Planes(planes))) => {
+                if let Some(buffer) = whole {
+                    let started = now();
+                    match direct::convert(&buffer, size, planes) {
+                        Ok(true) => return (started, now().saturating_sub(started)),
+                        // Not a picture as it seemed.
+                        Ok(false) => {}
+                        Err(error) => broken(&error, &mut planes.missing),
+                    }
+                }
+            }
+            None => return (now(), Duration::ZERO),
+        }
+        match self.screen.parts_with_scratch(index) {
+            Ok(Some((renderer, scratch, planes))) => {
+                if let Err(error) = paint(renderer, scratch, size, scale, elements) {
+                    broken(&error, &mut scratch.missing);
+                }
+                let started = now();
+                if let Err(error) = planes.convert(&scratch.layout, &scratch.map) {
+                    broken(&error, &mut planes.missing);
+                }
+                (started, now().saturating_sub(started))
+            }
+            Ok(None) => (now(), Duration::ZERO),
+            Err(error) => {
+                tracing::warn!("no memory to draw in: {error}");
+                (now(), Duration::ZERO)
+            }
+        }
+    }
+
+    /// The buffer of the program that is the whole picture, if one is: it fills the output pixel by pixel, nothing lies above
+    /// it, and nothing shows through.
+    fn whole_picture(&self, elements: &[Element]) -> Option<Buffer> {
+        use smithay::backend::renderer::element::Element as _;
+        let front = elements.first()?;
+        let surface = self.space.elements().next_back()?.surface()?;
+        if *front.id() != Id::from_wayland_resource(&surface) || front.alpha() < 1.0 {
+            return None;
+        }
+        let scale = Scale::from(self.scale);
+        let all = Rectangle::from_size(self.screen.size);
+        let source = Rectangle::from_size((f64::from(all.size.w), f64::from(all.size.h)).into());
+        let as_it_is = front.geometry(scale) == all && front.src() == source && front.transform() == Transform::Normal;
+        let opaque = Rectangle::subtract_rects_many([all], front.opaque_regions(scale)).is_empty();
+        if !as_it_is || !opaque {
+            return None;
+        }
+        with_renderer_surface_state(&surface, |state| state.buffer().cloned())?
     }
 
     /// Everything on the output, front first.
@@ -170,7 +234,7 @@ fn waits_for_callback(surface: &WlSurface) -> bool {
 /// Draws everything into a slot, where it is missing.
 fn paint(
     renderer: &mut PixmanRenderer,
-    slot: &mut Slot,
+    slot: &mut Packed,
     size: smithay::utils::Size<i32, Physical>,
     scale: f64,
     elements: &[Element],
@@ -203,20 +267,6 @@ fn paint(
     }
     let done = frame.finish().map(drop);
     outcome.and(done)
-}
-
-/// Damage in the consumer's words. The tracker has clipped it to the output.
-fn told(damage: &[Rectangle<i32, Physical>]) -> Damage {
-    let mut told = Damage::none();
-    for part in damage {
-        let side = |v: i32| u32::try_from(v).ok();
-        if let (Some(x), Some(y), Some(width @ 1..), Some(height @ 1..)) =
-            (side(part.loc.x), side(part.loc.y), side(part.size.w), side(part.size.h))
-        {
-            told.add(Rect { x, y, width, height });
-        }
-    }
-    told
 }
 
 /// Dark blue, as on the sway desktop (#16222e).

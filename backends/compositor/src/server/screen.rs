@@ -11,6 +11,9 @@ use smithay::backend::renderer::pixman::PixmanRenderer;
 use smithay::output::Output;
 use smithay::utils::{Physical, Rectangle, Size};
 
+use punktfunk_convert::{ConvertError, Converter, PlanesMut};
+use punktfunk_media::{Damage, FrameLayout, PixelFormat, Rect, Transform};
+
 use crate::wire::FromCapture;
 
 /// The output's renderer and its one consumer.
@@ -20,6 +23,9 @@ pub struct Screen {
     pub tracker: OutputDamageTracker,
     pub size: Size<i32, Physical>,
     stride: u32,
+    format: PixelFormat,
+    /// The whole picture in packed pixels, where planes are wanted and had to be composed once.
+    scratch: Option<Packed>,
     generation: u32,
     slots: Vec<Option<Slot>>,
     lent: VecDeque<usize>,
@@ -32,10 +38,28 @@ pub struct Screen {
 }
 
 /// Memory that a consumer lends.
-pub struct Slot {
+pub enum Slot {
+    /// Packed pixels: it is drawn into.
+    Packed(Packed),
+    /// Planes: pictures are converted into it.
+    Planes(Planes),
+}
+
+/// Packed pixels.
+pub struct Packed {
     // The image points into the map: it goes first.
     pub image: Image<'static, 'static>,
-    _map: MmapMut,
+    pub map: MmapMut,
+    pub layout: FrameLayout,
+    /// Where its picture is older than the last one.
+    pub missing: Vec<Rectangle<i32, Physical>>,
+}
+
+/// Planes of one picture, and what fills them.
+pub struct Planes {
+    map: MmapMut,
+    layout: FrameLayout,
+    converter: Converter,
     /// Where its picture is older than the last one.
     pub missing: Vec<Rectangle<i32, Physical>>,
 }
@@ -48,6 +72,8 @@ impl Screen {
             tracker: OutputDamageTracker::from_output(output),
             size: Size::default(),
             stride: 0,
+            format: PixelFormat::Bgrx,
+            scratch: None,
             generation: 0,
             slots: Vec::new(),
             lent: VecDeque::with_capacity(MOST_SLOTS),
@@ -62,13 +88,38 @@ impl Screen {
     /// The output has another size, or another consumer comes: all slots are void.
     pub fn new_layout(&mut self, output: &Output) {
         self.size = output.current_mode().map_or_else(Size::default, |m| m.size);
-        // As GPUs and other compositors pad: what reads wide vectors finds every row aligned.
-        self.stride = (self.size.w.unsigned_abs() * 4).next_multiple_of(ROW_ALIGNMENT);
+        // As GPUs and other compositors pad: what reads wide vectors finds every row aligned, half ones of planes included.
+        self.stride = match self.format {
+            PixelFormat::I420(_) => self.size.w.unsigned_abs().next_multiple_of(2 * ROW_ALIGNMENT),
+            PixelFormat::Bgrx | PixelFormat::Rgbx => packed_stride(self.size),
+        };
+        self.scratch = None;
         self.generation = self.generation.wrapping_add(1);
         self.slots.clear();
         self.lent.clear();
         self.layout_told = false;
         self.first = true;
+    }
+
+    /// A new consumer takes packed pixels until it asks for something else.
+    pub fn new_consumer(&mut self, output: &Output) {
+        self.format = PixelFormat::Bgrx;
+        self.new_layout(output);
+    }
+
+    /// The consumer wants its pictures in this form.
+    pub fn set_format(&mut self, format: PixelFormat, output: &Output) -> Result<(), String> {
+        if format == PixelFormat::Rgbx {
+            return Err("a form that is not drawn here".to_owned());
+        }
+        self.format = format;
+        self.new_layout(output);
+        Ok(())
+    }
+
+    fn frame_layout(&self) -> FrameLayout {
+        let (width, height) = (self.size.w.unsigned_abs(), self.size.h.unsigned_abs());
+        FrameLayout { width, height, stride: self.stride, format: self.format, transform: Transform::Normal }
     }
 
     /// What is to be told about the layout.
@@ -78,6 +129,7 @@ impl Screen {
             width: self.size.w.unsigned_abs(),
             height: self.size.h.unsigned_abs(),
             stride: self.stride,
+            format: self.format,
         }
     }
 
@@ -92,7 +144,7 @@ impl Screen {
         if generation != self.generation {
             return Ok(());
         }
-        let slot = Slot::map(memory, self.size, self.stride).map_err(|e| format!("slot {index}: {e}"))?;
+        let slot = Slot::map(memory, self.size, self.frame_layout()).map_err(|e| format!("slot {index}: {e}"))?;
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
@@ -120,14 +172,32 @@ impl Screen {
         Some((&mut self.renderer, self.slots.get_mut(index)?.as_mut()?))
     }
 
+    /// The same for a slot of planes whose picture has to be composed first.
+    pub fn parts_with_scratch(
+        &mut self,
+        index: usize,
+    ) -> Result<Option<(&mut PixmanRenderer, &mut Packed, &mut Planes)>, String> {
+        let Some(Some(Slot::Planes(planes))) = self.slots.get_mut(index) else { return Ok(None) };
+        if self.scratch.is_none() {
+            let layout = FrameLayout { stride: packed_stride(self.size), format: PixelFormat::Bgrx, ..planes.layout };
+            let map = MmapMut::map_anon(layout.len()).map_err(|e| e.to_string())?;
+            self.scratch = Some(Packed::new(map, self.size, layout)?);
+        }
+        Ok(self.scratch.as_mut().map(|scratch| (&mut self.renderer, scratch, planes)))
+    }
+
     /// What changed is missing in every slot.
     pub fn note_damage(&mut self, damage: &[Rectangle<i32, Physical>]) {
-        for slot in self.slots.iter_mut().flatten() {
-            slot.missing.extend_from_slice(damage);
-            if slot.missing.len() > MOST_RECTANGLES {
-                let all = slot.missing.iter().copied().reduce(Rectangle::merge);
-                slot.missing.clear();
-                slot.missing.extend(all);
+        let slots = self.slots.iter_mut().flatten().map(|slot| match slot {
+            Slot::Packed(packed) => &mut packed.missing,
+            Slot::Planes(planes) => &mut planes.missing,
+        });
+        for missing in slots.chain(self.scratch.as_mut().map(|scratch| &mut scratch.missing)) {
+            missing.extend_from_slice(damage);
+            if missing.len() > MOST_RECTANGLES {
+                let all = missing.iter().copied().reduce(Rectangle::merge);
+                missing.clear();
+                missing.extend(all);
             }
         }
     }
@@ -141,8 +211,8 @@ impl Screen {
 }
 
 impl Slot {
-    fn map(memory: OwnedFd, size: Size<i32, Physical>, stride: u32) -> Result<Self, String> {
-        let bytes = stride as usize * size.h.unsigned_abs() as usize;
+    fn map(memory: OwnedFd, size: Size<i32, Physical>, layout: FrameLayout) -> Result<Self, String> {
+        let bytes = layout.len();
         let seals = fcntl_get_seals(&memory).map_err(|e| e.to_string())?;
         let there = fstat(&memory).map_err(|e| e.to_string())?.st_size;
         if !seals.contains(SealFlags::SHRINK) || usize::try_from(there).unwrap_or(0) < bytes {
@@ -150,22 +220,71 @@ impl Slot {
         }
         // SAFETY: the file can no longer shrink, and is long enough: the mapping stays valid. Its other mapping is the
         // consumer's, which does not touch it while it is lent; bytes that change nevertheless are only pixels.
-        let mut map = unsafe { MmapMut::map_mut(&memory) }.map_err(|e| e.to_string())?;
+        let map = unsafe { MmapMut::map_mut(&memory) }.map_err(|e| e.to_string())?;
+        match layout.format {
+            PixelFormat::I420(colour) => {
+                let converter = Converter::new(layout.width, layout.height, colour);
+                Ok(Self::Planes(Planes { map, layout, converter, missing: vec![Rectangle::from_size(size)] }))
+            }
+            PixelFormat::Bgrx | PixelFormat::Rgbx => Packed::new(map, size, layout).map(Self::Packed),
+        }
+    }
+}
+
+impl Packed {
+    /// `map` has the bytes of `layout`, whose stride is a multiple of four.
+    fn new(mut map: MmapMut, size: Size<i32, Physical>, layout: FrameLayout) -> Result<Self, String> {
+        if map.len() < layout.len() || layout.stride < layout.width * 4 {
+            return Err("less memory than its layout says".to_owned());
+        }
         // SAFETY: the map holds `stride` bytes for each row and outlives the image (it is dropped after it, and its
         // address does not change when it moves). It is page aligned, and `stride` a multiple of four.
         let image = unsafe {
             Image::from_raw_mut(
                 FormatCode::X8R8G8B8,
-                size.w.unsigned_abs() as usize,
-                size.h.unsigned_abs() as usize,
+                layout.width as usize,
+                layout.height as usize,
                 map.as_mut_ptr().cast(),
-                stride as usize,
+                layout.stride as usize,
                 false,
             )
         };
         let image = image.map_err(|_| "pixman takes no image of this size".to_owned())?;
-        Ok(Self { image, _map: map, missing: vec![Rectangle::from_size(size)] })
+        Ok(Self { image, map, layout, missing: vec![Rectangle::from_size(size)] })
     }
+}
+
+impl Planes {
+    /// Brings the planes up to date with a picture, where they lack something.
+    pub fn convert(&mut self, layout: &FrameLayout, pixels: &[u8]) -> Result<(), ConvertError> {
+        let damage = told(&self.missing);
+        let [_, blue, red, end] = self.layout.plane_bounds();
+        let stride = self.layout.stride as usize;
+        let (y, rest) = self.map[..end].split_at_mut(blue);
+        let (u, v) = rest.split_at_mut(red - blue);
+        let mut planes = PlanesMut { y: (y, stride), u: (u, stride / 2), v: (v, stride / 2) };
+        self.converter.update(layout, pixels, &damage, &mut planes)?;
+        self.missing.clear();
+        Ok(())
+    }
+}
+
+/// Damage in the consumer's words. The tracker has clipped it to the output.
+pub fn told(damage: &[Rectangle<i32, Physical>]) -> Damage {
+    let mut told = Damage::none();
+    for part in damage {
+        let side = |v: i32| u32::try_from(v).ok();
+        if let (Some(x), Some(y), Some(width @ 1..), Some(height @ 1..)) =
+            (side(part.loc.x), side(part.loc.y), side(part.size.w), side(part.size.h))
+        {
+            told.add(Rect { x, y, width, height });
+        }
+    }
+    told
+}
+
+fn packed_stride(size: Size<i32, Physical>) -> u32 {
+    (size.w.unsigned_abs() * 4).next_multiple_of(ROW_ALIGNMENT)
 }
 
 /// More than any consumer keeps under way.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use punktfunk_media::{Damage, Rect};
+use punktfunk_media::{Colour, Damage, Matrix, PixelFormat, Rect};
 
 use super::{Fields, Message};
 
@@ -16,6 +16,8 @@ pub enum ToCapture {
         /// Its number.
         index: u32,
     },
+    /// Pictures are wanted in this form.
+    Format(PixelFormat),
     /// A slot may be filled.
     Lend {
         /// Which layout it was made for.
@@ -38,6 +40,8 @@ pub enum FromCapture {
         height: u32,
         /// Bytes from row to row.
         stride: u32,
+        /// What pixels are.
+        format: PixelFormat,
     },
     /// A lent slot comes back filled.
     Frame(FrameNote),
@@ -52,6 +56,8 @@ pub struct FrameNote {
     pub index: u32,
     /// When it was drawn, on `CLOCK_MONOTONIC`.
     pub drawn: Duration,
+    /// How long making planes of it took after that.
+    pub converted_in: Duration,
     /// What changed since the previous frame.
     pub damage: Damage,
 }
@@ -60,6 +66,7 @@ impl ToCapture {
     /// In bytes.
     pub fn encode(self) -> Message {
         let (kind, generation, index) = match self {
+            Self::Format(format) => return *Message::new(FORMAT).put(&[format_code(format)]),
             Self::Slot { generation, index } => (SLOT, generation, index),
             Self::Lend { generation, index } => (LEND, generation, index),
         };
@@ -71,6 +78,10 @@ impl ToCapture {
 pub fn decode_to_capture(bytes: &[u8]) -> Option<ToCapture> {
     let mut fields = Fields(bytes);
     let kind = fields.u8()?;
+    if kind == FORMAT {
+        let format = format_of(fields.u8()?)?;
+        return fields.end(ToCapture::Format(format));
+    }
     let (generation, index) = (fields.u32()?, fields.u32()?);
     let message = match kind {
         SLOT => ToCapture::Slot { generation, index },
@@ -84,8 +95,9 @@ impl FromCapture {
     /// In bytes.
     pub fn encode(&self) -> Message {
         match self {
-            Self::Layout { generation, width, height, stride } => {
-                *Message::new(LAYOUT).u32(*generation).u32(*width).u32(*height).u32(*stride)
+            Self::Layout { generation, width, height, stride, format } => {
+                let mut message = Message::new(LAYOUT);
+                *message.u32(*generation).u32(*width).u32(*height).u32(*stride).put(&[format_code(*format)])
             }
             Self::Frame(note) => note.encode(),
         }
@@ -95,7 +107,7 @@ impl FromCapture {
 impl FrameNote {
     fn encode(&self) -> Message {
         let mut message = Message::new(FRAME);
-        message.u32(self.generation).u32(self.index).u64(nanos(self.drawn));
+        message.u32(self.generation).u32(self.index).u64(nanos(self.drawn)).u64(nanos(self.converted_in));
         match self.damage.rects() {
             None => message.put(&[EVERYTHING]),
             Some(rects) => {
@@ -112,7 +124,7 @@ impl FrameNote {
 
     fn decode(fields: &mut Fields<'_>) -> Option<Self> {
         let (generation, index) = (fields.u32()?, fields.u32()?);
-        let drawn = Duration::from_nanos(fields.u64()?);
+        let (drawn, converted_in) = (Duration::from_nanos(fields.u64()?), Duration::from_nanos(fields.u64()?));
         let damage = match fields.u8()? {
             EVERYTHING => Damage::Full,
             count => {
@@ -124,7 +136,7 @@ impl FrameNote {
                 damage
             }
         };
-        Some(Self { generation, index, drawn, damage })
+        Some(Self { generation, index, drawn, converted_in, damage })
     }
 }
 
@@ -137,11 +149,27 @@ pub fn decode_from_capture(bytes: &[u8]) -> Option<FromCapture> {
             width: fields.u32()?,
             height: fields.u32()?,
             stride: fields.u32()?,
+            format: format_of(fields.u8()?)?,
         },
         FRAME => FromCapture::Frame(FrameNote::decode(&mut fields)?),
         _ => return None,
     };
     fields.end(message)
+}
+
+fn format_code(format: PixelFormat) -> u8 {
+    match format {
+        PixelFormat::Bgrx => 0,
+        PixelFormat::Rgbx => 1,
+        PixelFormat::I420(Colour { matrix, full_range }) => {
+            PLANES | u8::from(full_range) << 1 | u8::from(matrix == Matrix::Bt709)
+        }
+    }
+}
+
+fn format_of(code: u8) -> Option<PixelFormat> {
+    let forms = Colour::ALL.map(PixelFormat::I420);
+    [PixelFormat::Bgrx, PixelFormat::Rgbx].into_iter().chain(forms).find(|format| format_code(*format) == code)
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -152,6 +180,9 @@ const SLOT: u8 = 1;
 const LEND: u8 = 2;
 const LAYOUT: u8 = 3;
 const FRAME: u8 = 4;
+const FORMAT: u8 = 5;
+/// In a format's code.
+const PLANES: u8 = 4;
 /// In the place of the number of rectangles.
 const EVERYTHING: u8 = 255;
 
@@ -161,17 +192,25 @@ mod tests {
 
     #[test]
     fn every_message_comes_back_as_it_was_and_nothing_shorter_or_longer_does() {
-        for message in [ToCapture::Slot { generation: 1, index: 2 }, ToCapture::Lend { generation: u32::MAX, index: 0 }]
-        {
+        let planes = Colour::ALL.map(PixelFormat::I420);
+        let formats = [PixelFormat::Bgrx, PixelFormat::Rgbx].into_iter().chain(planes);
+        let slots = [ToCapture::Slot { generation: 1, index: 2 }, ToCapture::Lend { generation: u32::MAX, index: 0 }];
+        for message in slots.into_iter().chain(formats.map(ToCapture::Format)) {
             assert_eq!(decode_to_capture(message.encode().as_ref()), Some(message));
         }
         let mut damage = Damage::none();
         for i in 0..Damage::MAX_RECTS as u32 {
             damage.add(Rect { x: i, y: 2 * i, width: 3, height: u32::MAX });
         }
-        let note = FrameNote { generation: 7, index: 1, drawn: Duration::from_nanos(1), damage: Damage::Full };
+        let note = FrameNote {
+            generation: 7,
+            index: 1,
+            drawn: Duration::from_nanos(1),
+            damage: Damage::Full,
+            converted_in: Duration::from_nanos(u64::MAX),
+        };
         let messages = [
-            FromCapture::Layout { generation: 3, width: 1366, height: 767, stride: 5504 },
+            FromCapture::Layout { generation: 3, width: 1366, height: 767, stride: 5504, format: PixelFormat::Bgrx },
             FromCapture::Frame(note),
             FromCapture::Frame(FrameNote { damage, ..note }),
             FromCapture::Frame(FrameNote { damage: Damage::none(), ..note }),
@@ -184,5 +223,6 @@ mod tests {
         }
         assert_eq!(decode_to_capture(&[]), None);
         assert_eq!(decode_from_capture(&[9, 0, 0, 0, 0]), None);
+        assert_eq!(decode_to_capture(&[FORMAT, 3]), None);
     }
 }

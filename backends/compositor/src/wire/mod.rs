@@ -141,5 +141,5 @@ impl AsRef<[u8]> for Message {
     }
 }
 
-/// A frame with all rectangles that a damage can hold fits: 1 + 4 + 4 + 8 + 1 + 8 × 16.
+/// A frame with all rectangles that a damage can hold fits: 1 + 4 + 4 + 8 + 8 + 1 + 8 × 16.
 const MESSAGE_BYTES: usize = 160;

@@ -261,6 +261,7 @@ pub fn pixel(frame: &CapturedFrame, x: f64, y: f64) -> [u8; 3] {
     match l.format {
         PixelFormat::Bgrx => [bytes[2], bytes[1], bytes[0]],
         PixelFormat::Rgbx => [bytes[0], bytes[1], bytes[2]],
+        PixelFormat::I420(_) => panic!("nobody asked for planes"),
     }
 }
 

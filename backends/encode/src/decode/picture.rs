@@ -3,7 +3,7 @@
 use punktfunk_media::Colour;
 use yuv::YuvPlanarImage;
 
-use crate::convert::{inverse_matrix, range};
+use punktfunk_convert::{inverse_matrix, range};
 
 /// An 8-bit 4:2:0 picture, planes without padding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

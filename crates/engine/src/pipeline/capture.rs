@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use punktfunk_media::{CaptureError, Captured, CapturedFrame, Capturer, Mode, Slot, Stage};
+use punktfunk_media::{CaptureError, Captured, CapturedFrame, Capturer, Colour, Mode, Slot, Stage};
 
 use super::{Picture, Pipes, ReturnedSlot};
 use crate::session::{Ending, Mailboxes, Shared};
@@ -13,11 +13,13 @@ pub(crate) struct CaptureLoop {
     shared: Arc<Shared>,
     mail: Arc<Mailboxes>,
     pipes: Arc<Pipes>,
+    /// What the encoder makes of pictures: a source that can do that by the way does.
+    colour: Colour,
 }
 
 impl CaptureLoop {
-    pub fn new(shared: &Arc<Shared>, mail: &Arc<Mailboxes>, pipes: &Arc<Pipes>) -> Self {
-        Self { shared: Arc::clone(shared), mail: Arc::clone(mail), pipes: Arc::clone(pipes) }
+    pub fn new(shared: &Arc<Shared>, mail: &Arc<Mailboxes>, pipes: &Arc<Pipes>, colour: Colour) -> Self {
+        Self { shared: Arc::clone(shared), mail: Arc::clone(mail), pipes: Arc::clone(pipes), colour }
     }
 
     /// Runs until the session stops or no capturer works any more.
@@ -28,7 +30,7 @@ impl CaptureLoop {
     }
 
     fn work(&self, stage: &mut dyn Stage) -> Result<(), Ending> {
-        let mut source = Source::open(stage, 0).map_err(failed)?;
+        let mut source = Source::open(stage, 0, self.colour).map_err(failed)?;
         let mut trouble = Trouble::default();
         while !self.shared.stopping() {
             self.obey(stage, &mut source)?;
@@ -124,7 +126,7 @@ impl CaptureLoop {
             error.detail
         );
         self.shared.stats.counters.capture_restarts.one();
-        Source::open(stage, generation).map_err(failed)
+        Source::open(stage, generation, self.colour).map_err(failed)
     }
 }
 
@@ -139,8 +141,9 @@ struct Source {
 }
 
 impl Source {
-    fn open(stage: &mut dyn Stage, generation: u32) -> Result<Self, CaptureError> {
-        let capturer = stage.capturer()?;
+    fn open(stage: &mut dyn Stage, generation: u32, colour: Colour) -> Result<Self, CaptureError> {
+        let mut capturer = stage.capturer()?;
+        capturer.take_planes(colour)?;
         let mut source = Self { capturer, free: Vec::new(), lent: 0, generation, mode: stage.mode() };
         source.make_slots()?;
         Ok(source)

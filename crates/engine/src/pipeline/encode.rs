@@ -380,15 +380,16 @@ impl EncodeLoop {
         }
         let done = Instant::now();
         let frame = &picture.frame;
-        let (drawn_at, capture_time) = match feed {
-            Feed::Fresh => (frame.drawn_at, frame.capture_time),
-            Feed::Repeat => (started, Duration::ZERO),
+        let (drawn_at, capture_time, convert_time) = match feed {
+            Feed::Fresh => (frame.drawn_at, frame.capture_time, frame.convert_time),
+            Feed::Repeat => (started, Duration::ZERO, Duration::ZERO),
         };
         unit.repeat = feed == Feed::Repeat;
         unit.drawn_at = drawn_at;
         unit.capture_time = capture_time;
-        unit.waited = started.saturating_duration_since(drawn_at + capture_time);
+        unit.waited = started.saturating_duration_since(drawn_at + capture_time + convert_time);
         unit.encode_time = (done - started).saturating_sub(unit.frame.convert_time);
+        unit.frame.convert_time += convert_time;
         unit.encoded_at = done;
         Ok(())
     }

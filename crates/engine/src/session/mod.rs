@@ -178,7 +178,7 @@ impl Session {
         });
         let stage_slot = Arc::new(StageSlot::new(stage));
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
-        let capture = CaptureLoop::new(&shared, &mail, &pipes);
+        let capture = CaptureLoop::new(&shared, &mail, &pipes, plan.colour);
         let inject = InjectLoop::new(&shared, &mail, grants);
         let pads = pads.map(|setup| PadsLoop::new(&shared, &mail, setup, grants));
 

@@ -152,7 +152,14 @@ impl Capturer for SyntheticCapturer {
         self.drawn += 1;
         self.drawn_here += 1;
         let drawn_at = Instant::now();
-        Ok(Captured::Frame(CapturedFrame { slot, layout: self.layout, damage, drawn_at, capture_time: Duration::ZERO }))
+        Ok(Captured::Frame(CapturedFrame {
+            slot,
+            layout: self.layout,
+            damage,
+            drawn_at,
+            capture_time: Duration::ZERO,
+            convert_time: Duration::ZERO,
+        }))
     }
 }
 

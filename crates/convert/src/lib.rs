@@ -1,4 +1,5 @@
-//! Packed RGB to planar 4:2:0, by the matrix and into the range of a [`Colour`].
+//! Pictures to planar 4:2:0, by the matrix and into the range of a [`Colour`]: packed RGB is converted, planes of the same
+//! colour are copied.
 //!
 //! Rows are the unit of work: only pairs of rows that damage touches are converted anew, and a pair depends on its own
 //! source rows alone, so partial conversion equals full conversion. Turned and mirrored pictures go through an upright
@@ -13,7 +14,7 @@ use yuv::{BufferStoreMut, YuvConversionMode, YuvPlanarImageMut};
 
 use bands::Bands;
 use standard::forward_matrix;
-pub(crate) use standard::{inverse_matrix, range};
+pub use standard::{inverse_matrix, range};
 
 /// Three planes to write to, of a coded (even) size; rows may be padded.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub enum ConvertError {
     /// The target planes are too small.
     #[error("target planes are too small")]
     Planes,
+    /// Planes of another colour came in.
+    #[error("the picture's planes have another colour than the encoder's")]
+    Colour,
 }
 
 /// Converts the pictures of one encoder, always into the same planes.
@@ -88,14 +92,47 @@ impl Converter {
         damage: &Damage,
         planes: &mut PlanesMut<'_>,
     ) -> Result<u32, ConvertError> {
-        self.check(layout, pixels, planes)?;
         let bands = if self.last == Some(*layout) {
             Bands::of_damage(damage, layout, self.height)
         } else {
             Bands::whole(self.height)
         };
+        self.convert_bands(layout, pixels, &bands, planes)
+    }
+
+    /// The same where `planes` hold the whole picture but for `damage`, however that came to be: also where the picture before
+    /// had another layout.
+    ///
+    /// # Errors
+    /// As [`Self::convert`].
+    pub fn update(
+        &mut self,
+        layout: &FrameLayout,
+        pixels: &[u8],
+        damage: &Damage,
+        planes: &mut PlanesMut<'_>,
+    ) -> Result<u32, ConvertError> {
+        let bands = Bands::of_damage(damage, layout, self.height);
+        self.convert_bands(layout, pixels, &bands, planes)
+    }
+
+    fn convert_bands(
+        &mut self,
+        layout: &FrameLayout,
+        pixels: &[u8],
+        bands: &Bands,
+        planes: &mut PlanesMut<'_>,
+    ) -> Result<u32, ConvertError> {
+        self.check(layout, pixels, planes)?;
         // Until this picture is complete, the planes match no layout.
         self.last = None;
+        if let PixelFormat::I420(_) = layout.format {
+            bands
+                .iter()
+                .for_each(|(top, bottom)| copy_planes(layout, pixels, self.coded_size().0, top..bottom, planes));
+            self.last = Some(*layout);
+            return Ok(bands.rows());
+        }
         let upright_stride = self.width as usize * 4;
         let copied = !upright::is_upright(layout.transform);
         if copied {
@@ -120,7 +157,16 @@ impl Converter {
         if (width, height) != (self.width, self.height) || layout.is_empty() {
             return Err(ConvertError::Size(width, height, self.width, self.height));
         }
-        let needs = (layout.stride as usize).max(layout.width as usize * 4) * layout.height as usize;
+        let row = match layout.format {
+            PixelFormat::I420(colour) if colour != self.colour => return Err(ConvertError::Colour),
+            // Nothing turns planes, and no source of ours makes turned ones.
+            PixelFormat::I420(_) if !upright::is_upright(layout.transform) || layout.stride % 2 == 1 => {
+                return Err(ConvertError::Planes);
+            }
+            PixelFormat::I420(_) => self.coded_size().0 as usize,
+            PixelFormat::Bgrx | PixelFormat::Rgbx => layout.width as usize * 4,
+        };
+        let needs = FrameLayout { stride: layout.stride.max(u32::try_from(row).unwrap_or(u32::MAX)), ..*layout }.len();
         if layout.len() < needs || pixels.len() < needs {
             return Err(ConvertError::Short { has: pixels.len().min(layout.len()), needs });
         }
@@ -150,6 +196,33 @@ impl Converter {
     }
 }
 
+/// Copies rows of planes. Shapes were checked by the caller; `rows` are pairs but for the end of an odd picture, whose missing
+/// row the source has, too.
+fn copy_planes(
+    layout: &FrameLayout,
+    pixels: &[u8],
+    width: u32,
+    rows: std::ops::Range<u32>,
+    planes: &mut PlanesMut<'_>,
+) {
+    let (width, stride) = (width as usize, layout.stride as usize);
+    let (top, bottom) = (rows.start as usize, rows.end.next_multiple_of(2) as usize);
+    let [luma, blue, red, end] = layout.plane_bounds();
+    let copy =
+        |from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, rows: std::ops::Range<usize>, width| {
+            if from_stride == to_stride {
+                let bytes = rows.start * to_stride..rows.end * to_stride;
+                return to[bytes.clone()].copy_from_slice(&from[bytes]);
+            }
+            for row in rows {
+                to[row * to_stride..][..width].copy_from_slice(&from[row * from_stride..][..width]);
+            }
+        };
+    copy(&pixels[luma..blue], stride, planes.y.0, planes.y.1, top..bottom, width);
+    copy(&pixels[blue..red], stride / 2, planes.u.0, planes.u.1, top / 2..bottom / 2, width / 2);
+    copy(&pixels[red..end], stride / 2, planes.v.0, planes.v.1, top / 2..bottom / 2, width / 2);
+}
+
 fn convert_rows(
     format: PixelFormat,
     colour: Colour,
@@ -177,6 +250,7 @@ fn convert_rows(
     match format {
         PixelFormat::Bgrx => yuv::bgra_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
         PixelFormat::Rgbx => yuv::rgba_to_yuv420(&mut image, source, stride as u32, range, matrix, mode),
+        PixelFormat::I420(_) => return Err(ConvertError::Planes),
     }
     .map_err(|_| ConvertError::Planes)
 }

@@ -4,7 +4,8 @@ use punktfunk_media::{Colour, Matrix};
 use yuv::{YuvRange, YuvStandardMatrix};
 
 /// The matrix towards red, green and blue.
-pub(crate) const fn inverse_matrix(colour: Colour) -> YuvStandardMatrix {
+#[must_use]
+pub const fn inverse_matrix(colour: Colour) -> YuvStandardMatrix {
     match colour.matrix {
         Matrix::Bt601 => YuvStandardMatrix::Bt601,
         Matrix::Bt709 => YuvStandardMatrix::Bt709,
@@ -20,7 +21,8 @@ pub(super) const fn forward_matrix(colour: Colour) -> YuvStandardMatrix {
 }
 
 /// The range.
-pub(crate) const fn range(colour: Colour) -> YuvRange {
+#[must_use]
+pub const fn range(colour: Colour) -> YuvRange {
     if colour.full_range { YuvRange::Full } else { YuvRange::Limited }
 }
 
