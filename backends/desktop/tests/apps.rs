@@ -104,6 +104,31 @@ fn a_program_lives_on_a_private_desktop_and_ends_with_it() {
 }
 
 #[test]
+fn an_x11_program_runs_on_the_built_in_desktop_and_leaves_nothing_in_tmp() {
+    let bench = PrivateBench::new(Bed::BuiltIn, PrivateContent::Empty).unwrap();
+    let mut stage = bench.open("a", MODE);
+    let environment = stage.environment();
+    let display = environment.display.iter().find(|(n, _)| n == "DISPLAY").map(|(_, v)| v.clone()).expect("a display");
+    let number: u32 = display.trim_start_matches(':').parse().unwrap();
+    let left = |number: u32| {
+        let files = [format!("/tmp/.X{number}-lock"), format!("/tmp/.X11-unix/X{number}")];
+        files.into_iter().filter(|file| Path::new(file).exists()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(number).len(), 2, "programs find their server there");
+    let mut capturer = stage.capturer().unwrap();
+    common::lend_new(&mut *capturer);
+    let command = format!("test \"$DISPLAY\" = '{display}' && exec xterm -bg '#008000' -cr '#008000' -e sleep 1000");
+    let app = stage.launch(&AppSpec { command, ..AppSpec::default() }).unwrap();
+    common::frame_until(&mut *capturer, "the terminal", |f| common::pixel(f, 0.5, 0.9) == [0, 128, 0]);
+    let mark = PrivateBench::mark(&bench.journal.records()[0]);
+    drop(capturer);
+    ends_with("the stage", &*app, || drop(stage));
+    bench.assert_nothing_left(&[mark]);
+    assert_eq!(left(number), Vec::<String>::new());
+    assert_eq!(left(number + 1000), Vec::<String>::new());
+}
+
+#[test]
 fn a_program_fills_the_output_and_what_was_there_comes_back_after_it() {
     on_every_desktop(|suite| {
         let shell = PrivateContent::Shell("exec foot --app-id behind sleep 1000".to_owned());

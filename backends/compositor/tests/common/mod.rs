@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use punktfunk_compositor::{WorkerCapturer, WorkerLink};
+use punktfunk_compositor::{WorkerCapturer, WorkerLink, X11_DISPLAYS_FILE, remove_stale_x11_display};
 use punktfunk_media::{Captured, CapturedFrame, Capturer, Mode, Slot};
 use tempfile::TempDir;
 
@@ -75,6 +75,9 @@ impl Drop for Worker {
         // Fails only when it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // As the host does for a desktop that was killed.
+        let numbers = std::fs::read_to_string(self.dir.path().join(X11_DISPLAYS_FILE)).unwrap_or_default();
+        numbers.lines().filter_map(|line| line.parse().ok()).for_each(remove_stale_x11_display);
         if std::thread::panicking() {
             eprintln!("the worker's log:\n{}", self.log());
         }

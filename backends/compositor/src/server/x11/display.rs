@@ -34,6 +34,7 @@ impl DisplayName {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
             Err(e) => return Err(e),
         }
+        let _alone = alone(&sockets);
         for number in 0..NUMBERS {
             if !lock(folder, number)? {
                 continue;
@@ -72,7 +73,23 @@ impl Drop for DisplayName {
 
 /// Removes lock and socket of a display whose server was killed. Those of a server that lives stay.
 pub fn remove_stale(number: u32) {
-    remove_stale_in(Path::new("/tmp"), number);
+    let folder = Path::new("/tmp");
+    let _alone = alone(&folder.join(SOCKETS));
+    remove_stale_in(folder, number);
+}
+
+/// Keeps other desktops of ours from taking or clearing numbers meanwhile: between looking at a lock and removing it, another
+/// one could have made it its own. As long as the result lives; in vain where somebody holds it for no reason.
+fn alone(sockets: &Path) -> Option<fs::File> {
+    let folder = fs::File::open(sockets).ok()?;
+    for _ in 0..TRIES {
+        match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(rustix::io::Errno::AGAIN) => std::thread::sleep(TRY_AGAIN_AFTER),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 fn remove_stale_in(folder: &Path, number: u32) {
@@ -122,8 +139,11 @@ fn holder(lock: &Path) -> Option<Pid> {
     Pid::from_raw(fs::read_to_string(lock).ok()?.trim().parse().ok()?)
 }
 
+/// Whether a process still runs; one that ended and waits to be noticed does not.
 fn lives(pid: Pid) -> bool {
-    test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    let ended = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    !ended && test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
 }
 
 fn lock_path(folder: &Path, number: u32) -> PathBuf {
@@ -135,6 +155,9 @@ fn socket_path(folder: &Path, number: u32) -> PathBuf {
 }
 
 const SOCKETS: &str = ".X11-unix";
+/// Half a second in all; taking a number takes some tens of microseconds.
+const TRIES: u32 = 250;
+const TRY_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(2);
 /// More desktops than one machine carries.
 const NUMBERS: u32 = 1000;
 
@@ -158,14 +181,41 @@ mod tests {
     fn what_a_killed_server_left_is_taken_over_and_what_a_living_one_has_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let mut gone = std::process::Command::new("true").spawn().unwrap();
-        gone.wait().unwrap();
         fs::write(lock_path(folder.path(), 0), format!("{:>10}\n", gone.id())).unwrap();
         fs::write(lock_path(folder.path(), 1), format!("{:>10}\n", 1)).unwrap();
+        // Ended, whether its parent has looked or not.
+        while lives(Pid::from_raw(i32::try_from(gone.id()).unwrap()).unwrap()) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         let first = DisplayName::claim_in(folder.path()).unwrap();
         let next = DisplayName::claim_in(folder.path()).unwrap();
         assert_eq!((first.number(), next.number()), (0, 2));
+        gone.wait().unwrap();
         remove_stale_in(folder.path(), 1);
         assert!(lock_path(folder.path(), 1).exists(), "process 1 lives");
+    }
+
+    #[test]
+    fn many_that_start_at_once_over_what_others_left_get_numbers_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        gone.wait().unwrap();
+        for round in 0..20 {
+            for number in 0..8 {
+                fs::write(lock_path(folder.path(), number), format!("{:>10}\n", gone.id())).unwrap();
+            }
+            let claimed: Vec<_> = std::thread::scope(|scope| {
+                let claim = || DisplayName::claim_in(folder.path()).unwrap();
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let mut numbers: Vec<_> = claimed.iter().map(DisplayName::number).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, (0..8).collect::<Vec<_>>(), "round {round}");
+            for number in numbers {
+                assert!(std::os::unix::net::UnixStream::connect(socket_path(folder.path(), number)).is_ok());
+            }
+        }
     }
 
     #[test]
