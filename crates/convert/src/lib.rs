@@ -146,7 +146,7 @@ impl Converter {
                 (&pixels[top as usize * layout.stride as usize..], layout.stride as usize)
             };
             convert_rows(layout.format, self.colour, source, stride, self.width, top..bottom, planes)?;
-            self.pad(bottom, planes);
+            self.pad(top..bottom, planes);
         }
         self.last = Some(*layout);
         Ok(bands.rows())
@@ -180,16 +180,16 @@ impl Converter {
         if fit { Ok(()) } else { Err(ConvertError::Planes) }
     }
 
-    /// Fills the column and row that an odd picture lacks, after a band ending at `bottom` was converted.
-    fn pad(&self, bottom: u32, planes: &mut PlanesMut<'_>) {
+    /// Fills the column and row that an odd picture lacks, after `rows` were converted.
+    fn pad(&self, rows: std::ops::Range<u32>, planes: &mut PlanesMut<'_>) {
         let (plane, stride) = (&mut *planes.y.0, planes.y.1);
         if self.width % 2 == 1 {
             let last = self.width as usize - 1;
-            for row in plane.chunks_mut(stride).take(self.height as usize) {
+            for row in plane.chunks_mut(stride).take(rows.end as usize).skip(rows.start as usize) {
                 row[last + 1] = row[last];
             }
         }
-        if self.height % 2 == 1 && bottom == self.height {
+        if self.height % 2 == 1 && rows.end == self.height {
             let last = (self.height as usize - 1) * stride;
             plane.copy_within(last..last + self.coded_size().0 as usize, last + stride);
         }

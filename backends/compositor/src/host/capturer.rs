@@ -78,7 +78,8 @@ impl WorkerCapturer {
             drawn_at: instant_of(note.drawn),
             // It was drawn where it is read.
             capture_time: Duration::ZERO,
-            convert_time: note.converted_in,
+            // Nothing takes longer; a worker is not believed.
+            convert_time: note.converted_in.min(Duration::from_secs(1)),
         }))
     }
 }

@@ -107,11 +107,15 @@ impl State {
         }
         match self.screen.parts_with_scratch(index) {
             Ok(Some((renderer, scratch, planes))) => {
-                if let Err(error) = paint(renderer, scratch, size, scale, elements) {
-                    broken(&error, &mut scratch.missing);
-                }
+                let painted = paint(renderer, scratch, size, scale, elements);
                 let started = now();
-                if let Err(error) = planes.convert(&scratch.layout, &scratch.map) {
+                let converted = planes.convert(&scratch.layout, &scratch.map);
+                if let Err(error) = painted {
+                    broken(&error, &mut scratch.missing);
+                    // Drawn anew there, it is to be converted anew as well.
+                    broken(&error, &mut planes.missing);
+                }
+                if let Err(error) = converted {
                     broken(&error, &mut planes.missing);
                 }
                 (started, now().saturating_sub(started))

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use punktfunk_compositor::{WorkerCapturer, WorkerLink, X11_DISPLAYS_FILE, remove_stale_x11_display};
-use punktfunk_media::{Captured, CapturedFrame, Capturer, Mode, Slot};
+use punktfunk_media::{Captured, CapturedFrame, Capturer, Mode, PixelFormat, Slot};
 use tempfile::TempDir;
 
 pub const MODE: Mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
@@ -153,9 +153,23 @@ pub fn settle(capturer: &mut WorkerCapturer, slot: Slot) {
 pub fn pixel(frame: &CapturedFrame, x: f64, y: f64) -> [u8; 3] {
     let l = frame.layout;
     let (x, y) = ((x * f64::from(l.width)) as usize, (y * f64::from(l.height)) as usize);
-    let at = y.min(l.height as usize - 1) * l.stride as usize + x.min(l.width as usize - 1) * 4;
-    let bytes = &frame.slot.memory.bytes()[at..at + 4];
-    [bytes[2], bytes[1], bytes[0]]
+    let (x, y) = (x.min(l.width as usize - 1), y.min(l.height as usize - 1));
+    let (bytes, stride) = (frame.slot.memory.bytes(), l.stride as usize);
+    match l.format {
+        PixelFormat::Bgrx => [2, 1, 0].map(|c| bytes[y * stride + x * 4 + c]),
+        PixelFormat::Rgbx => [0, 1, 2].map(|c| bytes[y * stride + x * 4 + c]),
+        PixelFormat::I420(colour) => {
+            let [luma, blue, red, _] = l.plane_bounds();
+            let half = y / 2 * (stride / 2) + x / 2;
+            colour.to_rgb(bytes[luma + y * stride + x], bytes[blue + half], bytes[red + half])
+        }
+    }
+}
+
+/// Whether a colour is in the middle, as exactly as planes hold colours.
+pub fn shows(frame: &CapturedFrame, rgb: [u8; 3]) -> bool {
+    let most = if matches!(frame.layout.format, PixelFormat::I420(_)) { 4 } else { 0 };
+    pixel(frame, 0.5, 0.5).into_iter().zip(rgb).all(|(a, b)| a.abs_diff(b) <= most)
 }
 
 /// Waits until `ready`.

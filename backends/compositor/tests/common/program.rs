@@ -16,6 +16,8 @@ use wayland_client::protocol::{
     wl_seat::{self, WlSeat},
     wl_shm::{self, WlShm},
     wl_shm_pool::WlShmPool,
+    wl_subcompositor::WlSubcompositor,
+    wl_subsurface::WlSubsurface,
     wl_surface::WlSurface,
     wl_touch::{self, WlTouch},
 };
@@ -46,6 +48,7 @@ pub struct Program {
     pub compositor: WlCompositor,
     pub wm: XdgWmBase,
     pub shm: WlShm,
+    pub subcompositor: WlSubcompositor,
     pub seat: WlSeat,
     pub constraints: ZwpPointerConstraintsV1,
     pub relative: ZwpRelativePointerManagerV1,
@@ -84,6 +87,7 @@ impl Program {
         let compositor = list.bind(&handle, 4..=6, ()).unwrap();
         let (wm, shm) = (list.bind(&handle, 1..=3, ()).unwrap(), list.bind(&handle, 1..=1, ()).unwrap());
         Self {
+            subcompositor: list.bind(&handle, 1..=1, ()).unwrap(),
             seat: list.bind(&handle, 5..=8, ()).unwrap(),
             constraints: list.bind(&handle, 1..=1, ()).unwrap(),
             relative: list.bind(&handle, 1..=1, ()).unwrap(),
@@ -299,6 +303,8 @@ delegate_noop!(Seen: ZwpPointerConstraintsV1);
 delegate_noop!(Seen: ZwpRelativePointerManagerV1);
 delegate_noop!(Seen: wayland_client::protocol::wl_region::WlRegion);
 delegate_noop!(Seen: WlCompositor);
+delegate_noop!(Seen: WlSubcompositor);
+delegate_noop!(Seen: WlSubsurface);
 delegate_noop!(Seen: ignore WlShm);
 delegate_noop!(Seen: WlShmPool);
 delegate_noop!(Seen: ignore WlBuffer);

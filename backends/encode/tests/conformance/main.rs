@@ -40,6 +40,11 @@ macro_rules! encoders {
             }
 
             #[test]
+            fn planes_give_what_their_pixels_give() {
+                picture::planes_give_what_their_pixels_give(&subject());
+            }
+
+            #[test]
             fn repeats_the_last_picture() {
                 picture::repeats_the_last_picture(&subject());
             }

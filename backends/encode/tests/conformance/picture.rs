@@ -1,6 +1,7 @@
 //! What arrives on the other side.
 
-use punktfunk_media::{Damage, Keyframe, Mode, PixelFormat, Transform};
+use punktfunk_convert::{Converter, PlanesMut};
+use punktfunk_media::{Colour, Damage, EncoderConfig, FrameLayout, Keyframe, Mode, PixelFormat, Transform};
 
 use crate::scene::{self, Drawn};
 use crate::subject::{HEIGHT, Subject, WIDTH, config, decode, encode, take};
@@ -63,6 +64,48 @@ pub fn damage_changes_nothing(subject: &Subject) {
         told.submit(&elsewhere.layout, &elsewhere.pixels, &Damage::none(), Keyframe::Force).expect("submits");
         untold.submit(&drawn.layout, &drawn.pixels, &Damage::none(), Keyframe::Force).expect("submits");
         assert!(take(&mut *told).data == take(&mut *untold).data, "{transform:?}: undamaged rows were converted");
+    }
+}
+
+/// Two encoders, one given pixels and one given the planes that they convert to, must write the same bytes.
+pub fn planes_give_what_their_pixels_give(subject: &Subject) {
+    for (width, height) in [(320, 200), (321, 201)] {
+        for colour in Colour::ALL {
+            let settings = EncoderConfig { mode: Mode { width, height, refresh_hz: 60 }, colour, ..config(4_000_000) };
+            let (mut of_pixels, mut of_planes) = (subject.open(&settings), subject.open(&settings));
+            let (format, transform) = (PixelFormat::I420(colour), Transform::Normal);
+            let layout = FrameLayout { width, height, stride: 384, format, transform };
+            let mut planes = vec![0; layout.len()];
+            let mut converter = Converter::new(width, height, colour);
+            let mut drawn = scene::moving(width, height, 0);
+            for seed in 0..12 {
+                let (rects, damage) = scene::random_damage(width, height, seed);
+                rects.iter().for_each(|r| drawn.scribble(*r, seed));
+                let [_, blue, red, _] = layout.plane_bounds();
+                let (y, rest) = planes.split_at_mut(blue);
+                let (u, v) = rest.split_at_mut(red - blue);
+                let mut target = PlanesMut { y: (y, 384), u: (u, 192), v: (v, 192) };
+                converter.convert(&drawn.layout, &drawn.pixels, &damage, &mut target).expect("fits");
+                of_pixels.submit(&drawn.layout, &drawn.pixels, &damage, Keyframe::Auto).expect("submits");
+                // Pixels in between: who captures may change its mind.
+                match seed {
+                    5 => of_planes.submit(&drawn.layout, &drawn.pixels, &damage, Keyframe::Auto).expect("submits"),
+                    _ => of_planes.submit(&layout, &planes, &damage, Keyframe::Auto).expect("submits"),
+                }
+                let same = take(&mut *of_pixels).data == take(&mut *of_planes).data;
+                assert!(same, "{width}x{height} {colour:?}: differs after damage {seed}");
+            }
+            // Undamaged rows are not looked at.
+            of_planes.submit(&layout, &vec![0; layout.len()], &Damage::none(), Keyframe::Force).expect("submits");
+            of_pixels.submit(&drawn.layout, &drawn.pixels, &Damage::none(), Keyframe::Force).expect("submits");
+            assert!(take(&mut *of_pixels).data == take(&mut *of_planes).data, "{colour:?}: undamaged rows were copied");
+            let other = Colour { full_range: !colour.full_range, ..colour };
+            let foreign = FrameLayout { format: PixelFormat::I420(other), ..layout };
+            assert!(of_planes.submit(&foreign, &planes, &Damage::Full, Keyframe::Auto).is_err(), "of another colour");
+            assert!(of_planes.submit(&layout, &planes[1..], &Damage::Full, Keyframe::Auto).is_err(), "cut short");
+            let narrow = FrameLayout { stride: 320 - 2, ..layout };
+            assert!(of_planes.submit(&narrow, &planes, &Damage::Full, Keyframe::Auto).is_err(), "rows overlap");
+        }
     }
 }
 
