@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("inject", &["core", "media", "wayland"]),
     ("encode", &["sys-avcodec", "convert", "core", "media"]),
     ("audio", &["core", "media"]),
-    ("compositor", &["convert", "inject", "media"]),
+    ("compositor", &["convert", "core", "inject", "media"]),
     ("desktop", &["audio", "capture", "compositor", "convert", "core", "inject", "media"]),
     ("native", &["accel", "core", "engine", "hub", "media", "net"]),
     ("gamestream", &["accel", "core", "engine", "hub", "media", "net"]),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, pixel, wait_until};
+use punktfunk_core::datagram::{PenSample, PenState, PenTool};
 use punktfunk_media::{Capturer as _, Injector as _, InputAction};
 use punktfunk_testkit::window::{Seen, Window};
 use wayland_protocols::wp::pointer_constraints::zv1::client::zwp_pointer_constraints_v1::Lifetime;
@@ -229,4 +230,85 @@ fn a_window_is_moved_by_hand_and_made_to_fill_the_room_again() {
     program.roundtrip().unwrap();
     wait_until("it fills the room", || place(&worker) == [0, 0, 1280, 720]);
     pointer.release();
+}
+
+fn pen(state: PenState, x: f32, pressure: u16) -> InputAction {
+    InputAction::Pen(PenSample {
+        state,
+        tool: PenTool::Pen,
+        x,
+        y: 0.5,
+        pressure,
+        distance: Some(6553),
+        tilt_deg: Some(45),
+        azimuth_deg: Some(90),
+        ..PenSample::default()
+    })
+}
+
+#[test]
+fn a_pen_hovers_presses_leans_and_leaves() {
+    let worker = Worker::start(MODE);
+    let (mut program, _surface) = shown(&worker, [1, 1, 1]);
+    let _tablet = program.tablets.get_tablet_seat(&program.seat, &program.handle(), ());
+    program.roundtrip().unwrap();
+    let mut injector = worker.link().injector().unwrap();
+    assert!(injector.caps().pen);
+    let (near, touching) = (PenState::IN_RANGE, PenState::IN_RANGE | PenState::TOUCHING);
+    for action in [
+        pen(near, 0.5, 0),
+        pen(touching | PenState::BARREL1, 0.5, 32_768),
+        pen(touching, 0.75, 65_535),
+        pen(near, 0.75, 0),
+        pen(PenState::NONE, 0.75, 0),
+    ] {
+        injector.inject(&action).unwrap();
+    }
+    program.wait("the pen to leave", |seen| seen.pen.last().is_some_and(|last| last == "pen out"));
+    let (mut told, mut last) = (Vec::new(), String::new());
+    // A place or a lean that is told again says nothing new.
+    for event in program.seen.pen.drain(..).filter(|e| !e.contains("distance")) {
+        if event != last {
+            told.push(event.clone());
+        }
+        last = event;
+    }
+    let whole = told.join(", ");
+    let steps = [
+        "pen in, pen at 640 360",
+        "pressure 0, pen tilt 45 0",
+        "pressure 32768, pen tilt 45 0, pen down, pen button 0x14b Pressed",
+        "pen at 960 360, pen pressure 65535, pen tilt 45 0, pen button 0x14b Released",
+        "pressure 0, pen tilt 45 0, pen up",
+        "pen out",
+    ];
+    let mut from = 0;
+    for step in steps {
+        let at = whole[from..].find(step).unwrap_or_else(|| panic!("no `{step}` after {from} in: {whole}"));
+        from += at + step.len();
+    }
+
+    // The other end is another tool, and one that leaves without a word is lifted.
+    let InputAction::Pen(sample) = pen(touching, 0.25, 1000) else { unreachable!() };
+    injector.inject(&InputAction::Pen(sample)).unwrap();
+    injector.inject(&InputAction::Pen(PenSample { tool: PenTool::Eraser, ..sample })).unwrap();
+    program.wait("the eraser", |seen| seen.pen.iter().any(|e| e == "eraser down"));
+    let order: Vec<_> = ["pen down", "pen up", "pen out", "eraser in", "eraser down"]
+        .map(|event| program.seen.pen.iter().position(|e| e == event).unwrap_or(usize::MAX))
+        .into();
+    assert!(order.is_sorted() && order[4] < usize::MAX, "{:?}", program.seen.pen);
+}
+
+#[test]
+fn a_pen_is_a_pointer_to_a_program_that_knows_no_pens() {
+    let worker = Worker::start(MODE);
+    let (mut program, _surface) = shown(&worker, [1, 1, 1]);
+    let _pointer = program.seat.get_pointer(&program.handle(), ());
+    program.roundtrip().unwrap();
+    let mut injector = worker.link().injector().unwrap();
+    injector.inject(&pen(PenState::IN_RANGE, 0.25, 0)).unwrap();
+    injector.inject(&pen(PenState::IN_RANGE | PenState::TOUCHING, 0.5, 1000)).unwrap();
+    injector.inject(&pen(PenState::NONE, 0.5, 0)).unwrap();
+    program.wait("the button to be let go", |seen| seen.buttons == ["down", "up"]);
+    assert_eq!(program.seen.motion, [(320.0, 360.0), (640.0, 360.0)]);
 }

@@ -28,14 +28,11 @@ impl WorkerInjector {
 
 impl Injector for WorkerInjector {
     fn caps(&self) -> InjectorCaps {
-        InjectorCaps { text: true, touch: true, pen: false, precise_scroll: true }
+        InjectorCaps { text: true, touch: true, pen: true, precise_scroll: true }
     }
 
     fn inject(&mut self, action: &InputAction) -> Result<(), InjectError> {
-        let message = encode_action(action).ok_or_else(|| {
-            let detail = "the built-in desktop takes no pen".to_owned();
-            InjectError { reason: &reason::INJECT_UNSUPPORTED, detail, fatal: false }
-        })?;
+        let message = encode_action(action);
         // The socket is the bounded queue; where it has no room it is waited for, a moment: the last of a burst may be the
         // end of a key.
         self.socket.send_by(message.as_ref(), None, Instant::now() + ROOM_WITHIN).map_err(|error| match error {

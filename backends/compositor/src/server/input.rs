@@ -46,8 +46,7 @@ impl State {
             InputAction::TouchDown { id, x, y } => self.touch_down(id, x, y, at),
             InputAction::TouchMove { id, x, y } => self.touch_move(id, x, y, at),
             InputAction::TouchUp { id } => self.touch_up(id, at),
-            // No message means it.
-            InputAction::Pen(_) => {}
+            InputAction::Pen(sample) => self.pen(&sample, at),
         }
     }
 

@@ -21,6 +21,7 @@ mod handlers;
 mod hosts;
 mod input;
 mod moving;
+mod pen;
 mod pointer;
 mod render;
 mod screen;

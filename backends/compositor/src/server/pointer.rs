@@ -69,8 +69,7 @@ impl State {
     /// Moves to a place given as fractions of the output. While a program holds the pointer it hears how far that is from
     /// the place before.
     pub(super) fn point_at(&mut self, x: f64, y: f64, at: Moment) {
-        let size = self.logical_size().to_f64();
-        let wanted = self.clamp(Point::from((step_up(x * size.w), step_up(y * size.h))));
+        let wanted = self.pixel_at(x, y);
         let before = self.pointer.asked.replace(wanted).unwrap_or(wanted);
         let Some(pointer) = self.seat.get_pointer() else { return };
         let under = self.surface_under(self.pointer.location);
@@ -81,6 +80,12 @@ impl State {
                 self.point_by(delta.x, delta.y, at);
             }
         }
+    }
+
+    /// The place of the pixel at fractions of the output.
+    pub(super) fn pixel_at(&self, x: f64, y: f64) -> Point<f64, Logical> {
+        let size = self.logical_size().to_f64();
+        self.clamp(Point::from((step_up(x * size.w), step_up(y * size.h))))
     }
 
     fn move_to(&mut self, place: Point<f64, Logical>, at: Moment) {

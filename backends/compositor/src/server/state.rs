@@ -15,6 +15,7 @@ use punktfunk_media::Mode;
 use super::cursor::Cursor;
 use super::globals::{self, Globals};
 use super::moving::Moving;
+use super::pen::PenMemory;
 use super::pointer::PointerMemory;
 use super::screen::Screen;
 use super::shortcuts;
@@ -44,6 +45,7 @@ pub struct State {
     /// What is dragged between programs.
     pub(super) drag_icon: Option<WlSurface>,
     pub(super) pointer: PointerMemory,
+    pub(super) pen: PenMemory,
     pub(super) text: TextKeyboard,
     pub(super) shortcuts_held: shortcuts::Held,
     /// Somebody asked for another terminal.
@@ -85,12 +87,14 @@ impl State {
             cursor: Cursor::new(config.scale),
             drag_icon: None,
             pointer: PointerMemory::default(),
+            pen: PenMemory::default(),
             pacer: Pacer::new(config.mode.refresh_hz),
             x11: X11::new(&display, &config.runtime_dir, x11_loop),
             display,
         };
         state.set_num_lock();
         state.centre_pointer();
+        state.add_tablet();
         Ok(state)
     }
 

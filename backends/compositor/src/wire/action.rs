@@ -1,12 +1,13 @@
 //! Input actions as messages.
 
+use punktfunk_core::datagram::{PenSample, PenState, PenTool};
 use punktfunk_media::{InputAction, ScrollPhase, ScrollSource};
 
 use super::{Fields, Message};
 
-/// In bytes; `None` for what a worker cannot play.
-pub fn encode_action(action: &InputAction) -> Option<Message> {
-    Some(match *action {
+/// In bytes.
+pub fn encode_action(action: &InputAction) -> Message {
+    match *action {
         InputAction::Key { code, down } => *Message::new(KEY).put(&code.to_le_bytes()).put(&[u8::from(down)]),
         InputAction::Motion { dx, dy } => *Message::new(MOTION).f64(dx).f64(dy),
         InputAction::MotionAbs { x, y } => *Message::new(MOTION_ABS).f64(x).f64(y),
@@ -28,7 +29,33 @@ pub fn encode_action(action: &InputAction) -> Option<Message> {
         InputAction::TouchDown { id, x, y } => *Message::new(TOUCH_DOWN).u32(id).f64(x).f64(y),
         InputAction::TouchMove { id, x, y } => *Message::new(TOUCH_MOVE).u32(id).f64(x).f64(y),
         InputAction::TouchUp { id } => *Message::new(TOUCH_UP).u32(id),
-        InputAction::Pen(_) => return None,
+        InputAction::Pen(sample) => encode_pen(&sample),
+    }
+}
+
+fn encode_pen(sample: &PenSample) -> Message {
+    let unknown16 = |value: Option<u16>| value.unwrap_or(u16::MAX).to_le_bytes();
+    let mut message = Message::new(PEN);
+    message.put(&[sample.state.0, sample.tool.wire()]).f64(sample.x.into()).f64(sample.y.into());
+    message.put(&sample.pressure.to_le_bytes()).put(&unknown16(sample.distance));
+    message.put(&[sample.tilt_deg.unwrap_or(u8::MAX)]);
+    *message.put(&unknown16(sample.azimuth_deg)).put(&unknown16(sample.roll_deg))
+}
+
+fn decode_pen(fields: &mut Fields<'_>) -> Option<PenSample> {
+    let known = |value: u16| (value != u16::MAX).then_some(value);
+    Some(PenSample {
+        state: PenState(fields.u8()?),
+        tool: PenTool::from_wire(fields.u8()?)?,
+        // From the same type: nothing is lost.
+        x: fields.f64()? as f32,
+        y: fields.f64()? as f32,
+        pressure: fields.u16()?,
+        distance: known(fields.u16()?),
+        tilt_deg: Some(fields.u8()?).filter(|value| *value != u8::MAX),
+        azimuth_deg: known(fields.u16()?),
+        roll_deg: known(fields.u16()?),
+        dt_us: 0,
     })
 }
 
@@ -60,6 +87,7 @@ pub fn decode_action(bytes: &[u8]) -> Option<InputAction> {
         TOUCH_DOWN => InputAction::TouchDown { id: fields.u32()?, x: fields.f64()?, y: fields.f64()? },
         TOUCH_MOVE => InputAction::TouchMove { id: fields.u32()?, x: fields.f64()?, y: fields.f64()? },
         TOUCH_UP => InputAction::TouchUp { id: fields.u32()? },
+        PEN => InputAction::Pen(decode_pen(&mut fields)?),
         _ => return None,
     };
     fields.end(action)
@@ -74,6 +102,7 @@ const TEXT: u8 = 6;
 const TOUCH_DOWN: u8 = 7;
 const TOUCH_MOVE: u8 = 8;
 const TOUCH_UP: u8 = 9;
+const PEN: u8 = 10;
 
 #[cfg(test)]
 mod tests {
@@ -94,9 +123,21 @@ mod tests {
             InputAction::TouchDown { id: 3, x: 0.1, y: 0.2 },
             InputAction::TouchMove { id: 3, x: 0.1, y: 0.2 },
             InputAction::TouchUp { id: u32::MAX },
+            InputAction::Pen(PenSample {
+                state: PenState::IN_RANGE | PenState::BARREL2,
+                tool: PenTool::Eraser,
+                x: 0.1,
+                y: 0.9,
+                pressure: 65_535,
+                distance: None,
+                tilt_deg: Some(89),
+                azimuth_deg: Some(359),
+                roll_deg: None,
+                dt_us: 0,
+            }),
         ];
         for action in actions {
-            let bytes = encode_action(&action).expect("it can be played");
+            let bytes = encode_action(&action);
             assert_eq!(decode_action(bytes.as_ref()), Some(action));
             assert_eq!(decode_action(&bytes.as_ref()[1..]).filter(|a| *a == action), None);
         }

@@ -35,6 +35,12 @@ use wayland_protocols::wp::relative_pointer::zv1::client::{
     zwp_relative_pointer_manager_v1::ZwpRelativePointerManagerV1,
     zwp_relative_pointer_v1::{self, ZwpRelativePointerV1},
 };
+use wayland_protocols::wp::tablet::zv2::client::{
+    zwp_tablet_manager_v2::ZwpTabletManagerV2,
+    zwp_tablet_seat_v2::{self, ZwpTabletSeatV2},
+    zwp_tablet_tool_v2::{self, ZwpTabletToolV2},
+    zwp_tablet_v2::ZwpTabletV2,
+};
 use wayland_protocols::xdg::shell::client::{
     xdg_surface::{self, XdgSurface},
     xdg_toplevel::XdgToplevel,
@@ -53,6 +59,7 @@ pub struct Program {
     pub constraints: ZwpPointerConstraintsV1,
     pub relative: ZwpRelativePointerManagerV1,
     pub presentation: WpPresentation,
+    pub tablets: ZwpTabletManagerV2,
 }
 
 /// What it heard.
@@ -62,8 +69,12 @@ pub struct Seen {
     pub callbacks: usize,
     /// `down ID X Y`, `motion ID X Y`, `up ID`, `frame`.
     pub touch: Vec<String>,
+    /// What pens do: `TOOL event …`; tools are told by their kind.
+    pub pen: Vec<String>,
     /// Places of the pointer.
     pub motion: Vec<(f64, f64)>,
+    /// The pointer's: `down`, `up`.
+    pub buttons: Vec<&'static str>,
     /// Relative motion.
     pub relative: Vec<(f64, f64)>,
     /// `locked`, `unlocked`, `confined`, `unconfined`.
@@ -92,6 +103,7 @@ impl Program {
             constraints: list.bind(&handle, 1..=1, ()).unwrap(),
             relative: list.bind(&handle, 1..=1, ()).unwrap(),
             presentation: list.bind(&handle, 1..=1, ()).unwrap(),
+            tablets: list.bind(&handle, 1..=1, ()).unwrap(),
             queue,
             seen: Seen::default(),
             compositor,
@@ -214,6 +226,10 @@ impl Dispatch<WlPointer, ()> for Seen {
         {
             seen.motion.push((surface_x, surface_y));
         }
+        if let wl_pointer::Event::Button { state, .. } = event {
+            let down = matches!(state.into_result(), Ok(wl_pointer::ButtonState::Pressed));
+            seen.buttons.push(if down { "down" } else { "up" });
+        }
     }
 }
 
@@ -310,3 +326,57 @@ delegate_noop!(Seen: WlShmPool);
 delegate_noop!(Seen: ignore WlBuffer);
 delegate_noop!(Seen: ignore WlSurface);
 delegate_noop!(Seen: ignore XdgToplevel);
+
+impl Dispatch<ZwpTabletSeatV2, ()> for Seen {
+    fn event(
+        _: &mut Self,
+        _: &ZwpTabletSeatV2,
+        _: zwp_tablet_seat_v2::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+    }
+
+    wayland_client::event_created_child!(Self, ZwpTabletSeatV2, [
+        zwp_tablet_seat_v2::EVT_TABLET_ADDED_OPCODE => (ZwpTabletV2, ()),
+        zwp_tablet_seat_v2::EVT_TOOL_ADDED_OPCODE => (ZwpTabletToolV2, Kind::default()),
+    ]);
+}
+
+/// What a tool is, once it said so.
+#[derive(Default)]
+pub struct Kind(std::sync::OnceLock<String>);
+
+impl Dispatch<ZwpTabletToolV2, Kind> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpTabletToolV2,
+        event: zwp_tablet_tool_v2::Event,
+        kind: &Kind,
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        use zwp_tablet_tool_v2::Event;
+        let what = match event {
+            Event::Type { tool_type } => {
+                let name = format!("{:?}", tool_type.into_result().unwrap()).to_lowercase();
+                return kind.0.set(name).expect("told once");
+            }
+            Event::ProximityIn { .. } => "in".to_owned(),
+            Event::ProximityOut => "out".to_owned(),
+            Event::Down { .. } => "down".to_owned(),
+            Event::Up => "up".to_owned(),
+            Event::Motion { x, y } => format!("at {x} {y}"),
+            Event::Pressure { pressure } => format!("pressure {pressure}"),
+            Event::Distance { distance } => format!("distance {distance}"),
+            Event::Tilt { tilt_x, tilt_y } => format!("tilt {tilt_x:.0} {tilt_y:.0}"),
+            Event::Button { button, state, .. } => format!("button {button:#x} {:?}", state.into_result().unwrap()),
+            _ => return,
+        };
+        seen.pen.push(format!("{} {what}", kind.0.get().expect("it said what it is")));
+    }
+}
+
+delegate_noop!(Seen: ignore ZwpTabletV2);
+delegate_noop!(Seen: ZwpTabletManagerV2);

@@ -1,5 +1,6 @@
 //! The seat: who has the keyboard, what the pointer looks like, who may hold it.
 
+use smithay::backend::input::TabletToolDescriptor;
 use smithay::input::pointer::{CursorImageStatus, PointerHandle};
 use smithay::input::{Seat, SeatHandler, SeatState};
 use smithay::reexports::wayland_server::Resource as _;
@@ -60,7 +61,15 @@ impl PointerConstraintsHandler for State {
     }
 }
 
-impl TabletSeatHandler for State {}
+impl TabletSeatHandler for State {
+    fn tablet_tool_image(&mut self, _: &TabletToolDescriptor, image: CursorImageStatus) {
+        if let CursorImageStatus::Surface(surface) = &image {
+            self.tell_scale(surface);
+        }
+        self.cursor.set_image(image);
+        self.changed(None);
+    }
+}
 
 delegate_seat!(State);
 delegate_cursor_shape!(State);
