@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Journal, LaunchError, Mode, Reason, RunningApp,
-    Sound, SoundState, StageEnvironment, UndoGuard, UndoRecord, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Journal,
+    LaunchError, Mode, Reason, RunningApp, Sound, SoundState, StageEnvironment, UndoGuard, UndoRecord, reason,
 };
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
@@ -134,6 +134,16 @@ pub trait Stage: Send {
     fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
         let detail = "this desktop has no sound".to_owned();
         Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true })
+    }
+
+    /// The clipboard of the programs on this stage. One question to the compositor at most; nothing of the clipboard is
+    /// looked at before it is opened.
+    ///
+    /// # Errors
+    /// [`ClipboardError`] where the desktop has none for us; a session goes on without.
+    fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
+        let detail = "this desktop has no clipboard for us".to_owned();
+        Err(ClipboardError { reason: &reason::CLIPBOARD_UNSUPPORTED, detail })
     }
 
     /// Starts a program so that it shows on this stage and is heard on it. It may outlive the session, and ends with the

@@ -8,6 +8,7 @@ mod app;
 mod audio;
 mod audio_policy;
 mod capture;
+mod clipboard;
 mod colour;
 mod desktop;
 mod encode;
@@ -27,6 +28,9 @@ pub use audio::{
 };
 pub use audio_policy::{AudioPolicy, AudioPolicyCell, SinkStanding, SinkState, SoundState};
 pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
+pub use clipboard::{
+    CLIPBOARD_KINDS, CLIPBOARD_SLICE, Clipboard, ClipboardError, ClipboardLink, ClipboardWatcher, Paste,
+};
 pub use colour::{Colour, Matrix};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};
 pub use encode::{

@@ -67,6 +67,9 @@ reasons! {
     CAPTURE_UNSUPPORTED = "capture.unsupported", "The compositor offers no screen capture protocol that this host speaks.", "Use a wlroots compositor, or --desktop private.";
     CLIENT_AMBIGUOUS = "client.ambiguous", "Several devices match this id.", "Give more of the id's characters.";
     CLIENT_NOT_FOUND = "client.not_found", "No device has this id.", "Run `punktfunk-host pair list` and use an id from there.";
+    CLIPBOARD_GONE = "clipboard.gone", "What was copied is not there any more.", "Copy it again.";
+    CLIPBOARD_LOST = "clipboard.lost", "The desktop's clipboard cannot be reached.", "Turn the clipboard off and on in the client; look at the desktop's log if it happens again.";
+    CLIPBOARD_UNSUPPORTED = "clipboard.unsupported", "This desktop gives its clipboard to no other program.", "Use a compositor with ext-data-control-v1 or wlr-data-control-unstable-v1, or a private desktop.";
     CONFIG_INVALID = "config.invalid", "The configuration has a value that cannot be used.", "Correct the named key; `docs/config.md` lists every key with its values.";
     CONFIG_PINNED = "config.pinned", "This setting is fixed by a flag, an environment variable or the configuration file.", "Change it there, or remove it there to set it here.";
     CONFIG_UNKNOWN_KEY = "config.unknown_key", "The configuration has a key that does not exist.", "Remove the named key or correct its spelling.";

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, Weak};
 
 use punktfunk_media::{
-    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError, Mode, RunningApp, Sound,
-    Stage, StageEnvironment, StageError, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Keep, LaunchError,
+    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
 };
 
 use super::Shared;
@@ -127,6 +127,10 @@ impl Stage for Held {
 
     fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
         self.with(|stage| stage.sound())
+    }
+
+    fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
+        self.with(|stage| stage.clipboard())
     }
 
     fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

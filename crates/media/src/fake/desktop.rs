@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::audio::SyntheticSound;
-use super::{FakeApps, Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer, Voice};
+use super::{FakeApps, FakeClipboard, Faults, ModeAnswer, Recording, RecordingInjector, SyntheticCapturer, Voice};
 use crate::{
-    AppSpec, AudioError, CaptureError, Capturer, Desktop, DesktopInfo, InjectError, Injector, Journal, LaunchError,
-    Mode, OpenError, RunningApp, Sound, Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, Desktop, DesktopInfo, InjectError,
+    Injector, Journal, LaunchError, Mode, OpenError, RunningApp, Sound, Stage, StageError, StageRequest, UndoGuard,
+    UndoRecord, reason,
 };
 
 /// How the synthetic pictures come about.
@@ -53,6 +54,12 @@ impl SyntheticDesktop {
     #[must_use]
     pub fn voice(&self) -> Voice {
         self.shared.voice.clone()
+    }
+
+    /// The clipboard of this desktop, which all its stages share.
+    #[must_use]
+    pub fn clipboard(&self) -> FakeClipboard {
+        self.shared.clipboard.clone()
     }
 
     /// The programs that were started on stages of this desktop.
@@ -132,6 +139,7 @@ impl Desktop for SyntheticDesktop {
 struct Shared {
     recording: Recording,
     voice: Voice,
+    clipboard: FakeClipboard,
     apps: FakeApps,
     open: AtomicUsize,
     opened: AtomicUsize,
@@ -248,6 +256,14 @@ impl Stage for SyntheticStage {
             return Err(AudioError { reason: &reason::AUDIO_UNSUPPORTED, detail, fatal: true });
         }
         Ok(Arc::new(SyntheticSound::new(&self.options.faults, self.shared.voice.clone())))
+    }
+
+    fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
+        if self.options.faults.no_clipboard {
+            let detail = "the synthetic stage was told to have none".into();
+            return Err(ClipboardError { reason: &reason::CLIPBOARD_UNSUPPORTED, detail });
+        }
+        Ok(Arc::new(self.shared.clipboard.clone()))
     }
 
     fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

@@ -27,6 +27,8 @@ pub struct Faults {
     pub inject_fatal_after: Option<u64>,
     /// After this many actions the injector panics, once.
     pub inject_panic_after: Option<u64>,
+    /// The stage has no clipboard (`clipboard.unsupported`).
+    pub no_clipboard: bool,
     /// The stage has no sound (`audio.unsupported`).
     pub no_sound: bool,
     /// The stage has no microphone (`audio.unsupported`).

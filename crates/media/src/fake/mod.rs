@@ -6,6 +6,7 @@
 //! SyntheticDesktop ─ open ─► SyntheticStage ─┬─► SyntheticCapturer   draws stamp (frame index) and moving background
 //!                                            ├─► RecordingInjector   remembers the last actions
 //!                                            └─► a tone per channel, and a microphone that remembers (Voice)
+//!                                            ├─► FakeClipboard       tests copy and paste
 //! FakePads                 gamepads that remember; programs' wishes are played by the test
 //!                                            └─► FakeApps            run until they are told to exit
 //! FakeEncoderFactory       access units for tests, fails or panics where told
@@ -15,6 +16,7 @@
 mod app;
 mod audio;
 mod capture;
+mod clipboard;
 mod desktop;
 mod encode;
 mod faults;
@@ -28,6 +30,7 @@ mod transport;
 pub use app::FakeApps;
 pub use audio::{PcmCodec, TONES_HZ, Voice, voice_packet};
 pub use capture::SyntheticCapturer;
+pub use clipboard::{CopiedData, FakeClipboard, FakePaste};
 pub use desktop::{SyntheticDesktop, SyntheticOptions, SyntheticStage};
 pub use encode::{EncoderCall, EncoderLog, EncoderScript, FakeEncoder, FakeEncoderFactory, read_fake_unit};
 pub use faults::{Faults, ModeAnswer};

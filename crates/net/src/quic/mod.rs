@@ -13,6 +13,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tls;
+mod transfer;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -26,6 +27,7 @@ use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
 
 pub use dial::{DialError, DialOptions, Dialed, dial, unspecified_for};
 pub use server::{Arrival, HandshakeCause, HandshakeError, Handshaken, Server, server_endpoint};
+pub use transfer::{Transfer, TransferError};
 
 /// A protocol family, chosen by ALPN.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
