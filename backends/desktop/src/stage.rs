@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use punktfunk_media::{
-    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, JournalError, Keep, LaunchError, Mode,
-    RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, JournalError, Keep,
+    LaunchError, Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
 };
 
 use crate::app::{self, MarkedApp, Starter};
@@ -194,6 +194,10 @@ impl Stage for SwayStage {
             fatal: true,
         };
         self.sound.clone().ok_or_else(none)
+    }
+
+    fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
+        punktfunk_clipboard::find(&self.sockets.display)
     }
 
     fn is_alive(&mut self) -> bool {

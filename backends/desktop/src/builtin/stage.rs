@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use punktfunk_compositor::LinkError;
 use punktfunk_media::{
-    AppSpec, AudioError, CaptureError, Capturer, InjectError, Injector, Keep, LaunchError, Mode, RunningApp, Sound,
-    Stage, StageEnvironment, StageError, reason,
+    AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Keep, LaunchError,
+    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
 };
 
 use super::worker::Worker;
@@ -58,6 +58,10 @@ impl Stage for BuiltinStage {
 
     fn sound(&mut self) -> Result<Arc<dyn Sound>, AudioError> {
         Ok(Arc::clone(&self.sound) as Arc<dyn Sound>)
+    }
+
+    fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
+        punktfunk_clipboard::find(&self.worker.display())
     }
 
     fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
