@@ -21,8 +21,8 @@ mod summary;
 mod target;
 
 pub use driver::{
-    ClientClock, DialBudget, DialFailed, Dialer, Happening, Link, Lose, PairError, Stream, StreamError, StreamHandle,
-    StreamOptions, pair,
+    ClientClock, ClipError, ClipSource, DialBudget, DialFailed, Dialer, Happening, Link, Lose, PairError, Stream,
+    StreamError, StreamHandle, StreamOptions, pair,
 };
 pub use end::{End, EndedBy};
 pub use latency::{Latency, Percentiles, Stage};

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use punktfunk_core::control::{BitrateReason, ClipPolicy, ClipReason, ControlMessage};
+use punktfunk_core::control::{BitrateReason, ControlMessage};
 use punktfunk_core::handshake::{Hello, Start, VideoCaps};
 use punktfunk_core::input::InputEvent;
 use punktfunk_core::probe::ProbeOutcome;
@@ -111,11 +111,6 @@ impl ControlState {
                 self.on_delivery(packets_received, now, frames_sent);
                 Answer::default()
             }
-            ControlMessage::ClipControl { .. } => reply(ControlMessage::ClipState {
-                enabled: false,
-                policy: ClipPolicy::default(),
-                reason: ClipReason::Unavailable,
-            }),
             ControlMessage::InputEdge(event) => Answer { input: Some(event), ..Answer::default() },
             // The rest is optional, and ignoring it is always legal.
             _ => Answer::default(),

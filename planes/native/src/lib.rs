@@ -10,6 +10,7 @@
 //! client's program and a sentence for the person, both from the registry of reasons.
 #![forbid(unsafe_code)]
 
+mod clipboard;
 mod conn;
 mod control;
 mod gate;

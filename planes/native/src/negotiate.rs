@@ -94,6 +94,8 @@ pub(crate) struct Terms {
     pub gamepad: Option<GamepadKind>,
     /// `None` = there is no sound.
     pub sound: Option<SoundTerms>,
+    /// The desktop has a clipboard.
+    pub clipboard: bool,
 }
 
 /// The answer.
@@ -115,6 +117,7 @@ pub(crate) fn welcome(hello: &Hello, plan: &SessionPlan, terms: &Terms, secrets:
     welcome.host_caps = [
         (injector.text, HostCaps::TEXT_INPUT),
         (injector.pen, HostCaps::PEN),
+        (terms.clipboard, HostCaps::CLIPBOARD),
         (terms.gamepad.is_some(), HostCaps::GAMEPAD_STATE),
     ]
     .into_iter()
@@ -221,6 +224,7 @@ mod tests {
             injector: Some(InjectorCaps { text: true, touch: false, pen: false, precise_scroll: true }),
             gamepad: Some(GamepadKind::DualSense),
             sound: None,
+            clipboard: false,
         };
         let ipv4 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!((ipv4.shard_payload, ipv4.frames, ipv4.udp_port), (1408, 7, 50_000));
@@ -230,12 +234,14 @@ mod tests {
         assert!(!ipv4.host_caps.contains(HostCaps::PAD_AUDIO), "a uhid device has no audio interface");
         assert!(ipv4.host_caps2.contains(HostCaps2::SCROLL) && !ipv4.host_caps2.contains(HostCaps2::TOUCH));
         assert_eq!((ipv4.salt, ipv4.aes_key[15]), ([48, 49, 50, 51], 15));
-        assert!(!ipv4.host_caps.contains(HostCaps::PEN));
+        assert!(!ipv4.host_caps.contains(HostCaps::PEN) && !ipv4.host_caps.contains(HostCaps::CLIPBOARD));
         terms.injector = Some(InjectorCaps { touch: true, pen: true, ..InjectorCaps::default() });
+        terms.clipboard = true;
         let touched = welcome(&wish, &plan, &terms, &secrets);
+        assert!(touched.host_caps.contains(HostCaps::CLIPBOARD));
         assert!(touched.host_caps.contains(HostCaps::PEN) && touched.host_caps2.contains(HostCaps2::TOUCH));
         terms.client = "fe80::1".parse().unwrap();
-        (terms.injector, terms.gamepad) = (None, None);
+        (terms.injector, terms.gamepad, terms.clipboard) = (None, None, false);
         wish.video_caps = VideoCaps::CHACHA20;
         let ipv6 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!(ipv6.shard_payload, 1388);

@@ -27,6 +27,7 @@ use punktfunk_net::quic::Handshaken;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::clipboard::Clip;
 use crate::control::ControlState;
 use crate::gate::{self, Access};
 use crate::launch::{self, Launch};
@@ -46,8 +47,20 @@ pub(crate) async fn run(
     reader: &mut ControlReader,
     writer: &mut ControlWriter,
 ) -> Stop {
-    let Prepared { hello, welcome, start, plan, access, holder, socket, fallback, sound, can_talk, mut seat } =
-        prepared;
+    let Prepared {
+        hello,
+        welcome,
+        start,
+        plan,
+        access,
+        holder,
+        socket,
+        fallback,
+        sound,
+        can_talk,
+        clipboard,
+        mut seat,
+    } = prepared;
     let connection = &client.connection;
     tracing::Span::current().record("session", seat.ticket.session_id());
     let now = Instant::now();
@@ -127,6 +140,7 @@ pub(crate) async fn run(
         move || engine.go(&cancelled)
     });
 
+    let clip = Clip::start(connection.clone(), clipboard, access.grants.contains(Grants::CLIPBOARD));
     let mut live = Live {
         shared: Arc::clone(shared),
         connection: connection.clone(),
@@ -136,6 +150,7 @@ pub(crate) async fn run(
         clock,
         access,
         outbox,
+        clip,
         starting: Some(starting),
         handle: None,
         returned: None,
@@ -240,6 +255,7 @@ struct Live {
     clock: SessionClock,
     access: Access,
     outbox: Arc<Outbox>,
+    clip: Clip,
     starting: Option<JoinHandle<Started>>,
     handle: Option<SessionHandle>,
     /// The display, where the engine did not take it.
@@ -273,13 +289,14 @@ impl Live {
         let mut trust = self.shared.hub.trust().watch();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let outbox = Arc::clone(&self.outbox);
+        let (outbox, clipboard) = (Arc::clone(&self.outbox), self.clip.outgoing());
         let mut apps = self.shared.config.apps.as_ref().map(|apps| apps.watch());
         // What changed between the gate and the line above was not told to `trust`.
         if let Err(stop) = self.check_access(writer).await {
             return stop;
         }
         loop {
+            let may_speak = self.state.may_speak(Instant::now());
             let step = tokio::select! {
                 payload = reader.next() => match payload {
                     Ok(payload) => {
@@ -289,6 +306,7 @@ impl Live {
                     Err(stop) => Err(stop),
                 },
                 post = outbox.take() => self.on_post(post, writer).await,
+                message = clipboard.next(), if may_speak => writer.send(|out| message.encode(out)).await,
                 started = join_started(&mut self.starting) => self.on_started(started, writer).await,
                 Ok(()) = trust.changed() => self.check_access(writer).await,
                 () = changed(&mut apps) => self.check_program(),
@@ -324,11 +342,25 @@ impl Live {
             self.state.clock_answered();
             return Ok(());
         }
+        match message {
+            ControlMessage::ClipControl { enabled, files } => self.clip.control(enabled, files),
+            ControlMessage::ClipOffer(offer) => self.clip.offered(offer),
+            message => return self.on_message(&message, arrived, writer).await,
+        }
+        Ok(())
+    }
+
+    async fn on_message(
+        &mut self,
+        message: &ControlMessage,
+        arrived: Instant,
+        writer: &mut ControlWriter,
+    ) -> Result<(), Stop> {
         let frames_sent = self.control.as_ref().map_or(0, |c| c.stats().counters.frames_sent);
         if let ControlMessage::LossReport { loss_ppm } = message {
-            self.loss.report(loss_ppm);
+            self.loss.report(*loss_ppm);
         }
-        let answer = self.state.on_message(&message, arrived, frames_sent);
+        let answer = self.state.on_message(message, arrived, frames_sent);
         if let Some(reply) = answer.reply {
             writer.send(|out| reply.encode(out)).await?;
         }
@@ -462,6 +494,8 @@ impl Live {
         self.access.expires_in = now.expires_in;
         if now.grants != self.granted {
             self.granted = now.grants;
+            // Before anything is said, which may take as long as a slow client reads.
+            self.clip.permit(now.grants.contains(Grants::CLIPBOARD));
             if let Some(control) = &self.control {
                 control.command(punktfunk_engine::session::SessionCommand::SetGrants(now.grants));
             }

@@ -12,7 +12,7 @@ use punktfunk_core::{CloseCode, Mode};
 use punktfunk_engine::plan::SessionPlan;
 use punktfunk_hub::admission::{AdmitRequest, Refused, Ticket};
 use punktfunk_hub::displays::Release;
-use punktfunk_media::{InjectorCaps, OpenError, Stage, StageRequest, reason};
+use punktfunk_media::{Clipboard, InjectorCaps, OpenError, Stage, StageRequest, reason};
 use punktfunk_net::identity::random_bytes;
 use punktfunk_net::quic::Handshaken;
 use punktfunk_net::udp::DataSocket;
@@ -43,6 +43,8 @@ pub(crate) struct Prepared {
     pub sound: Option<SoundTerms>,
     /// There is a microphone to speak into.
     pub can_talk: bool,
+    /// `None` = the desktop has no clipboard for us.
+    pub clipboard: Option<Arc<dyn Clipboard>>,
     pub seat: Seat,
 }
 
@@ -68,12 +70,22 @@ enum Display {
 type Opened = (Box<dyn Stage>, Able);
 
 /// What a display can do for a client, so that nothing else is promised.
-#[derive(Clone, Copy)]
 struct Able {
     /// Of its injector, if it has one.
     injector: Option<InjectorCaps>,
     /// It has sound, and so a microphone.
     sound: bool,
+    /// Its programs' clipboard, if it gives it to us.
+    clipboard: Option<Arc<dyn Clipboard>>,
+}
+
+impl Able {
+    /// Blocking.
+    fn of(stage: &mut dyn Stage, shared: &Shared) -> Self {
+        let clipboard =
+            stage.clipboard().inspect_err(|e| tracing::info!(code = e.reason.code, "no clipboard: {}", e.detail));
+        Self { injector: shared.injector_caps(stage), sound: stage.sound().is_ok(), clipboard: clipboard.ok() }
+    }
 }
 
 impl Seat {
@@ -88,7 +100,7 @@ impl Seat {
         let asked = request.mode;
         self.display = Display::Opening(blocking(move || {
             let mut stage = shared.displays.acquire(&request)?;
-            let able = Able { injector: shared.injector_caps(&mut *stage), sound: stage.sound().is_ok() };
+            let able = Able::of(&mut *stage, &shared);
             Ok((stage, able))
         }));
         let Display::Opening(opening) = &mut self.display else {
@@ -204,16 +216,39 @@ pub(crate) async fn prepare(
         () = shared.stopping() => Err(crate::session::host_stops().into()),
     };
     match outcome {
-        Ok((welcome, start, socket, sound, can_talk)) => {
+        Ok(Agreed { welcome, start, socket, sound, can_talk, clipboard }) => {
             let port = if start.client_udp_port == 0 { client.remote.port() } else { start.client_udp_port };
             let fallback = SocketAddr::new(client.remote.ip(), port);
-            Ok(Prepared { hello, welcome, start, plan, access, holder, socket, fallback, sound, can_talk, seat })
+            Ok(Prepared {
+                hello,
+                welcome,
+                start,
+                plan,
+                access,
+                holder,
+                socket,
+                fallback,
+                sound,
+                can_talk,
+                clipboard,
+                seat,
+            })
         }
         Err(stop) => {
             seat.leave(Release::Linger).await;
             Err(stop)
         }
     }
+}
+
+/// What both sides know once the display is open.
+struct Agreed {
+    welcome: Welcome,
+    start: Start,
+    socket: Arc<DataSocket>,
+    sound: Option<SoundTerms>,
+    can_talk: bool,
+    clipboard: Option<Arc<dyn Clipboard>>,
 }
 
 #[expect(clippy::too_many_arguments, reason = "one straight path that is cut out only to be raced against the end")]
@@ -227,7 +262,7 @@ async fn open_and_welcome(
     seat: &mut Seat,
     reader: &mut ControlReader,
     writer: &mut ControlWriter,
-) -> Result<(Welcome, Start, Arc<DataSocket>, Option<SoundTerms>, bool), Stop> {
+) -> Result<Agreed, Stop> {
     let identity = seat.identity().to_owned();
     let (mode, able) = seat.open(StageRequest { identity, name, mode: plan.mode }).await?;
     let socket = bind_data_socket(shared, client)?;
@@ -253,6 +288,7 @@ async fn open_and_welcome(
         injector: able.injector,
         gamepad: shared.config.pads.as_ref().and_then(|pads| pads.default_kind(hello.gamepad)),
         sound,
+        clipboard: able.clipboard.is_some(),
     };
     let welcome = negotiate::welcome(hello, plan, &terms, &Secrets::from_random(&random));
     let exchange = async {
@@ -264,7 +300,7 @@ async fn open_and_welcome(
         Ok(start) => start?,
         Err(_) => return Err(timed_out("no Start after Welcome").into()),
     };
-    Ok((welcome, start, Arc::new(socket), sound, can_talk))
+    Ok(Agreed { welcome, start, socket: Arc::new(socket), sound, can_talk, clipboard: able.clipboard })
 }
 
 fn not_admitted(refused: Refused) -> Refusal {

@@ -8,6 +8,7 @@ use punktfunk_core::{CloseCode, Timestamp};
 use punktfunk_net::udp::{DataSocket, PUNCH};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
+use super::clipboard::Held;
 use super::clock::ClientClock;
 use super::dial::close;
 use super::units::UnitQueue;
@@ -19,6 +20,7 @@ pub(super) struct Shared {
     pub(super) connection: quinn::Connection,
     pub(super) socket: DataSocket,
     pub(super) units: UnitQueue,
+    pub(super) held: Held,
     control: mpsc::Sender<Vec<u8>>,
     events: mpsc::Sender<Event>,
     stop: AtomicBool,
@@ -34,8 +36,8 @@ impl Shared {
         events: mpsc::Sender<Event>,
     ) -> Self {
         let units = UnitQueue::new(QUEUED_UNITS);
-        let stop = AtomicBool::new(false);
-        Self { session: Mutex::new(session), clock, connection, socket, units, control, events, stop }
+        let (held, stop) = (Held::default(), AtomicBool::new(false));
+        Self { session: Mutex::new(session), clock, connection, socket, units, held, control, events, stop }
     }
 
     /// The session, for looking at it or for a run of inputs before [`Self::carry_out`].

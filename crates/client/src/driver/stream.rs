@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use punktfunk_core::control::ClipFormat;
 use punktfunk_core::datagram::{ClientDatagram, HostDatagram, RichInput};
 use punktfunk_core::framing::FrameReader;
 use punktfunk_core::handshake::Welcome;
@@ -17,6 +18,7 @@ use punktfunk_net::udp::{DataSocket, PortRange, RecvBatch};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle as Task;
 
+use super::clipboard::{self, ClipError, ClipSource};
 use super::clock::ClientClock;
 use super::dial::{Link, close};
 use super::pair::CLOSE_GRACE;
@@ -137,6 +139,7 @@ impl Stream {
             tokio::spawn(write_control(send, to_write)),
             tokio::spawn(read_control(shared.clone(), frames)),
             tokio::spawn(read_datagrams(shared.clone(), options.sound)),
+            tokio::spawn(clipboard::serve(shared.clone())),
         ];
         Ok(Self { shared, events: from_session, welcome, receiver: Some(receiver), tasks })
     }
@@ -247,6 +250,27 @@ impl StreamHandle {
         ClientDatagram::Mic { seq, pts_ns: self.now().as_nanos(), opus }.encode(&mut bytes);
         // Too large for the path, or the connection is closing: one packet more that does not arrive.
         let _ = self.shared.connection.send_datagram(bytes.into());
+    }
+
+    /// Turns the clipboard on or off. [`Event::ClipState`] answers, on a host with one; what is copied there comes as
+    /// [`Event::ClipOffer`].
+    pub fn clipboard(&self, enabled: bool) {
+        self.command(Command::Clipboard { enabled });
+    }
+
+    /// Tells the host what was copied on this side; programs there may paste it from `source` until the next call. To be
+    /// repeated after an [`Event::ClipState`] that says that the clipboard is on.
+    pub fn offer_clipboard(&self, formats: Vec<ClipFormat>, source: Arc<dyn ClipSource>) {
+        let offer = self.shared.held.replace(formats, source);
+        self.shared.handle(Input::ClipOffer(&offer));
+    }
+
+    /// Fetches one format of the host's offer `seq`, at most `most` bytes of it.
+    ///
+    /// # Errors
+    /// [`ClipError`].
+    pub async fn fetch_clipboard(&self, seq: u32, mime: &str, most: usize) -> Result<Vec<u8>, ClipError> {
+        clipboard::fetch(&self.shared, seq, mime, most).await
     }
 
     /// Asks something of the session.

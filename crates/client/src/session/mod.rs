@@ -20,7 +20,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use punktfunk_core::control::{ControlMessage, LaunchKind};
+use punktfunk_core::control::{ClipOffer, ClipPolicy, ClipReason, ControlMessage, LaunchKind};
 use punktfunk_core::datagram::{HidOutput, RichInput, Rumble};
 use punktfunk_core::framing::frame_with;
 use punktfunk_core::handshake::{ExtensionBlock, HostCaps2, Start, Welcome};
@@ -60,6 +60,8 @@ pub enum Input<'a> {
     },
     /// Units were thrown away before the decoder saw them (its queue was full).
     Discarded,
+    /// Something was copied on this side; the owner serves what is fetched of it.
+    ClipOffer(&'a ClipOffer),
     /// Somebody wants something.
     Command(Command),
 }
@@ -76,6 +78,11 @@ pub enum Command {
     SetMode(Mode),
     /// Ask for a keyframe.
     Keyframe,
+    /// Turn the clipboard on or off; files never cross it.
+    Clipboard {
+        /// Wished state.
+        enabled: bool,
+    },
     /// Run a speed test; ignored while one runs.
     SpeedTest {
         /// kbit/s.
@@ -154,6 +161,17 @@ pub enum Event {
         /// Its title, or why not.
         message: String,
     },
+    /// The clipboard is on or off now, and why.
+    ClipState {
+        /// Whether it is on.
+        enabled: bool,
+        /// What may cross.
+        policy: ClipPolicy,
+        /// Why.
+        reason: ClipReason,
+    },
+    /// Something was copied on the host; no formats: its clipboard is empty.
+    ClipOffer(ClipOffer),
     /// Motors of a pad, from now on. Only news: what came late or twice is left out; without another one within its time
     /// to live the motors stop.
     Rumble(Rumble),

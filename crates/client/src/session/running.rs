@@ -164,6 +164,7 @@ impl Running {
                 self.recovery.on_decoded(picture);
             }
             Input::Discarded => self.recovery.on_discarded(now),
+            Input::ClipOffer(offer) => out.push_back(message(&ControlMessage::ClipOffer(offer.clone()))),
             Input::Command(command) => self.on_command(now, command, out),
         }
     }
@@ -265,7 +266,11 @@ impl Running {
             ControlMessage::LaunchOutcome { kind, message } => {
                 out.push_back(Output::Event(Event::Launch { kind, message }));
             }
-            // Cursor, clipboard and pads are for clients that asked for them.
+            ControlMessage::ClipState { enabled, policy, reason } => {
+                out.push_back(Output::Event(Event::ClipState { enabled, policy, reason }));
+            }
+            ControlMessage::ClipOffer(offer) => out.push_back(Output::Event(Event::ClipOffer(offer))),
+            // Cursor and pads are for clients that asked for them.
             _ => {}
         }
     }
@@ -279,6 +284,9 @@ impl Running {
                 out.push_back(Output::Datagram(bytes));
             }
             Command::SetMode(mode) => self.mode.wanted = Some(mode),
+            Command::Clipboard { enabled } => {
+                out.push_back(message(&ControlMessage::ClipControl { enabled, files: false }));
+            }
             Command::Keyframe => out.push_back(message(&ControlMessage::RequestKeyframe)),
             Command::SpeedTest { target_kbps, duration_ms } => self.start_speed(now, target_kbps, duration_ms, out),
         }
