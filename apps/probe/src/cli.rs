@@ -23,7 +23,7 @@ pub enum Verb {
     /// Pair with a host by the PIN that it shows.
     Pair(PairArgs),
     /// Stream, decode, measure and report.
-    Stream(StreamArgs),
+    Stream(Box<StreamArgs>),
     /// Measure what the path to a host carries.
     SpeedTest(SpeedArgs),
     /// Forget a host's identity, so that the next one at that address is trusted on first use.
@@ -107,6 +107,15 @@ pub struct StreamArgs {
     /// `--seed`.
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0, value_parser = percent)]
     pub drop_sound: f64,
+    /// Offer this file to the host's clipboard; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub clipboard_set: Option<PathBuf>,
+    /// Write what is copied on the host to this file, the newest only.
+    #[arg(long, value_name = "FILE")]
+    pub clipboard_out: Option<PathBuf>,
+    /// Format of both: this, text/html, text/rtf, image/png, image/jpeg or image/gif.
+    #[arg(long, value_name = "MIME", default_value = "text/plain;charset=utf-8")]
+    pub clipboard_type: String,
     /// Ask for this program of the host's library (`punktfunk-host library`).
     #[arg(long, value_name = "ID")]
     pub launch: Option<String>,

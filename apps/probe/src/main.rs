@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod clipboard;
 mod failure;
 mod keynames;
 mod lossy;
@@ -61,7 +62,7 @@ fn run(cli: Cli, clock: ClientClock) -> Result<(), Failure> {
     let outcome = runtime.block_on(async {
         match cli.verb {
             Verb::Pair(args) => pairing::run(args).await,
-            Verb::Stream(args) => stream::run(args, clock).await,
+            Verb::Stream(args) => stream::run(*args, clock).await,
             Verb::SpeedTest(args) => speed::run(args, clock).await,
             Verb::Forget(args) => pairing::forget(&args),
         }

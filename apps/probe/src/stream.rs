@@ -14,6 +14,7 @@ use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::cli::{CodecArg, StreamArgs};
+use crate::clipboard::Clipboard;
 use crate::failure::{Failure, NO_VIDEO};
 use crate::lossy::Lossy;
 use crate::microphone::{Said, Speaking, Speech};
@@ -43,6 +44,8 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
     let store = Store::from_env();
     let script = args.input.as_deref().map(|path| Script::load(path, args.mode.0)).transpose()?;
     let speech = args.microphone.as_deref().map(|path| Speech::load(path, args.microphone_frame)).transpose()?;
+    let clipboard = args.clipboard_set.as_deref();
+    let clipboard = Clipboard::load(clipboard, args.clipboard_out.clone(), &args.clipboard_type)?;
     let shots = match (args.png_every, &args.out) {
         (Some(every), Some(dir)) => Some((every, Shots::start(dir)?)),
         _ => None,
@@ -50,7 +53,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
     let mut dialer = Dialer::new(Arc::new(store.identity()?));
 
     let lasting = Duration::from_secs(args.seconds.into());
-    let first = one(&store, &mut dialer, &args, clock, lasting, script, speech, shots).await?;
+    let first = one(&store, &mut dialer, &args, clock, lasting, script, speech, clipboard, shots).await?;
     let first_frame_ms = first.summary.as_ref().and_then(|s| s.first_unit_at).map(|at| since(clock.started(), at));
 
     let mut reconnects = Vec::new();
@@ -60,7 +63,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
             break;
         }
         let begun = clock.now();
-        match one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None, None).await {
+        match one(&store, &mut dialer, &args, clock, Duration::ZERO, None, None, None, None).await {
             Ok(again) => {
                 outcome = judge(&again);
                 reconnects.extend(again.summary.and_then(|s| s.first_unit_at).map(|at| since(begun, at)));
@@ -105,6 +108,7 @@ async fn one(
     lasting: Duration,
     script: Option<Script>,
     speech: Option<Speech>,
+    clipboard: Option<Clipboard>,
     shots: Option<(u32, Shots)>,
 ) -> Result<Outcome, Failure> {
     let wanted = (args.codec != CodecArg::None).then(|| args.codec.wire());
@@ -140,6 +144,7 @@ async fn one(
     let player = Player::start(stream.handle(), eyes, first_unit, shots)?;
     let lossy = |seed| Lossy::new(args.drop_sound, args.burst, seed);
     let ears = Ears::start(stream.welcome(), datagrams, args.wav.clone(), lossy(args.seed))?;
+    let mut clipboard = clipboard.map(|clipboard| clipboard.start(stream.handle()));
     let (mut playing, mut speaking) = (None, None);
     let mut until = tokio::time::Instant::now() + FIRST_FRAME_WITHIN;
     let mut at_first_unit = Some(at_first_unit);
@@ -150,6 +155,11 @@ async fn one(
                 Happening::Event(Event::Launch { kind, message }) => eprintln!("launch: {kind:?} ({message})"),
                 Happening::Event(Event::Rumble(rumble)) => eprintln!("{}", felt(&rumble)),
                 Happening::Event(Event::HidOutput(output)) => eprintln!("pad: {output:?}"),
+                Happening::Event(event @ (Event::ClipState { .. } | Event::ClipOffer(_))) => {
+                    if let Some(clipboard) = &mut clipboard {
+                        clipboard.on_event(&event);
+                    }
+                }
                 Happening::Event(event) => tracing::info!(?event, "session"),
             },
             () = tokio::time::sleep_until(until) => break None,
