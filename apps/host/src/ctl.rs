@@ -134,6 +134,18 @@ pub enum Sessions {
         /// What it may do.
         preset: PresetName,
     },
+    /// List the windows on its display, the one on top first.
+    Windows {
+        /// Its number.
+        id: u64,
+    },
+    /// Ask the program of a window to close it.
+    CloseWindow {
+        /// Number of the session.
+        id: u64,
+        /// Number of the window.
+        window: u64,
+    },
     /// Write a small picture of what it shows (PNG) to standard output.
     Thumbnail {
         /// Its number.
@@ -507,6 +519,8 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Sessions(Sessions::Grants { id, preset }) => {
             put(format!("sessions/{id}/grants"), json!({ "preset": preset.wire() }))
         }
+        Ctl::Sessions(Sessions::Windows { id }) => get(&format!("sessions/{id}/windows")),
+        Ctl::Sessions(Sessions::CloseWindow { id, window }) => delete(format!("sessions/{id}/windows/{window}")),
         Ctl::Sessions(Sessions::Thumbnail { id }) => raw(format!("sessions/{id}/thumbnail")),
         Ctl::Clients(Clients::List) => get("clients"),
         Ctl::Clients(Clients::Rename { id, name }) => client(id, &patch, json!({ "name": name })),
@@ -640,6 +654,8 @@ mod tests {
         "sessions bitrate 1 20000",
         "sessions grants 1 view",
         "sessions thumbnail 1",
+        "sessions windows 1",
+        "sessions close-window 1 1",
         "clients list",
         "clients rename a1b2 sofa",
         "clients unpair a1b2",

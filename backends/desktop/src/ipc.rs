@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::tree::Node;
+
 /// A connection to one sway. One request at a time.
 #[derive(Debug)]
 pub struct SwayIpc {
@@ -183,6 +185,14 @@ impl SwayIpc {
         self.ask(GET_WORKSPACES, "")
     }
 
+    /// Everything there is.
+    ///
+    /// # Errors
+    /// [`IpcError`].
+    pub fn tree(&mut self) -> Result<Node, IpcError> {
+        self.ask(GET_TREE, "")
+    }
+
     /// Sway's version.
     ///
     /// # Errors
@@ -232,6 +242,7 @@ const MAGIC: &[u8] = b"i3-ipc";
 const HEADER_BYTES: usize = MAGIC.len() + 8;
 const RUN_COMMAND: u32 = 0;
 const GET_WORKSPACES: u32 = 1;
+const GET_TREE: u32 = 4;
 const GET_OUTPUTS: u32 = 3;
 const GET_VERSION: u32 = 7;
 const GET_INPUTS: u32 = 100;

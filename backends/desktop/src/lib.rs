@@ -25,6 +25,7 @@ pub mod scene;
 mod shell;
 mod stage;
 mod touch;
+mod tree;
 mod wlroots;
 
 pub use builtin::BuiltinDesktop;

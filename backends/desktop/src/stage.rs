@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use punktfunk_media::{
     AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, JournalError, Keep,
-    LaunchError, Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
+    LaunchError, Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
 };
 
 use crate::app::{self, MarkedApp, Starter};
@@ -152,6 +152,22 @@ impl Stage for SwayStage {
             self.touch = None;
             Ok(injector)
         })
+    }
+
+    fn windows(&mut self) -> Result<Vec<StageWindow>, WindowError> {
+        let tree = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.tree());
+        let tree = tree.map_err(|e| WindowError { reason: &reason::DISPLAY_WINDOWS_UNKNOWN, detail: e.to_string() })?;
+        Ok(tree.windows_on(&self.output))
+    }
+
+    fn close_window(&mut self, id: u64) -> Result<(), WindowError> {
+        if !self.windows()?.iter().any(|window| window.id == id) {
+            let detail = format!("there is no window {id}");
+            return Err(WindowError { reason: &reason::DISPLAY_WINDOW_NOT_FOUND, detail });
+        }
+        let closed =
+            SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(&format!("[con_id={id}] kill")));
+        closed.map_err(|e| WindowError { reason: &reason::DISPLAY_WINDOWS_UNKNOWN, detail: e.to_string() })
     }
 
     fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

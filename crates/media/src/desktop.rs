@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::{
     AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Journal,
-    LaunchError, Mode, Reason, RunningApp, Sound, SoundState, StageEnvironment, UndoGuard, UndoRecord, reason,
+    LaunchError, Mode, Reason, RunningApp, Sound, SoundState, StageEnvironment, StageWindow, UndoGuard, UndoRecord,
+    WindowError, reason,
 };
 
 /// A desktop environment that can give a client an output of its own. Shared by all sessions.
@@ -144,6 +145,23 @@ pub trait Stage: Send {
     fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
         let detail = "this desktop has no clipboard for us".to_owned();
         Err(ClipboardError { reason: &reason::CLIPBOARD_UNSUPPORTED, detail })
+    }
+
+    /// The windows on it, the one on top first. Blocking, a question to the compositor.
+    ///
+    /// # Errors
+    /// [`WindowError`] where the desktop does not tell.
+    fn windows(&mut self) -> Result<Vec<StageWindow>, WindowError> {
+        let detail = "this desktop tells nobody of its windows".to_owned();
+        Err(WindowError { reason: &reason::DISPLAY_WINDOWS_UNSUPPORTED, detail })
+    }
+
+    /// Asks the program of a window to close it. Blocking, a question to the compositor.
+    ///
+    /// # Errors
+    /// [`WindowError`], `display.window_not_found` where there is none with this id.
+    fn close_window(&mut self, _id: u64) -> Result<(), WindowError> {
+        self.windows().map(drop)
     }
 
     /// Starts a program so that it shows on this stage and is heard on it. It may outlive the session, and ends with the

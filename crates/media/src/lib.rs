@@ -20,6 +20,7 @@ mod pad;
 mod pcm;
 pub mod reason;
 mod thumbnail;
+mod window;
 
 pub use app::{AppSpec, LaunchError, RunningApp, StageEnvironment};
 pub use audio::{
@@ -48,3 +49,4 @@ pub use pcm::Lossless;
 pub use punktfunk_core::{Codec, CodecSet, Mode, Timestamp};
 pub use reason::Reason;
 pub use thumbnail::Thumbnail;
+pub use window::{StageWindow, WindowError};

@@ -86,6 +86,9 @@ reasons! {
     DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";
     DESKTOP_ROOT = "desktop.root", "The compositor refuses to run as root.", "Start the host with --user punktfunk, or as an ordinary user.";
     DISPLAY_NOT_FOUND = "display.not_found", "No display is kept for this id.", "List the displays again: it may have ended.";
+    DISPLAY_WINDOW_NOT_FOUND = "display.window_not_found", "There is no such window on this display.", "List the windows again: its program may have closed it.";
+    DISPLAY_WINDOWS_UNKNOWN = "display.windows_unknown", "The compositor does not say which windows it shows.", "Try again; if it goes on, stop the session and connect anew.";
+    DISPLAY_WINDOWS_UNSUPPORTED = "display.windows_unsupported", "This desktop tells nobody of its windows.", "Use a private desktop, or a sway session.";
     ENCODE_CODEC_LEFT_OUT = "encode.codec_left_out", "Every encoder of the preferred codec failed for this client before.", "Look at the log for each encoder's error; the codec is tried again after a restart.";
     ENCODE_CODEC_OTHER = "encode.codec_other", "The client's preferred codec is not encoded here at this size.", "Nothing to do: another common codec is used.";
     ENCODE_FAILED = "encode.failed", "The video encoder failed while running.", "The host moves to the next encoder by itself; see the log for the cause.";

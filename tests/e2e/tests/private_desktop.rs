@@ -21,6 +21,7 @@ macro_rules! on_both {
 on_both!(
     pair_stream_look_and_type,
     two_clients_each_get_their_own_display,
+    windows_are_listed_and_closed_from_outside,
     the_desktop_and_its_programs_survive_a_reconnect,
     ctrl_c_takes_everything_down,
     a_host_killed_hard_leaves_nothing_behind,
@@ -143,6 +144,41 @@ fn two_clients_each_get_their_own_display(kind: &str) {
         let second = s.spawn(|| size(&b, "800x600@30"));
         assert_eq!(first.join().unwrap(), (1366, 768));
         assert_eq!(second.join().unwrap(), (800, 600));
+    });
+}
+
+fn windows_are_listed_and_closed_from_outside(kind: &str) {
+    let host = Host::start(&serve(kind, "off"));
+    let probe = paired(&host);
+    let ask = |words: &[&str]| -> Option<serde_json::Value> {
+        let out = host.command(&[&["ctl"], words, &["--json"]].concat());
+        out.status.success().then(|| serde_json::from_slice(&out.stdout).unwrap_or_default())
+    };
+    let terminal = |id: &str| {
+        let windows = ask(&["sessions", "windows", id])?;
+        let found = windows.as_array()?.iter().find(|w| w["app_id"] == "foot").map(|w| w["id"].to_string());
+        Some(found)
+    };
+    let wait = |what: &str, ready: &dyn Fn() -> bool| {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !ready() {
+            assert!(Instant::now() < until, "waited in vain until {what}\n{}", host.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    std::thread::scope(|scope| {
+        let streams = scope.spawn(|| must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "8"]));
+        let session = || Some(ask(&["sessions", "list"])?.as_array()?.first()?["id"].to_string());
+        wait("the session is there", &|| session().is_some());
+        let id = session().unwrap();
+        wait("its terminal is", &|| matches!(terminal(&id), Some(Some(_))));
+        let window = terminal(&id).flatten().unwrap();
+        assert!(ask(&["sessions", "close-window", &id, "123456789"]).is_none(), "there is no such window");
+        let out = host.command(&["ctl", "sessions", "close-window", &id, &window]);
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        wait("it is closed", &|| terminal(&id) == Some(None));
+        streams.join().unwrap();
+        assert!(ask(&["sessions", "windows", &id]).is_none(), "the session is over");
     });
 }
 

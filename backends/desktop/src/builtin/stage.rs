@@ -6,7 +6,7 @@ use std::sync::Arc;
 use punktfunk_compositor::LinkError;
 use punktfunk_media::{
     AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Keep, LaunchError,
-    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
+    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
 };
 
 use super::worker::Worker;
@@ -64,6 +64,21 @@ impl Stage for BuiltinStage {
         punktfunk_clipboard::find(&self.worker.display())
     }
 
+    fn windows(&mut self) -> Result<Vec<StageWindow>, WindowError> {
+        let windows = self.worker.link.windows().map_err(window_error)?;
+        let window = |w: punktfunk_compositor::WindowInfo| StageWindow {
+            id: w.id,
+            title: w.title,
+            app_id: w.app_id,
+            focused: w.focused,
+        };
+        Ok(windows.into_iter().map(window).collect())
+    }
+
+    fn close_window(&mut self, id: u64) -> Result<(), WindowError> {
+        self.worker.link.close_window(id).map_err(window_error)
+    }
+
     fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
         let mark = app::new_mark()?;
         let dir = self.worker.family.runtime_dir().to_owned();
@@ -92,6 +107,14 @@ impl Stage for BuiltinStage {
     fn keep(&mut self, keep: Keep) -> bool {
         self.worker.family.keep(keep)
     }
+}
+
+fn window_error(error: LinkError) -> WindowError {
+    let reason = match &error {
+        LinkError::Refused(_) => &reason::DISPLAY_WINDOW_NOT_FOUND,
+        LinkError::Gone { .. } => &reason::DISPLAY_WINDOWS_UNKNOWN,
+    };
+    WindowError { reason, detail: error.to_string() }
 }
 
 struct OnWorker<'a>(&'a mut Worker);

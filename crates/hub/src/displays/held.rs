@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use punktfunk_media::{
     AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Keep, LaunchError,
-    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, reason,
+    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
 };
 
 use super::Shared;
@@ -74,11 +74,26 @@ impl Visitor {
         let _ = self.with(|stage| stage.program_ended());
     }
 
+    /// As [`Stage::windows`].
+    pub fn windows(&self) -> Result<Vec<StageWindow>, WindowError> {
+        self.with(|stage| stage.windows()).unwrap_or_else(|| Err(no_windows()))
+    }
+
+    /// As [`Stage::close_window`].
+    pub fn close_window(&self, id: u64) -> Result<(), WindowError> {
+        self.with(|stage| stage.close_window(id)).unwrap_or_else(|| Err(no_windows()))
+    }
+
     /// As [`Stage::launch`].
     pub fn launch(&self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {
         let gone = || LaunchError { reason: &reason::DISPLAY_NOT_FOUND, detail: "its session ended".to_owned() };
         self.with(|stage| stage.launch(app)).ok_or_else(gone)?
     }
+}
+
+/// Its session ended, or has not begun.
+pub(super) fn no_windows() -> WindowError {
+    WindowError { reason: &reason::DISPLAY_NOT_FOUND, detail: "no session uses it".to_owned() }
 }
 
 impl Count {
@@ -131,6 +146,14 @@ impl Stage for Held {
 
     fn clipboard(&mut self) -> Result<Arc<dyn Clipboard>, ClipboardError> {
         self.with(|stage| stage.clipboard())
+    }
+
+    fn windows(&mut self) -> Result<Vec<StageWindow>, WindowError> {
+        self.with(|stage| stage.windows())
+    }
+
+    fn close_window(&mut self, id: u64) -> Result<(), WindowError> {
+        self.with(|stage| stage.close_window(id))
     }
 
     fn launch(&mut self, app: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

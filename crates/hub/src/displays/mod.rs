@@ -24,7 +24,9 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use punktfunk_media::{Desktop, DesktopInfo, Journal, Keep, OpenError, SoundState, Stage, StageRequest, reason};
+use punktfunk_media::{
+    Desktop, DesktopInfo, Journal, Keep, OpenError, SoundState, Stage, StageRequest, StageWindow, WindowError, reason,
+};
 
 use self::held::Held;
 pub(crate) use self::held::Visitor;
@@ -280,13 +282,30 @@ impl Displays {
         lock(&self.shared.state).in_use.get(identity).cloned().map(Visitor::new)
     }
 
-    /// The desktop behind them.
+    /// The windows on the display that a session of this identity uses, the one on top first. Blocking.
+    ///
+    /// # Errors
+    /// [`WindowError`]; `display.not_found` where this identity streams nothing.
+    pub fn windows(&self, identity: &str) -> Result<Vec<StageWindow>, WindowError> {
+        self.visit(identity).ok_or_else(held::no_windows)?.windows()
+    }
+
+    /// Asks the program of one of them to close it. Blocking.
+    ///
+    /// # Errors
+    /// [`WindowError`]; `display.not_found` where this identity streams nothing, `display.window_not_found` where there is no
+    /// such window.
+    pub fn close_window(&self, identity: &str, window: u64) -> Result<(), WindowError> {
+        self.visit(identity).ok_or_else(held::no_windows)?.close_window(window)
+    }
+
     /// How the sound stands that clients of one desktop share. May wait half a second for a change that is under way.
     #[must_use]
     pub fn sound_state(&self) -> Option<SoundState> {
         self.shared.desktop.sound_state()
     }
 
+    /// The desktop behind them.
     pub(crate) fn desktop(&self) -> &Arc<dyn Desktop> {
         &self.shared.desktop
     }

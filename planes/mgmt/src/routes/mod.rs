@@ -148,6 +148,8 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Control, routes!(sessions::bitrate))
         .with(Class::Pair, routes!(sessions::grants))
         .with(Class::Control, routes!(sessions::thumbnail))
+        .with(Class::Control, routes!(sessions::windows))
+        .with(Class::Control, routes!(sessions::close_window))
         .with(Class::Inspect, routes!(displays::list))
         .with(Class::Control, routes!(displays::release))
         .with(Class::View, routes!(library::list))

@@ -10,9 +10,10 @@ use axum::http::header::{CONTENT_TYPE, HeaderName};
 use punktfunk_core::Fingerprint;
 use punktfunk_engine::session::SessionCommand;
 use punktfunk_hub::admission::SessionInfo;
+use punktfunk_hub::displays::Displays;
 use punktfunk_hub::live::{FrameRow, LiveSession, STAGES};
 use punktfunk_hub::trust::{TrustState, short_id};
-use punktfunk_media::reason;
+use punktfunk_media::{StageWindow, WindowError, reason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -109,6 +110,68 @@ pub(super) async fn thumbnail(
     let session = streaming(&state, id)?;
     let png = blocking(move || lock(&state.thumbnails).get(&session, state.hub.live())).await??;
     Ok(([(CONTENT_TYPE, "image/png")], png))
+}
+
+/// A window on a session's display.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WindowView {
+    /// Its number, for closing it.
+    pub id: u64,
+    /// As its program names it.
+    #[schema(example = "Terminal")]
+    pub title: String,
+    /// The program's application id.
+    #[schema(example = "foot")]
+    pub app_id: String,
+    /// Whether it has the keyboard.
+    pub focused: bool,
+}
+
+/// The windows on a session's display, the one on top first
+#[utoipa::path(
+    get, path = "/api/v1/sessions/{id}/windows", operation_id = "session_windows", tag = "sessions",
+    params(("id" = u64, Path, description = "Number of the session")),
+    responses((status = 200, description = "The windows", body = Vec<WindowView>))
+)]
+pub(super) async fn windows(
+    State(state): State<MgmtState>,
+    Path(id): Path<u64>,
+) -> Result<Json<Vec<WindowView>>, Problem> {
+    let (displays, identity) = display(&state, id)?;
+    let windows = blocking(move || displays.windows(&identity)).await?.map_err(window_problem)?;
+    let view = |w: StageWindow| WindowView { id: w.id, title: w.title, app_id: w.app_id, focused: w.focused };
+    Ok(Json(windows.into_iter().map(view).collect()))
+}
+
+/// Asks the program of a window to close it
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{id}/windows/{window}", operation_id = "session_window_close", tag = "sessions",
+    params(
+        ("id" = u64, Path, description = "Number of the session"),
+        ("window" = u64, Path, description = "Number of the window"),
+    ),
+    responses((status = 204, description = "Its program was asked"))
+)]
+pub(super) async fn close_window(
+    State(state): State<MgmtState>,
+    Path((id, window)): Path<(u64, u64)>,
+) -> Result<StatusCode, Problem> {
+    let (displays, identity) = display(&state, id)?;
+    blocking(move || displays.close_window(&identity, window)).await?.map_err(window_problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The displays, and whose a session's is.
+fn display(state: &MgmtState, id: u64) -> Result<(Arc<Displays>, String), Problem> {
+    let sessions = state.hub.admission().sessions();
+    let session = sessions.iter().find(|s| s.id == id).ok_or_else(|| Problem::new(&reason::SESSION_NOT_FOUND))?;
+    let none = || Problem::new(&reason::DISPLAY_NOT_FOUND);
+    let identity = session.fingerprint.ok_or_else(none)?.to_string();
+    Ok((state.displays.get().cloned().ok_or_else(none)?, identity))
+}
+
+fn window_problem(error: WindowError) -> Problem {
+    Problem::new(error.reason).with_detail(error.detail)
 }
 
 /// Changes a session's bitrate
