@@ -7,8 +7,8 @@
 //!
 //! It needs the examples `compositor` and `side_by_side` beside it (`cargo build --release -p punktfunk-desktop --examples`).
 //! Ages are from the moment at which the program had drawn (it writes that into its first pixels) until the consumer has the
-//! picture in the planes that an encoder takes: the built-in desktop gives planes, sway's pictures are converted here. CPU is
-//! that of the compositor's process, and of the consumer's thread here, which only looks at planes that it is given.
+//! picture in an encoder's own planes: the built-in desktop gives planes, which are copied, sway's pictures are converted. CPU is
+//! that of the compositor's process, and of the consumer's thread here.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -292,7 +292,7 @@ fn lend(capturer: &mut dyn Capturer) {
     capturer.lend(slot).expect("a fresh slot");
 }
 
-/// An encoder's planes: packed pictures are converted into them, others are there already.
+/// An encoder's planes: packed pictures are converted into them, planes copied.
 struct Encoder {
     converter: Converter,
     planes: Vec<u8>,
@@ -313,9 +313,6 @@ impl Encoder {
     }
 
     fn take(&mut self, frame: &CapturedFrame) {
-        if matches!(frame.layout.format, PixelFormat::I420(_)) {
-            return;
-        }
         let [_, blue, red, end] = self.layout.plane_bounds();
         let stride = self.layout.stride as usize;
         let (y, rest) = self.planes[..end].split_at_mut(blue);

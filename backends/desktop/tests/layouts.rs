@@ -1,13 +1,13 @@
 //! What a person presses is what appears in a terminal, layout by layout: key positions as clients name them, typed on
-//! a real sway into a real foot. The tables are written by hand from the keyboards' legends, with what XKB has on the
-//! positions that a board of that country lacks.
+//! a real sway, and on the built-in desktop, into a real foot. The tables are written by hand from the keyboards' legends,
+//! with what XKB has on the positions that a board of that country lacks.
 
 mod common;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::{MODE, PATIENCE, PrivateBench, key, on_every_sway, wait_until};
+use common::{Bed, MODE, PATIENCE, PrivateBench, key, on_every_sway, wait_until};
 use punktfunk_core::keys::vk_to_evdev;
 use punktfunk_desktop::{KeyboardLayout, PrivateContent};
 use punktfunk_media::{Injector, InputAction};
@@ -54,22 +54,30 @@ fn what_is_pressed_is_what_appears_under_every_layout() {
         for board in BOARDS {
             let layout = KeyboardLayout::parse(board.layout);
             let mut injector = punktfunk_inject::open(&bench.display(), "HEADLESS-1", &layout).unwrap();
-            for (what, expected, strokes) in lines_of(board) {
-                strokes.into_iter().for_each(|stroke| press(&mut *injector, stroke));
-                let what = format!("{suite:?}, layout {}, {what}", board.layout);
-                terminal.expect(&mut *injector, &what, &expected);
-            }
-            // Text cares for no layout, and the keys are as before afterwards.
-            let (vk, types) = board.keys.iter().find(|(_, types)| !types.starts_with(DEAD)).unwrap();
-            for text in TEXTS {
-                text.chars().for_each(|c| injector.inject(&InputAction::Text(c)).unwrap());
-                press(&mut *injector, (*vk, Plain));
-                let expected: String = text.chars().chain(types.chars().take(1)).collect();
-                let what = format!("{suite:?}, layout {}, text {text:?}", board.layout);
-                terminal.expect(&mut *injector, &what, &expected);
-            }
+            terminal.type_board(&mut *injector, board, &format!("{suite:?}"));
         }
     });
+}
+
+/// There the layout is the desktop's own, from its first moment to its last.
+#[test]
+fn what_is_pressed_is_what_appears_on_the_built_in_desktop() {
+    let command = "exec foot sh -c 'stty -echo; echo ready >\"$HOME/ready\"; cat >\"$HOME/typed\"'".to_owned();
+    let mut bench = PrivateBench::new(Bed::BuiltIn, PrivateContent::Shell(command)).unwrap();
+    let home = bench.launch.scratch().join("home");
+    std::fs::copy(COMPOSE, home.join(".XCompose")).expect("libx11-data is installed");
+    for board in BOARDS {
+        bench.remake(Some(KeyboardLayout::parse(board.layout)));
+        let mut stage = bench.open("a", MODE);
+        wait_until("the terminal runs", || home.join("ready").exists());
+        wait_until("the terminal has the keyboard", || bench.focused() == "foot");
+        let mut terminal = Terminal { file: home.join("typed"), lines: 0 };
+        terminal.type_board(&mut *stage.injector().unwrap(), board, "built-in");
+        drop(stage);
+        for file in ["ready", "typed"] {
+            std::fs::remove_file(home.join(file)).unwrap();
+        }
+    }
 }
 
 #[test]
@@ -130,6 +138,24 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// Everything there is to try on a board.
+    fn type_board(&mut self, injector: &mut dyn Injector, board: &Board, desktop: &str) {
+        for (what, expected, strokes) in lines_of(board) {
+            strokes.into_iter().for_each(|stroke| press(injector, stroke));
+            let what = format!("{desktop}, layout {}, {what}", board.layout);
+            self.expect(injector, &what, &expected);
+        }
+        // Text cares for no layout, and the keys are as before afterwards.
+        let (vk, types) = board.keys.iter().find(|(_, types)| !types.starts_with(DEAD)).unwrap();
+        for text in TEXTS {
+            text.chars().for_each(|c| injector.inject(&InputAction::Text(c)).unwrap());
+            press(injector, (*vk, Plain));
+            let expected: String = text.chars().chain(types.chars().take(1)).collect();
+            let what = format!("{desktop}, layout {}, text {text:?}", board.layout);
+            self.expect(injector, &what, &expected);
+        }
+    }
+
     /// Presses Enter and waits for the line, at a person's pace: a program that is given hundreds of keys at once while it
     /// is busy is thrown out by the compositor.
     fn expect(&mut self, injector: &mut dyn Injector, what: &str, expected: &str) {

@@ -63,7 +63,10 @@ impl PrivateBench {
             Bed::BuiltIn => {
                 // Where the unprivileged user may read it.
                 let worker = launch.scratch().join("worker");
-                std::fs::copy(example("compositor"), &worker).unwrap();
+                // By another process: a program that any thread here starts meanwhile would inherit the open file for a
+                // moment, and nothing can be started from a file that somebody may still write.
+                let mut copy = std::process::Command::new("cp");
+                assert!(copy.arg(example("compositor")).arg(&worker).status().is_ok_and(|s| s.success()));
                 PrivateCompositor::BuiltIn { worker: vec![worker.into_os_string()] }
             }
         };
@@ -295,7 +298,7 @@ pub fn example(name: &str) -> std::path::PathBuf {
 }
 
 /// Waits until `ready`.
-pub fn wait_until(what: &str, ready: impl Fn() -> bool) {
+pub fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !ready() {
         assert!(Instant::now() < until, "waited in vain until {what}");

@@ -1,0 +1,101 @@
+//! Programs that people use, on both private desktops: a browser's text field, and a menu of GTK's.
+
+mod common;
+
+use common::{Bed, MODE, PrivateBench, key, wait_until};
+use punktfunk_desktop::PrivateContent;
+use punktfunk_media::{InputAction, Stage};
+use punktfunk_testkit::desktop::Suite;
+
+const BEDS: [Bed; 2] = [Bed::BuiltIn, Bed::Sway(Suite::Installed)];
+
+fn titles(stage: &mut dyn Stage) -> Vec<String> {
+    stage.windows().unwrap_or_else(|e| panic!("{e}")).into_iter().map(|window| window.title).collect()
+}
+
+fn wait_for_title(stage: &mut dyn Stage, bed: Bed, wanted: &str) {
+    wait_until(&format!("{bed:?}: a window is called {wanted:?}"), || {
+        titles(stage).iter().any(|title| title.starts_with(wanted))
+    });
+}
+
+#[test]
+fn a_browser_takes_keys_and_text_of_any_language_in_a_field() {
+    for bed in BEDS {
+        let command = "exec chromium --ozone-platform=wayland --no-sandbox --disable-gpu --no-first-run \
+             --disable-background-networking --disable-component-update --disable-sync --disable-quic \
+             --password-store=basic --user-data-dir=\"$HOME/browser\" --app=\"file://$HOME/page.html\" >/dev/null 2>&1";
+        let bench = PrivateBench::new(bed, PrivateContent::Shell(command.to_owned())).unwrap();
+        // What is typed is the window's title, once the browser counts the page as the one that gets it.
+        let page = "<!doctype html><meta charset=utf-8><title>waits</title>\
+             <input autofocus oninput=\"document.title='typed '+this.value\">\
+             <script>setInterval(() => { if (document.hasFocus() && document.title == 'waits') document.title = 'ready' }, 50)\
+             </script>";
+        std::fs::write(bench.launch.scratch().join("home/page.html"), page).unwrap();
+        let mut stage = bench.open("a", MODE);
+        wait_for_title(&mut *stage, bed, "ready");
+        let mut injector = stage.injector().unwrap();
+        for code in [35, 23] {
+            injector.inject(&key(code, true)).unwrap();
+            injector.inject(&key(code, false)).unwrap();
+        }
+        wait_for_title(&mut *stage, bed, "typed hi");
+        " Grüße € 世界".chars().for_each(|c| injector.inject(&InputAction::Text(c)).unwrap());
+        wait_for_title(&mut *stage, bed, "typed hi Grüße € 世界");
+    }
+}
+
+/// A menu bar whose items are large enough to be hit by whoever knows no fonts.
+const MENU: &str = r#"
+import gi
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gdk, Gtk
+css = Gtk.CssProvider()
+css.load_from_data(b"menuitem { min-height: 80px; min-width: 300px; }")
+Gtk.StyleContext.add_provider_for_screen(Gdk.Screen.get_default(), css, Gtk.STYLE_PROVIDER_PRIORITY_USER)
+window = Gtk.Window(title="ready")
+bar, menu, top = Gtk.MenuBar(), Gtk.Menu(), Gtk.MenuItem(label="Open")
+for name in ("first", "second"):
+    item = Gtk.MenuItem(label=name)
+    item.connect("activate", lambda _, name=name: window.set_title("chose " + name))
+    menu.append(item)
+menu.connect("show", lambda _: window.set_title("open"))
+top.set_submenu(menu)
+bar.append(top)
+box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL)
+box.pack_start(bar, False, False, 0)
+window.add(box)
+window.set_decorated(False)
+window.maximize()
+window.show_all()
+Gtk.main()
+"#;
+
+#[test]
+fn a_menu_opens_at_a_click_and_an_item_is_chosen_by_another() {
+    for bed in BEDS {
+        let command = "GDK_BACKEND=wayland exec python3 \"$HOME/menu.py\"";
+        let bench = PrivateBench::new(bed, PrivateContent::Shell(command.to_owned())).unwrap();
+        std::fs::write(bench.launch.scratch().join("home/menu.py"), MENU).unwrap();
+        let mut stage = bench.open("a", MODE);
+        wait_for_title(&mut *stage, bed, "ready");
+        wait_until("it has the keyboard", || stage.windows().unwrap().iter().any(|window| window.focused));
+        // The bar is at the top of the window; sway leaves a gap around those.
+        let (_, [left, top, ..]) = bench.focused_window();
+        let mut injector = stage.injector().unwrap();
+        let mut click = |x: i64, y: i64| {
+            let (x, y) = ((left + x) as f64 / f64::from(MODE.width), (top + y) as f64 / f64::from(MODE.height));
+            injector.inject(&InputAction::MotionAbs { x, y }).unwrap();
+            for down in [true, false] {
+                injector.inject(&InputAction::Button { code: 0x110, down }).unwrap();
+            }
+        };
+        click(100, 50);
+        wait_for_title(&mut *stage, bed, "open");
+        // GTK takes what follows within half a second for the same click.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        // Each is 80 pixels high and a little more.
+        click(100, 220);
+        wait_for_title(&mut *stage, bed, "chose second");
+    }
+}
