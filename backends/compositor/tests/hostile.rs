@@ -6,11 +6,19 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use std::os::fd::AsFd as _;
+
 use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, next_frame, shows, wait_until};
 use punktfunk_compositor::WorkerCapturer;
 use punktfunk_media::{Captured, Capturer as _, Colour};
 use punktfunk_testkit::window::Window;
+use rustix::fs::{MemfdFlags, memfd_create};
+use wayland_client::{Proxy as _, WEnum};
+use wayland_protocols::wp::text_input::zv3::client::zwp_text_input_manager_v3::ZwpTextInputManagerV3;
+use wayland_protocols::wp::text_input::zv3::client::zwp_text_input_v3;
+use wayland_protocols_misc::zwp_input_method_v2::client::zwp_input_method_manager_v2::ZwpInputMethodManagerV2;
+use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1;
 
 /// The desktop still shows what a decent program draws, and runs.
 fn assert_goes_on(worker: &mut Worker, capturer: &mut WorkerCapturer) {
@@ -202,4 +210,66 @@ fn one_that_never_draws_keeps_nobody_waiting() {
         capturer.lend(frame.slot).unwrap();
         assert_goes_on(&mut worker, &mut capturer);
     });
+}
+
+#[test]
+fn one_whose_pool_is_to_have_no_size_is_cut_off() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    for size in [0, -1, i32::MIN] {
+        let mut program = Program::connect(&worker.display());
+        let file = std::fs::File::from(memfd_create("pool", MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(4096).unwrap();
+        let pool = program.shm.create_pool(file.as_fd(), 4096, &program.handle(), ());
+        pool.resize(size);
+        assert!(program.roundtrip().is_err(), "{size}");
+    }
+    assert_goes_on(&mut worker, &mut capturer);
+}
+
+#[test]
+fn one_whose_keymap_is_shorter_than_it_says() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    let mut program = Program::connect(&worker.display());
+    let handle = program.handle();
+    let manager: ZwpVirtualKeyboardManagerV1 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    for (length, size) in [(0, 4096), (4096, 1 << 19), (4096, u32::MAX), (0, 0)] {
+        let keyboard = manager.create_virtual_keyboard(&program.seat, &handle, ());
+        let file = std::fs::File::from(memfd_create("keymap", MemfdFlags::CLOEXEC).unwrap());
+        file.set_len(length).unwrap();
+        keyboard.keymap(1, file.as_fd(), size);
+        // smithay cuts it off for typing without a keymap; or it goes on.
+        let _ = program.roundtrip();
+    }
+    assert_goes_on(&mut worker, &mut capturer);
+}
+
+#[test]
+fn one_that_says_what_no_text_input_means() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    let mut program = Program::connect(&worker.display());
+    let handle = program.handle();
+    // Only with an input method, and the keyboard, does anybody listen.
+    let methods: ZwpInputMethodManagerV2 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    let _method = methods.get_input_method(&program.seat, &handle, ());
+    let inputs: ZwpTextInputManagerV3 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    let input = inputs.get_text_input(&program.seat, &handle, ());
+    let surface = program.window();
+    let picture = program.picture(1280, 720, [7, 7, 7]);
+    program.show(&surface, &picture);
+    program.roundtrip().unwrap();
+    wait_until("it has the keyboard", || worker.link().windows().unwrap().iter().any(|w| w.focused));
+    input.enable();
+    use zwp_text_input_v3::Request;
+    for request in [
+        Request::SetTextChangeCause { cause: WEnum::Unknown(99) },
+        Request::SetContentType { hint: WEnum::Unknown(u32::MAX), purpose: WEnum::Unknown(u32::MAX) },
+    ] {
+        input.send_request(request).unwrap();
+    }
+    input.commit();
+    let _ = program.roundtrip();
+    assert_goes_on(&mut worker, &mut capturer);
 }

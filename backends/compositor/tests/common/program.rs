@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use wayland_client::globals::{GlobalListContents, registry_queue_init};
+use wayland_client::globals::{GlobalList, GlobalListContents, registry_queue_init};
 use wayland_client::protocol::{
     wl_buffer::WlBuffer,
     wl_callback::{self, WlCallback},
@@ -41,10 +41,19 @@ use wayland_protocols::wp::tablet::zv2::client::{
     zwp_tablet_tool_v2::{self, ZwpTabletToolV2},
     zwp_tablet_v2::ZwpTabletV2,
 };
+use wayland_protocols::wp::text_input::zv3::client::{
+    zwp_text_input_manager_v3::ZwpTextInputManagerV3, zwp_text_input_v3::ZwpTextInputV3,
+};
 use wayland_protocols::xdg::shell::client::{
     xdg_surface::{self, XdgSurface},
     xdg_toplevel::XdgToplevel,
     xdg_wm_base::{self, XdgWmBase},
+};
+use wayland_protocols_misc::zwp_input_method_v2::client::{
+    zwp_input_method_manager_v2::ZwpInputMethodManagerV2, zwp_input_method_v2::ZwpInputMethodV2,
+};
+use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::{
+    zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1, zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1,
 };
 
 /// A connection and what it bound.
@@ -60,6 +69,7 @@ pub struct Program {
     pub relative: ZwpRelativePointerManagerV1,
     pub presentation: WpPresentation,
     pub tablets: ZwpTabletManagerV2,
+    pub list: GlobalList,
 }
 
 /// What it heard.
@@ -109,6 +119,7 @@ impl Program {
             compositor,
             wm,
             shm,
+            list,
         }
     }
 
@@ -380,3 +391,10 @@ impl Dispatch<ZwpTabletToolV2, Kind> for Seen {
 
 delegate_noop!(Seen: ignore ZwpTabletV2);
 delegate_noop!(Seen: ZwpTabletManagerV2);
+
+delegate_noop!(Seen: ZwpVirtualKeyboardManagerV1);
+delegate_noop!(Seen: ZwpVirtualKeyboardV1);
+delegate_noop!(Seen: ZwpTextInputManagerV3);
+delegate_noop!(Seen: ignore ZwpTextInputV3);
+delegate_noop!(Seen: ZwpInputMethodManagerV2);
+delegate_noop!(Seen: ignore ZwpInputMethodV2);

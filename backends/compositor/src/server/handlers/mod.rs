@@ -1,5 +1,6 @@
 //! What smithay asks of us, protocol by protocol.
 
+mod guards;
 mod seat;
 mod selection;
 mod shell;

@@ -12,7 +12,7 @@ use smithay::wayland::selection::primary_selection::set_primary_focus;
 use smithay::wayland::tablet_manager::TabletSeatHandler;
 use smithay::{
     delegate_cursor_shape, delegate_pointer_constraints, delegate_pointer_gestures, delegate_relative_pointer,
-    delegate_seat, delegate_tablet_manager, delegate_text_input_manager, delegate_virtual_keyboard_manager,
+    delegate_seat, delegate_tablet_manager,
 };
 
 use crate::server::focus::KeyFocus;
@@ -77,5 +77,3 @@ delegate_relative_pointer!(State);
 delegate_pointer_constraints!(State);
 delegate_pointer_gestures!(State);
 delegate_tablet_manager!(State);
-delegate_text_input_manager!(State);
-delegate_virtual_keyboard_manager!(State);

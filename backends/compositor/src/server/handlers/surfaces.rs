@@ -23,8 +23,7 @@ use smithay::wayland::xdg_foreign::{XdgForeignHandler, XdgForeignState};
 use smithay::xwayland::XWaylandClientData;
 use smithay::{
     delegate_compositor, delegate_foreign_toplevel_list, delegate_fractional_scale, delegate_idle_inhibit,
-    delegate_output, delegate_presentation, delegate_shm, delegate_single_pixel_buffer, delegate_viewporter,
-    delegate_xdg_foreign,
+    delegate_output, delegate_presentation, delegate_single_pixel_buffer, delegate_viewporter, delegate_xdg_foreign,
 };
 
 use crate::server::state::{ClientState, State};
@@ -175,7 +174,6 @@ impl XdgForeignHandler for State {
 }
 
 delegate_compositor!(State);
-delegate_shm!(State);
 delegate_output!(State);
 delegate_viewporter!(State);
 delegate_fractional_scale!(State);
