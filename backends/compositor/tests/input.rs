@@ -312,3 +312,35 @@ fn a_pen_is_a_pointer_to_a_program_that_knows_no_pens() {
     program.wait("the button to be let go", |seen| seen.buttons == ["down", "up"]);
     assert_eq!(program.seen.motion, [(320.0, 360.0), (640.0, 360.0)]);
 }
+
+#[test]
+fn what_a_host_held_is_let_go_of_when_it_is_gone_without_a_word() {
+    let worker = Worker::start(MODE);
+    let (mut program, _surface) = shown(&worker, [1, 1, 1]);
+    let handle = program.handle();
+    let _pointer = program.seat.get_pointer(&handle, ());
+    let _touch = program.seat.get_touch(&handle, ());
+    let _keyboard = program.seat.get_keyboard(&handle, ());
+    program.roundtrip().unwrap();
+    let mut gone = worker.link().injector().unwrap();
+    let mut stays = worker.link().injector().unwrap();
+    gone.inject(&InputAction::MotionAbs { x: 0.5, y: 0.5 }).unwrap();
+    stays.inject(&InputAction::Key { code: 48, down: true }).unwrap();
+    for action in [
+        InputAction::Key { code: 30, down: true },
+        InputAction::Button { code: 0x110, down: true },
+        InputAction::TouchDown { id: 3, x: 0.5, y: 0.5 },
+    ] {
+        gone.inject(&action).unwrap();
+    }
+    program.wait("all of it", |seen| {
+        seen.keys.contains(&(30, true)) && seen.buttons == ["down"] && seen.touch.iter().any(|t| t.starts_with("down"))
+    });
+    drop(gone);
+    program.wait("all of it to be let go", |seen| {
+        seen.keys.contains(&(30, false)) && seen.buttons == ["down", "up"] && seen.touch.iter().any(|t| t == "up 3")
+    });
+    assert!(!program.seen.keys.contains(&(48, false)), "another host's key: {:?}", program.seen.keys);
+    drop(stays);
+    program.wait("the other's key", |seen| seen.keys.contains(&(48, false)));
+}

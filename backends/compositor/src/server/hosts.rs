@@ -5,6 +5,7 @@ use std::path::Path;
 
 use punktfunk_media::Mode;
 
+use super::held::Held;
 use super::state::State;
 use crate::programs::Programs;
 use crate::wire::{
@@ -23,6 +24,7 @@ pub struct Hosts {
 struct Peer {
     socket: Socket,
     role: Option<Role>,
+    held: Held,
     /// Broken or replaced: dropped at the end of the round.
     over: bool,
 }
@@ -46,7 +48,7 @@ impl Hosts {
         for i in 0..self.peers.len() {
             // A host that sends without end is heard again in the next round, after programs and drawing.
             for _ in 0..MOST_MESSAGES {
-                let peer = &self.peers[i];
+                let peer = &mut self.peers[i];
                 let outcome = match peer.socket.receive(&mut self.buffer) {
                     Ok(None) => break,
                     Ok(Some(message)) => peer.hear(message, state, programs),
@@ -64,6 +66,9 @@ impl Hosts {
                     break;
                 }
             }
+        }
+        for peer in self.peers.iter_mut().filter(|peer| peer.over) {
+            peer.held.take().for_each(|action| state.play(&action));
         }
         let captured = self.captures();
         self.peers.retain(|peer| !peer.over);
@@ -86,7 +91,7 @@ impl Hosts {
             match self.listener.accept() {
                 Ok(None) => return,
                 Ok(Some(socket)) if self.peers.len() < MOST_PEERS => {
-                    self.peers.push(Peer { socket, role: None, over: false });
+                    self.peers.push(Peer { socket, role: None, held: Held::default(), over: false });
                 }
                 Ok(Some(_)) => tracing::warn!("more than {MOST_PEERS} connections of hosts; one was refused"),
                 Err(error) => {
@@ -133,12 +138,18 @@ impl Hosts {
 
 impl Peer {
     /// One message. `Some`: it said what it is for.
-    fn hear(&self, message: Received<'_>, state: &mut State, programs: &mut Programs) -> Result<Option<Role>, String> {
+    fn hear(
+        &mut self,
+        message: Received<'_>,
+        state: &mut State,
+        programs: &mut Programs,
+    ) -> Result<Option<Role>, String> {
         match self.role {
             None => Role::from_hello(message.bytes).map(Some).ok_or_else(|| "not our protocol".to_owned()),
             Some(Role::Input) => {
                 let action = decode_action(message.bytes).ok_or("not an action")?;
                 state.play(&action);
+                self.held.note(&action);
                 Ok(None)
             }
             Some(Role::Capture) => {

@@ -18,6 +18,7 @@ mod dispatch;
 mod focus;
 mod globals;
 mod handlers;
+mod held;
 mod hosts;
 mod input;
 mod moving;

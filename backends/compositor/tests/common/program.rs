@@ -11,6 +11,7 @@ use wayland_client::protocol::{
     wl_buffer::WlBuffer,
     wl_callback::{self, WlCallback},
     wl_compositor::WlCompositor,
+    wl_keyboard::{self, WlKeyboard},
     wl_pointer::{self, WlPointer},
     wl_registry::{self, WlRegistry},
     wl_seat::{self, WlSeat},
@@ -85,6 +86,8 @@ pub struct Seen {
     pub motion: Vec<(f64, f64)>,
     /// The pointer's: `down`, `up`.
     pub buttons: Vec<&'static str>,
+    /// Keys, by their evdev codes, and whether they went down.
+    pub keys: Vec<(u32, bool)>,
     /// Relative motion.
     pub relative: Vec<(f64, f64)>,
     /// `locked`, `unlocked`, `confined`, `unconfined`.
@@ -227,6 +230,21 @@ impl Dispatch<WlTouch, ()> for Seen {
             wl_touch::Event::Frame => "frame".to_owned(),
             other => format!("{other:?}"),
         });
+    }
+}
+
+impl Dispatch<WlKeyboard, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &WlKeyboard,
+        event: wl_keyboard::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let wl_keyboard::Event::Key { key, state, .. } = event {
+            seen.keys.push((key, matches!(state.into_result(), Ok(wl_keyboard::KeyState::Pressed))));
+        }
     }
 }
 
