@@ -179,6 +179,10 @@ pub struct ListenArgs {
     /// How long a display and its programs are kept after its client left: `off`, seconds, or `forever`.
     #[arg(long, env = "PUNKTFUNK_LINGER", value_name = "off|SECONDS|forever")]
     pub linger: Option<String>,
+    /// How large programs draw on displays that the host makes, in percent (100 to 300, in steps of 5), for devices with no
+    /// scale of their own.
+    #[arg(long = "scale", env = "PUNKTFUNK_SCALE", value_name = "PERCENT")]
+    pub scale_percent: Option<u32>,
     /// Serve GameStream (Moonlight) clients, too.
     #[arg(long, env = "PUNKTFUNK_GAMESTREAM", value_parser = clap::builder::BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub gamestream: bool,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use punktfunk_hub::library::LibraryConfig;
-use punktfunk_media::{AudioPolicy, reason};
+use punktfunk_media::{AudioPolicy, is_scale_percent, reason};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -73,6 +73,8 @@ pub struct Config {
     pub private_desktop: PrivateDesktopChoice,
     /// What runs on a private desktop; `None`: terminal and clock.
     pub private_desktop_shell: Option<String>,
+    /// How large programs draw, in percent, for clients with no scale of their own.
+    pub scale_percent: u32,
     /// Which encoder to use.
     pub encoder: EncoderName,
     /// Keyboard layout, when nothing else tells.
@@ -163,6 +165,7 @@ struct FileDesktop {
     private_shell: Option<String>,
     keyboard_layout: Option<String>,
     linger: Option<toml::Value>,
+    scale_percent: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -215,6 +218,7 @@ pub const KEYS: &[&str] = &[
     "desktop.linger",
     "desktop.private",
     "desktop.private_shell",
+    "desktop.scale_percent",
     "gamestream.enabled",
     "gamestream.encryption",
     "gamestream.networks",
@@ -412,6 +416,10 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         (None, None) => None,
     };
     let linger = linger_text.map_or(Ok(Linger::For(DEFAULT_LINGER)), |t| parse_linger(&t)).map_err(invalid)?;
+    let scale_percent = listen.scale_percent.or(file.desktop.scale_percent).unwrap_or(100);
+    if !is_scale_percent(scale_percent) {
+        return Err(invalid(format!("desktop.scale_percent = {scale_percent}: not 100 to 300 in steps of 5")));
+    }
     let data_ports = listen
         .data_port
         .as_ref()
@@ -452,6 +460,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         max_bitrate_kbps,
         max_sessions,
         linger,
+        scale_percent,
         api_port: (!listen.no_api && file.api.enabled.unwrap_or(true))
             .then(|| listen.api_port.or(file.api.port).unwrap_or(DEFAULT_API_PORT)),
         web_port: (!listen.no_web && file.web.enabled.unwrap_or(true))
@@ -559,6 +568,7 @@ mod tests {
             ("network.port = 99999", "config.invalid"),
             ("network.port = [", "config.unreadable"),
             ("desktop.linger = true", "config.invalid"),
+            ("desktop.scale_percent = 90", "config.invalid"),
             ("network.data_port = \"9-3\"", "config.invalid"),
             ("video.max_bitrate_kbps = 1", "config.invalid"),
             ("host.max_sessions = 0", "config.invalid"),

@@ -172,6 +172,13 @@ pub enum Clients {
         /// What it may do.
         preset: PresetName,
     },
+    /// Change how large programs draw on its displays, also on one in use.
+    Scale {
+        /// Its id.
+        id: String,
+        /// 100 to 300 in steps of 5; 0: as the host is set.
+        percent: u32,
+    },
     /// Let its access end.
     Expire {
         /// Its id.
@@ -525,6 +532,7 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Clients(Clients::List) => get("clients"),
         Ctl::Clients(Clients::Rename { id, name }) => client(id, &patch, json!({ "name": name })),
         Ctl::Clients(Clients::Grants { id, preset }) => client(id, &patch, json!({ "preset": preset.wire() })),
+        Ctl::Clients(Clients::Scale { id, percent }) => client(id, &patch, json!({ "scale_percent": percent })),
         Ctl::Clients(Clients::Expire { id, seconds }) => client(id, &patch, json!({ "expires_in_s": seconds })),
         Ctl::Clients(Clients::Unpair { id }) => delete(format!("clients/{}", segment(id))),
         Ctl::Clients(Clients::UnpairAll) => delete("clients".to_owned()),
@@ -658,6 +666,7 @@ mod tests {
         "sessions close-window 1 1",
         "clients list",
         "clients rename a1b2 sofa",
+        "clients scale a1b2 150",
         "clients unpair a1b2",
         "clients unpair-all",
         "pairing status",

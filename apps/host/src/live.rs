@@ -58,6 +58,9 @@ impl Live for Parts {
                 }
             })?;
         }
+        if from.scale_percent != to.scale_percent {
+            self.displays.set_scale_percent(to.scale_percent);
+        }
         if from.linger != to.linger {
             self.displays.set_linger(hub_linger(to.linger));
         }

@@ -287,7 +287,11 @@ fn hub_config(config: &Config, paths: &Paths) -> HubConfig {
         fallback_dir: Some(paths.runtime.clone()),
         max_sessions: config.max_sessions as usize,
         pairing_policy: hub_pairing(config.pairing),
-        displays: DisplayConfig { linger: hub_linger(config.linger), ..DisplayConfig::default() },
+        displays: DisplayConfig {
+            linger: hub_linger(config.linger),
+            scale_percent: config.scale_percent,
+            ..DisplayConfig::default()
+        },
         ..HubConfig::new(&paths.state)
     }
 }

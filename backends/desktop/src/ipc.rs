@@ -58,6 +58,9 @@ pub struct Output {
     /// The active mode; `None` while disabled.
     #[serde(default)]
     pub current_mode: Option<OutputMode>,
+    /// Output pixels per logical pixel; `None` while disabled.
+    #[serde(default)]
+    pub scale: Option<f64>,
 }
 
 /// A mode.

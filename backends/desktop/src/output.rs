@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use punktfunk_media::{Mode, StageError, reason};
+use punktfunk_media::{Mode, StageError, is_scale_percent, reason};
 
 use crate::ipc::{IpcError, Output, OutputMode, SwayIpc};
 
@@ -60,6 +60,34 @@ pub fn change_mode(ipc: &Path, name: &str, old: Mode, new: Mode) -> Result<Mode,
             Err(error.into_stage_error())
         }
     }
+}
+
+/// Changes how large programs draw on a live output.
+///
+/// # Errors
+/// [`StageError`], fatal when sway is gone.
+pub fn change_scale(ipc: &Path, name: &str, percent: u32) -> Result<(), StageError> {
+    check_scale(percent)?;
+    let command = format!("output {name} scale {}.{:02}", percent / 100, percent % 100);
+    let done = SwayIpc::connect(ipc).and_then(|mut ipc| ipc.command(&command));
+    done.map_err(|error| match error {
+        IpcError::Refused { .. } => {
+            StageError { reason: &reason::DESKTOP_SCALE_REFUSED, detail: error.to_string(), fatal: false }
+        }
+        _ => ModeError::from(error).into_stage_error(),
+    })
+}
+
+/// Refuses what no display can be scaled by, before a compositor is asked.
+///
+/// # Errors
+/// [`StageError`] with `desktop.scale_refused`.
+pub fn check_scale(percent: u32) -> Result<(), StageError> {
+    if is_scale_percent(percent) {
+        return Ok(());
+    }
+    let detail = format!("{percent} %");
+    Err(StageError { reason: &reason::DESKTOP_SCALE_REFUSED, detail, fatal: false })
 }
 
 /// An output's mode in our words.

@@ -49,6 +49,7 @@ pub struct SwayStage {
     sockets: SessionSockets,
     output: String,
     mode: Mode,
+    scale_percent: u32,
     keyboard: FoundLayout,
     /// Keeps a pointer and a keyboard on the seat between sessions. Without, programs would lose the seat's keyboard
     /// whenever a client leaves, and the first keys of the next one. `None` where the compositor takes no input.
@@ -82,6 +83,7 @@ impl SwayStage {
             sockets,
             output,
             mode,
+            scale_percent: 100,
             keyboard,
             keeper,
             touch: None,
@@ -95,6 +97,12 @@ impl SwayStage {
     /// The same with sound.
     pub fn with_sound(self, sound: Arc<dyn Sound>) -> Self {
         Self { sound: Some(sound), ..self }
+    }
+
+    /// The same on an output with `scale` pixels per logical pixel; 1 unless said.
+    pub fn with_scale(self, scale: f64) -> Self {
+        // A sway's scale is at most two digits.
+        Self { scale_percent: (scale * 100.0).round() as u32, ..self }
     }
 
     /// The same with touch and pen.
@@ -133,6 +141,17 @@ impl Stage for SwayStage {
         self.resting = false;
         tracing::info!(output = self.output, %mode, "mode changed");
         Ok(self.mode)
+    }
+
+    fn scale_percent(&self) -> u32 {
+        self.scale_percent
+    }
+
+    fn set_scale_percent(&mut self, percent: u32) -> Result<(), StageError> {
+        output::change_scale(&self.sockets.ipc, &self.output, percent)?;
+        self.scale_percent = percent;
+        tracing::info!(output = self.output, percent, "scale changed");
+        Ok(())
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {

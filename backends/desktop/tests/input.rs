@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Bed, MODE, PrivateBench, key, on_every_desktop, on_every_sway, wait_until};
+use common::{Bed, MODE, PrivateBench, frame_until, key, lend_new, on_every_desktop, on_every_sway, pixel, wait_until};
 use punktfunk_desktop::{KeyboardLayout, PrivateContent};
 use punktfunk_media::{InputAction, Mode, ScrollPhase, ScrollSource};
 use punktfunk_testkit::desktop::TestSway;
@@ -138,6 +138,53 @@ fn the_pointer_lands_on_the_very_pixel() {
             [Seen::Button { code: 0x110, down: true }, Seen::Button { code: 0x110, down: false }],
             "{suite:?}"
         );
+    });
+}
+
+#[test]
+fn the_scale_changes_while_the_stream_runs_and_the_pointer_stays_exact() {
+    on_every_desktop(|suite| {
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Empty) else { return };
+        let rounded_up = |a: u32, b: u32| i32::try_from(a.div_ceil(b)).unwrap();
+        let mode = Mode { width: 1920, height: 1080, refresh_hz: 60 };
+        let mut stage = bench.open("a", mode);
+        let mut injector = stage.injector().unwrap();
+        let mut capturer = stage.capturer().unwrap();
+        lend_new(&mut *capturer);
+        let window = Window::open(&bench.display(), None, [9, 99, 199]);
+        for percent in [125u32, 150, 200, 100] {
+            window.forget();
+            stage.set_scale_percent(percent).unwrap();
+            assert_eq!((stage.scale_percent(), stage.mode()), (percent, mode), "{suite:?}");
+            // The window has its new size in units of its own, and is all of the picture, whose pixels stay as many.
+            let (width, height) = (rounded_up(192_000, percent), rounded_up(108_000, percent));
+            window.wait("its size at the new scale", |seen| seen.contains(&Seen::Shown { width, height }));
+            let shown = frame_until(&mut *capturer, "all of it", |f| {
+                // Sway's pixman darkens the rim of what it stretches, and this program knows no fractions.
+                let rim = if suite == Bed::BuiltIn { 0.0 } else { 0.005 };
+                let far = 0.999 - rim;
+                let corners = [(rim, rim), (far, rim), (rim, far), (far, far)];
+                corners.iter().all(|(x, y)| pixel(f, *x, *y) == [9, 99, 199])
+            });
+            assert_eq!((shown.layout.width, shown.layout.height), (1920, 1080));
+            capturer.lend(shown.slot).unwrap();
+            for (x, y) in [(0u32, 0u32), (1919, 1079), (683, 383), (1001, 3)] {
+                let (fx, fy) = (f64::from(x) / 1920.0, f64::from(y) / 1080.0);
+                injector.inject(&InputAction::MotionAbs { x: fx, y: fy }).unwrap();
+                let pixel_of = |at: f64| (at * f64::from(percent) / 100.0 + 1e-6).floor();
+                window.wait("the very pixel", |seen| {
+                    seen.iter().any(|s| {
+                        matches!(s, Seen::Motion { x: a, y: b } | Seen::PointerEnter { x: a, y: b }
+                        if (pixel_of(*a), pixel_of(*b)) == (f64::from(x), f64::from(y)))
+                    })
+                });
+            }
+        }
+        for absurd in [0, 99, 101, 305, u32::MAX] {
+            let error = stage.set_scale_percent(absurd).unwrap_err();
+            assert_eq!((error.reason.code, error.fatal), ("desktop.scale_refused", false));
+        }
+        assert!(!window.seen().iter().any(|s| matches!(s, Seen::Gone(_))), "{:?}", window.seen());
     });
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::apps::Apps;
-use crate::displays::{DisplayConfig, Displays};
+use crate::displays::{ClientFacts, DisplayConfig, Displays};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
 use crate::library::{Library, LibraryConfig};
@@ -194,15 +194,9 @@ impl Hub {
     /// access does. Call after [`FileJournal::replay`].
     #[must_use]
     pub fn open_displays(&self, desktop: Arc<dyn Desktop>) -> Arc<Displays> {
-        let (trust, policy) = (Arc::clone(&self.trust), self.policy.subscribe());
-        let may_keep = move |identity: &str| match Fingerprint::from_hex(identity) {
-            Some(who) if policy.borrow().pairing == PairingPolicy::Required => {
-                matches!(trust.state(&who, SystemTime::now()), TrustState::Paired { .. })
-            }
-            _ => true,
-        };
+        let clients = Trusted { trust: Arc::clone(&self.trust), policy: self.policy.subscribe() };
         let events = Arc::clone(&self.events);
-        Displays::start(desktop, &self.journal, self.config.displays, events, Box::new(may_keep))
+        Displays::start(desktop, &self.journal, self.config.displays, events, Box::new(clients))
     }
 
     /// Opens the library: what the configuration names, what people added, and what stores installed below `roots`.
@@ -222,6 +216,27 @@ impl Hub {
     #[must_use]
     pub fn problems(&self) -> Vec<StateError> {
         probe_folder(&self.config.state_dir).err().into_iter().chain(self.problems.iter().cloned()).collect()
+    }
+}
+
+/// What displays ask about their clients.
+struct Trusted {
+    trust: Arc<Trust>,
+    policy: watch::Receiver<Policy>,
+}
+
+impl ClientFacts for Trusted {
+    fn may_keep(&self, identity: &str) -> bool {
+        match Fingerprint::from_hex(identity) {
+            Some(who) if self.policy.borrow().pairing == PairingPolicy::Required => {
+                matches!(self.trust.state(&who, SystemTime::now()), TrustState::Paired { .. })
+            }
+            _ => true,
+        }
+    }
+
+    fn scale_percent(&self, identity: &str) -> Option<u32> {
+        self.trust.get(&Fingerprint::from_hex(identity)?)?.scale_percent
     }
 }
 

@@ -39,6 +39,8 @@ pub struct ClientRecord {
     pub paired_at: u64,
     /// Which protocol it paired through.
     pub kind: ClientKind,
+    /// How large programs draw on its displays, in percent; `None`: as the host is set.
+    pub scale_percent: Option<u32>,
 }
 
 /// Which protocol a client speaks.
@@ -64,7 +66,7 @@ impl ClientRecord {
     #[must_use]
     pub fn new(fingerprint: Fingerprint, name: String, grants: Grants) -> Self {
         let (paired_at, kind) = (unix_s(SystemTime::now()), ClientKind::Native);
-        Self { fingerprint, name, grants, expires_at: None, paired_at, kind }
+        Self { fingerprint, name, grants, expires_at: None, paired_at, kind, scale_percent: None }
     }
 
     /// The id used by command line and API: the first 12 hexadecimal digits of the fingerprint.
@@ -131,6 +133,8 @@ pub struct ClientChange {
     pub grants: Option<Grants>,
     /// New end of access: `Some(None)` for never.
     pub expires_at: Option<Option<u64>>,
+    /// New scale of its displays in percent: `Some(None)` for the host's.
+    pub scale_percent: Option<Option<u32>>,
 }
 
 impl Trust {
@@ -181,7 +185,9 @@ impl Trust {
         let mut stored = lock(&self.stored);
         let mut next = stored.get().clone();
         let kept = next.clients.iter().position(|c| c.fingerprint.0 == record.fingerprint);
-        let extra = kept.map(|i| next.clients.remove(i).extra).unwrap_or_default();
+        let before = kept.map(|i| next.clients.remove(i));
+        let scale_percent = record.scale_percent.or_else(|| before.as_ref().and_then(|b| b.scale_percent));
+        let extra = before.map(|b| b.extra).unwrap_or_default();
         let name = crate::sanitise_name(&record.name, &record.fingerprint);
         next.clients.push(Client {
             fingerprint: Hex(record.fingerprint),
@@ -190,6 +196,7 @@ impl Trust {
             paired_at: record.paired_at,
             expires_at: record.expires_at,
             kind: record.kind,
+            scale_percent,
             extra,
         });
         stored.set(next)?;
@@ -241,6 +248,9 @@ impl Trust {
         }
         if let Some(expires_at) = change.expires_at {
             client.expires_at = expires_at;
+        }
+        if let Some(scale_percent) = change.scale_percent {
+            client.scale_percent = scale_percent;
         }
         let narrows = Grants(before.grants).contains(Grants(client.grants))
             && client.expires_at.unwrap_or(u64::MAX) <= before.expires_at.unwrap_or(u64::MAX);
@@ -308,6 +318,8 @@ struct Client {
     // Files of releases that knew native clients only have none.
     #[serde(default, skip_serializing_if = "ClientKind::is_native")]
     kind: ClientKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scale_percent: Option<u32>,
     #[serde(flatten)]
     extra: serde_json::Map<String, serde_json::Value>,
 }
@@ -321,6 +333,8 @@ impl Client {
             expires_at: self.expires_at,
             paired_at: self.paired_at,
             kind: self.kind,
+            // Whatever the file says.
+            scale_percent: self.scale_percent.filter(|p| punktfunk_media::is_scale_percent(*p)),
         }
     }
 }

@@ -115,6 +115,24 @@ pub trait Stage: Send {
     /// [`StageError`]; the old mode stays active.
     fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError>;
 
+    /// How large programs draw, in percent: 100 is one pixel of the output per unit of theirs.
+    fn scale_percent(&self) -> u32 {
+        100
+    }
+
+    /// Changes that while programs run: they draw anew at the output's own pixels, whose number stays. Not more than a
+    /// round trip to the compositor.
+    ///
+    /// # Errors
+    /// [`StageError`] with `desktop.scale_refused`, never fatal by itself: this desktop has its own scale, or not this one.
+    fn set_scale_percent(&mut self, percent: u32) -> Result<(), StageError> {
+        if percent == self.scale_percent() {
+            return Ok(());
+        }
+        let detail = "this desktop keeps its own scale".to_owned();
+        Err(StageError { reason: &reason::DESKTOP_SCALE_REFUSED, detail, fatal: false })
+    }
+
     /// A capturer for this output. One at a time; the previous one must be gone.
     ///
     /// # Errors
@@ -211,6 +229,13 @@ pub struct OpenError {
     pub reason: &'static Reason,
     /// What happened, for the log.
     pub detail: String,
+}
+
+/// Whether a display can be scaled by this many percent: 100 to 300 in steps of 5, which `wp_fractional_scale_v1`'s 120ths
+/// tell exactly.
+#[must_use]
+pub const fn is_scale_percent(percent: u32) -> bool {
+    percent >= 100 && percent <= 300 && percent.is_multiple_of(5)
 }
 
 /// A running stage failed.

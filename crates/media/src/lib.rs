@@ -33,7 +33,7 @@ pub use clipboard::{
     CLIPBOARD_KINDS, CLIPBOARD_SLICE, Clipboard, ClipboardError, ClipboardLink, ClipboardWatcher, Paste,
 };
 pub use colour::{Colour, Matrix};
-pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest};
+pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest, is_scale_percent};
 pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,
     FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError,

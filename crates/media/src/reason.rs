@@ -85,6 +85,7 @@ reasons! {
     DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
     DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";
     DESKTOP_ROOT = "desktop.root", "The compositor refuses to run as root.", "Start the host with --user punktfunk, or as an ordinary user.";
+    DESKTOP_SCALE_REFUSED = "desktop.scale_refused", "The display cannot be scaled like that.", "Choose 100 to 300 percent in steps of 5; in a running session, set the scale there.";
     DISPLAY_NOT_FOUND = "display.not_found", "No display is kept for this id.", "List the displays again: it may have ended.";
     DISPLAY_WINDOW_NOT_FOUND = "display.window_not_found", "There is no such window on this display.", "List the windows again: its program may have closed it.";
     DISPLAY_WINDOWS_UNKNOWN = "display.windows_unknown", "The compositor does not say which windows it shows.", "Try again; if it goes on, stop the session and connect anew.";

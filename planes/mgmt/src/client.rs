@@ -184,6 +184,7 @@ impl Client {
                 fingerprint,
                 paired_at_s,
                 expires_at_s,
+                scale_percent: None,
                 streaming,
             });
         }

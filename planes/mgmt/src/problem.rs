@@ -52,6 +52,7 @@ impl Problem {
                     &reason::APP_UNKNOWN,
                     &reason::CLIENT_NOT_FOUND,
                     &reason::DISPLAY_NOT_FOUND,
+                    &reason::DISPLAY_WINDOW_NOT_FOUND,
                     &reason::LIBRARY_NOT_FOUND,
                     &reason::PAIRING_KNOCK_NOT_FOUND,
                     &reason::PAIRING_NOBODY_WAITS,
@@ -65,6 +66,7 @@ impl Problem {
                 &[
                     &reason::API_BAD_REQUEST,
                     &reason::CONSOLE_PASSWORD_UNFIT,
+                    &reason::DESKTOP_SCALE_REFUSED,
                     &reason::LIBRARY_COVER_INVALID,
                     &reason::LIBRARY_INVALID,
                     &reason::PAIRING_BAD_PIN,

@@ -170,6 +170,9 @@ pub struct ClientView {
     pub expires_at_s: Option<u64>,
     /// Whether it has a session now.
     pub streaming: bool,
+    /// How large programs draw on its displays, in percent, if it has a scale of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_percent: Option<u32>,
 }
 
 /// Which protocol a device speaks.
@@ -211,6 +214,11 @@ pub struct ClientChangeRequest {
     /// Its access ends after this time from now; 0: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_s: Option<u64>,
+    /// How large programs draw on its displays, in percent: 100 to 300 in steps of 5; 0: as the host is set. Reaches live
+    /// sessions at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = 150)]
+    pub scale_percent: Option<u32>,
 }
 
 /// A live session.

@@ -124,10 +124,21 @@ async fn the_command_line_pairs_lists_and_revokes() {
     assert_eq!((view.grants, view.state), (3, ClientState::Paired));
     assert!(view.expires_at_s.is_some());
     knock.decided().await;
-    let change =
-        ClientChangeRequest { name: Some("sofa".into()), grants: Some(1), preset: None, expires_in_s: Some(0) };
+    let change = ClientChangeRequest {
+        name: Some("sofa".into()),
+        grants: Some(1),
+        preset: None,
+        expires_in_s: Some(0),
+        scale_percent: Some(150),
+    };
     let view = client.change(&view.id, &change).await.expect("it is there");
     assert_eq!((view.name.as_str(), view.grants, view.expires_at_s), ("sofa", 1, None));
+    assert_eq!(view.scale_percent, Some(150));
+    let scale = |percent| ClientChangeRequest { scale_percent: Some(percent), ..ClientChangeRequest::default() };
+    let refused = client.change(&view.id, &scale(151)).await.expect_err("no step of 5");
+    assert_eq!(code_of(&refused), "desktop.scale_refused");
+    let view = client.change(&view.id, &scale(0)).await.expect("as the host is set");
+    assert_eq!((view.scale_percent, view.grants), (None, 1));
     client.revoke(&view.id).await.expect("it is there");
     assert!(client.devices().await.expect("answers").is_empty());
 

@@ -55,6 +55,7 @@ export const deProblems: Record<string, [message: string, fix: string]> = {
   "desktop.mode_refused": ["Der Compositor hat den gewünschten Modus nicht angenommen.", "Wähle eine andere Auflösung oder Bildrate."],
   "desktop.open_failed": ["Der Compositor hat keinen Bildschirm hergegeben.", "Führe `punktfunk-host probe-compositor` aus, und folge dem, was es sagt."],
   "desktop.root": ["Der Compositor läuft nicht als root.", "Starte den Host mit --user punktfunk, oder als gewöhnlicher Benutzer."],
+  "desktop.scale_refused": ["So lässt sich der Bildschirm nicht skalieren.", "Wähle 100 bis 300 Prozent in Schritten von 5; in einer laufenden Sitzung stellst du die Skalierung dort ein."],
   "display.not_found": ["Diesen Bildschirm gibt es nicht mehr.", "Lade die Liste neu."],
   "display.window_not_found": ["Dieses Fenster gibt es auf dieser Anzeige nicht.", "Lade die Liste neu: vielleicht hat sein Programm es geschlossen."],
   "display.windows_unknown": ["Der Compositor sagt nicht, welche Fenster er zeigt.", "Versuche es noch einmal; hilft das nicht, beende die Sitzung und verbinde dich neu."],

@@ -23,7 +23,7 @@ pub(super) struct Key {
 
 /// Every key that can be set. What runs programs (`private_shell`, `apps`), and where the streams themselves listen, stays in
 /// the file.
-pub(super) const KEYS: [Key; 15] = [
+pub(super) const KEYS: [Key; 16] = [
     Key {
         key: "network.name",
         description: "The name that clients see.",
@@ -111,6 +111,17 @@ pub(super) const KEYS: [Key; 15] = [
         applies: Applies::Restart,
         risky: None,
         given: |_, c| c.keyboard_layout.is_some(),
+    },
+    Key {
+        key: "desktop.scale_percent",
+        description: "How large programs draw on displays that the host makes, for devices with no scale of their own; in steps of 5.",
+        kind: SettingKind::Integer,
+        choices: &[],
+        bounds: Some((100, 300)),
+        value: |c| c.scale_percent.into(),
+        applies: Applies::Now,
+        risky: None,
+        given: |l, _| l.scale_percent.is_some(),
     },
     Key {
         key: "video.encoder",

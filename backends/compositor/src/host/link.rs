@@ -44,6 +44,17 @@ impl WorkerLink {
         Ok(Self { path, owner, control })
     }
 
+    /// Its mode now, and output pixels per logical pixel.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub fn mode_and_scale(&mut self) -> Result<(Mode, f64), LinkError> {
+        match self.ask(&Question::State)? {
+            Answer::State { width, height, refresh_hz, scale, .. } => Ok((Mode { width, height, refresh_hz }, scale)),
+            _ => Err(self.nonsense()),
+        }
+    }
+
     /// Its mode now.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use smithay::backend::renderer::element::{
 };
 use smithay::backend::renderer::pixman::{PixmanError, PixmanRenderer};
 use smithay::backend::renderer::utils::{Buffer, with_renderer_surface_state};
-use smithay::backend::renderer::{Bind, Color32F, Frame as _, Renderer as _};
+use smithay::backend::renderer::{Bind, Color32F, Frame as _, Renderer as _, TextureFilter};
 use smithay::desktop::space::{SpaceRenderElements, space_render_elements};
 use smithay::desktop::utils::{
     OutputPresentationFeedback, send_frames_surface_tree, surface_presentation_feedback_flags_from_states,
@@ -19,7 +19,7 @@ use smithay::desktop::utils::{
 use smithay::desktop::{PopupManager, layer_map_for_output};
 use smithay::reexports::wayland_protocols::wp::presentation_time::server::wp_presentation_feedback;
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
-use smithay::utils::{Clock, Monotonic, Physical, Rectangle, Scale, Transform};
+use smithay::utils::{Clock, Monotonic, Physical, Point, Rectangle, Scale, Transform};
 use smithay::wayland::compositor::SurfaceAttributes;
 use smithay::wayland::presentation::Refresh;
 
@@ -243,14 +243,12 @@ fn paint(
     scale: f64,
     elements: &[Element],
 ) -> Result<(), PixmanError> {
+    use smithay::backend::renderer::element::Element as _;
     let missing = std::mem::take(&mut slot.missing);
-    let mut target = renderer.bind(&mut slot.image)?;
-    let mut frame = renderer.render(&mut target, size, Transform::Normal)?;
     // What each element leaves to those behind it.
     let mut behind = missing;
     let mut parts = Vec::with_capacity(elements.len());
     for element in elements {
-        use smithay::backend::renderer::element::Element as _;
         let place = element.geometry(scale.into());
         let seen: Vec<_> = behind.iter().filter_map(|part| part.intersection(place)).collect();
         if seen.is_empty() {
@@ -261,16 +259,55 @@ fn paint(
         behind = Rectangle::subtract_rects_many_in_place(behind, covered);
         parts.push((element, place, seen, opaque));
     }
-    let mut outcome = if behind.is_empty() { Ok(()) } else { frame.clear(BACKGROUND, &behind) };
-    for (element, place, mut seen, opaque) in parts.into_iter().rev() {
-        use smithay::backend::renderer::element::Element as _;
-        seen.iter_mut().for_each(|part| part.loc -= place.loc);
-        // One that cannot be drawn (a program that took its memory back) leaves the others alone.
-        let drawn = element.draw(&mut frame, element.src(), place, &seen, &opaque);
-        outcome = outcome.and(drawn);
+    let mut target = renderer.bind(&mut slot.image)?;
+    let mut cleared = false;
+    let mut outcome = Ok(());
+    // As many frames as there are elements with rims, and one more: how pictures are stretched holds for a whole frame.
+    while !cleared || !parts.is_empty() {
+        let mut frame = renderer.render(&mut target, size, Transform::Normal)?;
+        if !std::mem::replace(&mut cleared, true) && !behind.is_empty() {
+            outcome = outcome.and(frame.clear(BACKGROUND, &behind));
+        }
+        let mut rim = None;
+        while let Some((element, place, mut seen, opaque)) = parts.pop() {
+            let inside = inside(element, place);
+            let outer = inside.map(|inside| Rectangle::subtract_rects_many(seen.iter().copied(), [inside]));
+            if let Some(inside) = inside {
+                seen = seen.iter().filter_map(|part| part.intersection(inside)).collect();
+            }
+            seen.iter_mut().for_each(|part| part.loc -= place.loc);
+            // One that cannot be drawn (a program that took its memory back) leaves the others alone.
+            outcome = outcome.and(element.draw(&mut frame, element.src(), place, &seen, &opaque));
+            rim = outer.filter(|outer| !outer.is_empty()).map(|outer| (element, place, outer, opaque));
+            if rim.is_some() {
+                break;
+            }
+        }
+        outcome = outcome.and(frame.finish().map(drop));
+        let Some((element, place, mut outer, opaque)) = rim else { continue };
+        outer.iter_mut().for_each(|part| part.loc -= place.loc);
+        renderer.upscale_filter(TextureFilter::Nearest)?;
+        let mut frame = renderer.render(&mut target, size, Transform::Normal)?;
+        outcome = outcome.and(element.draw(&mut frame, element.src(), place, &outer, &opaque));
+        outcome = outcome.and(frame.finish().map(drop));
+        renderer.upscale_filter(TextureFilter::Linear)?;
     }
-    let done = frame.finish().map(drop);
-    outcome.and(done)
+    outcome
+}
+
+/// Of an element that is stretched, what lies far enough inside for its pixels to be mixed of its own alone. pixman mixes the
+/// pixels of its rim with nothing, which is black on one that is opaque, and what was there before on one that is not.
+fn inside(element: &Element, place: Rectangle<i32, Physical>) -> Option<Rectangle<i32, Physical>> {
+    use smithay::backend::renderer::element::Element as _;
+    let source = element.transform().transform_size(element.src().size);
+    let rim = |shown: i32, pixels: f64| {
+        let stretched = f64::from(shown) / pixels.max(1.0);
+        // No more than half of what is shown.
+        if stretched > 1.0 { (stretched / 2.0).ceil() as i32 } else { 0 }
+    };
+    let (x, y) = (rim(place.size.w, source.w), rim(place.size.h, source.h));
+    let size = ((place.size.w - 2 * x).max(0), (place.size.h - 2 * y).max(0));
+    (x > 0 || y > 0).then(|| Rectangle::new(place.loc + Point::from((x, y)), size.into()))
 }
 
 /// Dark blue, as on the sway desktop (#16222e).

@@ -59,13 +59,13 @@ impl BuiltinDesktop {
         Worker::start(&self.config, &self.command, &self.environment, layout, journal, identity, mode)
     }
 
-    fn stage(&self, worker: Worker, mode: Mode) -> BuiltinStage {
+    fn stage(&self, worker: Worker, mode: Mode, scale: f64) -> BuiltinStage {
         let mut protocols = self.protocols.lock().unwrap_or_else(PoisonError::into_inner);
         if protocols.is_empty() {
             *protocols = punktfunk_capture::globals(&worker.display()).unwrap_or_default();
         }
         drop(protocols);
-        BuiltinStage::new(worker, mode, self.keyboard.clone())
+        BuiltinStage::new(worker, mode, scale, self.keyboard.clone())
     }
 
     fn take_spare(&self) -> Option<Worker> {
@@ -105,7 +105,7 @@ impl Desktop for BuiltinDesktop {
         };
         worker.set_mode(request.mode)?;
         worker.show(&self.config, &self.environment, &request.name)?;
-        Ok(Box::new(self.stage(worker, request.mode)))
+        Ok(Box::new(self.stage(worker, request.mode, 1.0)))
     }
 
     fn warm(&self, journal: &Arc<dyn Journal>) {
@@ -126,8 +126,8 @@ impl Desktop for BuiltinDesktop {
         let private: PrivateRecord = serde_json::from_str(&record.change).ok()?;
         let identity = private.identity.clone();
         // What cannot be taken over ends here: dropping it undoes it.
-        let (worker, mode) = Worker::adopt(&self.config, private, guard)?;
-        Some(Adopted { identity: identity?, stage: Box::new(self.stage(worker, mode)) })
+        let (worker, mode, scale) = Worker::adopt(&self.config, private, guard)?;
+        Some(Adopted { identity: identity?, stage: Box::new(self.stage(worker, mode, scale)) })
     }
 
     fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {

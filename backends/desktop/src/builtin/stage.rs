@@ -6,28 +6,31 @@ use std::sync::Arc;
 use punktfunk_compositor::LinkError;
 use punktfunk_media::{
     AppSpec, AudioError, CaptureError, Capturer, Clipboard, ClipboardError, InjectError, Injector, Keep, LaunchError,
-    Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
+    Mode, Reason, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
 };
 
 use super::worker::Worker;
 use crate::app::{self, Starter};
 use crate::keyboard::FoundLayout;
+use crate::output::check_scale;
 use crate::private::PrivateSound;
 
 /// A worker with all its means.
 pub struct BuiltinStage {
     mode: Mode,
+    scale_percent: u32,
     keyboard: FoundLayout,
     sound: Arc<PrivateSound>,
     worker: Worker,
 }
 
 impl BuiltinStage {
-    /// A stage on `worker`, which has `mode`.
-    pub fn new(worker: Worker, mode: Mode, keyboard: FoundLayout) -> Self {
+    /// A stage on `worker`, which has `mode`, and `scale` output pixels per logical pixel.
+    pub fn new(worker: Worker, mode: Mode, scale: f64, keyboard: FoundLayout) -> Self {
         let sound = Arc::new(PrivateSound { runtime_dir: worker.family.runtime_dir().to_owned() });
         tracing::info!(%mode, %keyboard, "stage open");
-        Self { mode, keyboard, sound, worker }
+        // A worker's scale is at most single digits.
+        Self { mode, scale_percent: (scale * 100.0).round() as u32, keyboard, sound, worker }
     }
 }
 
@@ -37,15 +40,23 @@ impl Stage for BuiltinStage {
     }
 
     fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError> {
-        self.mode = self.worker.link.set_mode(mode, None).map_err(|error| {
-            let (reason, fatal) = match &error {
-                LinkError::Refused(_) => (&reason::DESKTOP_MODE_REFUSED, false),
-                LinkError::Gone { .. } => (&reason::DESKTOP_DIED, true),
-            };
-            StageError { reason, detail: error.to_string(), fatal }
-        })?;
+        let answer = self.worker.link.set_mode(mode, None);
+        self.mode = answer.map_err(|error| stage_error(&error, &reason::DESKTOP_MODE_REFUSED))?;
         tracing::info!(%mode, "mode changed");
         Ok(self.mode)
+    }
+
+    fn scale_percent(&self) -> u32 {
+        self.scale_percent
+    }
+
+    fn set_scale_percent(&mut self, percent: u32) -> Result<(), StageError> {
+        check_scale(percent)?;
+        let answer = self.worker.link.set_mode(self.mode, Some(f64::from(percent) / 100.0));
+        answer.map_err(|error| stage_error(&error, &reason::DESKTOP_SCALE_REFUSED))?;
+        self.scale_percent = percent;
+        tracing::info!(percent, "scale changed");
+        Ok(())
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
@@ -107,6 +118,14 @@ impl Stage for BuiltinStage {
     fn keep(&mut self, keep: Keep) -> bool {
         self.worker.family.keep(keep)
     }
+}
+
+fn stage_error(error: &LinkError, refused: &'static Reason) -> StageError {
+    let (reason, fatal) = match error {
+        LinkError::Refused(_) => (refused, false),
+        LinkError::Gone { .. } => (&reason::DESKTOP_DIED, true),
+    };
+    StageError { reason, detail: error.to_string(), fatal }
 }
 
 fn window_error(error: LinkError) -> WindowError {

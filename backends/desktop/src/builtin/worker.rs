@@ -51,15 +51,15 @@ impl Worker {
         Ok(Self { link, owner, family })
     }
 
-    /// Takes over one that an earlier host started, with its mode. `None` when it is gone; what was left of it is then
+    /// Takes over one that an earlier host started, with its mode and scale. `None` when it is gone; what was left of it is then
     /// removed.
-    pub fn adopt(config: &PrivateConfig, record: PrivateRecord, guard: UndoGuard) -> Option<(Self, Mode)> {
+    pub fn adopt(config: &PrivateConfig, record: PrivateRecord, guard: UndoGuard) -> Option<(Self, Mode, f64)> {
         let family = Family::adopt(record, BACKEND_BUILTIN, guard)?;
         let owner = owner(config);
         let mut link = WorkerLink::connect(family.runtime_dir(), owner).ok()?;
-        let mode = link.mode().ok()?;
+        let (mode, scale) = link.mode_and_scale().ok()?;
         tracing::info!(dir = %family.runtime_dir().display(), "built-in desktop taken over");
-        Some((Self { link, owner, family }, mode))
+        Some((Self { link, owner, family }, mode, scale))
     }
 
     /// Its Wayland socket.

@@ -72,7 +72,7 @@ impl PrivateDesktop {
         Running::start(&self.config, &self.environment, &self.keyboard.layout, journal, identity, mode)
     }
 
-    fn stage(&self, running: Running, mode: Mode) -> SwayStage {
+    fn stage(&self, running: Running, mode: Mode, scale: f64) -> SwayStage {
         let mut protocols = self.protocols.lock().unwrap_or_else(PoisonError::into_inner);
         if protocols.is_empty() {
             *protocols = punktfunk_capture::globals(&running.sockets.display).unwrap_or_default();
@@ -80,7 +80,9 @@ impl PrivateDesktop {
         drop(protocols);
         let (sockets, output) = (running.sockets.clone(), running.output.clone());
         let sound = PrivateSound { runtime_dir: running.runtime_dir().to_owned() };
-        SwayStage::new(sockets, output, mode, self.keyboard.clone(), Box::new(running)).with_sound(Arc::new(sound))
+        SwayStage::new(sockets, output, mode, self.keyboard.clone(), Box::new(running))
+            .with_sound(Arc::new(sound))
+            .with_scale(scale)
     }
 
     fn take_spare(&self) -> Option<Running> {
@@ -116,7 +118,7 @@ impl Desktop for PrivateDesktop {
         let mut ipc = SwayIpc::connect(&running.sockets.ipc).map_err(open_failed)?;
         output::set_mode(&mut ipc, &running.output, request.mode, "").map_err(ModeError::into_open_error)?;
         running.show(&mut ipc, &self.config, &self.environment, &request.name)?;
-        Ok(Box::new(self.stage(running, request.mode)))
+        Ok(Box::new(self.stage(running, request.mode, 1.0)))
     }
 
     fn warm(&self, journal: &Arc<dyn Journal>) {
@@ -140,8 +142,9 @@ impl Desktop for PrivateDesktop {
         let running = Running::adopt(private, guard)?;
         let mut ipc = SwayIpc::connect(&running.sockets.ipc).ok()?;
         let outputs = ipc.outputs().ok()?;
-        let mode = outputs.iter().find(|o| o.name == running.output).and_then(output::mode_of)?;
-        Some(Adopted { identity: identity?, stage: Box::new(self.stage(running, mode)) })
+        let output = outputs.iter().find(|o| o.name == running.output)?;
+        let (mode, scale) = (output::mode_of(output)?, output.scale.unwrap_or(1.0));
+        Some(Adopted { identity: identity?, stage: Box::new(self.stage(running, mode, scale)) })
     }
 
     fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {

@@ -49,7 +49,7 @@ impl Bench {
         let events = Arc::new(Events::default());
         let config = DisplayConfig { linger: Linger::Forever, warm: false, ..DisplayConfig::default() };
         let shared = Arc::clone(&desktop) as Arc<dyn Desktop>;
-        let displays = Displays::start(shared, &journal, config, Arc::clone(&events), Box::new(|_| true));
+        let displays = Displays::start(shared, &journal, config, Arc::clone(&events), Box::new(()));
         let file = dir.path().join("said");
         let apps = Apps::start(Library::fixed(catalogue(&file)), Arc::clone(&displays), &journal, events);
         Self { apps, displays, journal, fakes: desktop.apps(), desktop, file, _dir: dir }
@@ -189,8 +189,7 @@ fn what_a_dead_host_prepared_is_undone_by_the_next_or_the_watchdog() {
     journal.replay(UndoMap::new().with(BACKEND, undo).with("synthetic", nothing));
     let desktop = Arc::new(SyntheticDesktop::default()) as Arc<dyn Desktop>;
     let events = Arc::new(Events::default());
-    let displays =
-        Displays::start(desktop, &journal, DisplayConfig::default(), Arc::clone(&events), Box::new(|_| true));
+    let displays = Displays::start(desktop, &journal, DisplayConfig::default(), Arc::clone(&events), Box::new(()));
     let apps = Apps::start(Library::fixed(catalogue(&bench.file)), displays, &journal, events);
     assert_eq!(apps.current("a"), None, "its display is gone");
     assert_eq!(bench.said(), ["one", "two", "undo-two", "undo-one"]);

@@ -79,6 +79,11 @@ impl Visitor {
         self.with(|stage| stage.windows()).unwrap_or_else(|| Err(no_windows()))
     }
 
+    /// Scales it, if a session uses it.
+    pub fn rescale(&self, percent: u32) -> Result<(), StageError> {
+        self.with(|stage| scale(stage, percent)).unwrap_or(Ok(()))
+    }
+
     /// As [`Stage::close_window`].
     pub fn close_window(&self, id: u64) -> Result<(), WindowError> {
         self.with(|stage| stage.close_window(id)).unwrap_or_else(|| Err(no_windows()))
@@ -89,6 +94,11 @@ impl Visitor {
         let gone = || LaunchError { reason: &reason::DISPLAY_NOT_FOUND, detail: "its session ended".to_owned() };
         self.with(|stage| stage.launch(app)).ok_or_else(gone)?
     }
+}
+
+/// Scales a stage that has another scale.
+pub(super) fn scale(stage: &mut dyn Stage, percent: u32) -> Result<(), StageError> {
+    if stage.scale_percent() == percent { Ok(()) } else { stage.set_scale_percent(percent) }
 }
 
 /// Its session ended, or has not begun.
@@ -130,6 +140,14 @@ impl Stage for Held {
 
     fn set_mode(&mut self, mode: Mode) -> Result<Mode, StageError> {
         self.with(|stage| stage.set_mode(mode))
+    }
+
+    fn scale_percent(&self) -> u32 {
+        self.with(|stage| stage.scale_percent())
+    }
+
+    fn set_scale_percent(&mut self, percent: u32) -> Result<(), StageError> {
+        self.with(|stage| stage.set_scale_percent(percent))
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {

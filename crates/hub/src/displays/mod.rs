@@ -20,12 +20,14 @@ mod keeper;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use punktfunk_media::{
-    Desktop, DesktopInfo, Journal, Keep, OpenError, SoundState, Stage, StageRequest, StageWindow, WindowError, reason,
+    Desktop, DesktopInfo, Journal, Keep, OpenError, SoundState, Stage, StageError, StageRequest, StageWindow,
+    WindowError, reason,
 };
 
 use self::held::Held;
@@ -47,16 +49,35 @@ struct Shared {
     journal: Arc<dyn Journal>,
     linger: Mutex<Linger>,
     events: Arc<Events>,
-    /// Whether a display may (still) be kept for an identity.
-    may_keep: MayKeep,
+    /// What is known of the identities.
+    clients: Box<dyn ClientFacts>,
+    /// In percent, for those with none of their own.
+    scale: AtomicU32,
     /// Where an earlier host's leases are.
     inherited: Option<Arc<FileJournal>>,
     state: Mutex<State>,
     wake: Condvar,
 }
 
-/// Whether a display may be kept for this identity: not for one whose access was revoked.
-pub type MayKeep = Box<dyn Fn(&str) -> bool + Send + Sync>;
+/// What displays must know of their clients, by identity.
+pub trait ClientFacts: Send + Sync {
+    /// Whether a display may (still) be kept for it: not for one whose access was revoked.
+    fn may_keep(&self, identity: &str) -> bool;
+
+    /// The scale of its displays in percent, if it has one of its own.
+    fn scale_percent(&self, identity: &str) -> Option<u32>;
+}
+
+/// Nothing is known of anybody: every display may be kept.
+impl ClientFacts for () {
+    fn may_keep(&self, _identity: &str) -> bool {
+        true
+    }
+
+    fn scale_percent(&self, _identity: &str) -> Option<u32> {
+        None
+    }
+}
 
 struct State {
     keeper: Keeper<Box<dyn Stage>>,
@@ -78,11 +99,13 @@ pub struct DisplayConfig {
     pub max_kept: usize,
     /// Prepare a spare while idle.
     pub warm: bool,
+    /// How large programs draw, in percent, for clients with no scale of their own.
+    pub scale_percent: u32,
 }
 
 impl Default for DisplayConfig {
     fn default() -> Self {
-        Self { linger: Linger::default(), max_kept: 8, warm: true }
+        Self { linger: Linger::default(), max_kept: 8, warm: true, scale_percent: 100 }
     }
 }
 
@@ -113,10 +136,10 @@ impl Displays {
         journal: &Arc<FileJournal>,
         config: DisplayConfig,
         events: Arc<Events>,
-        may_keep: MayKeep,
+        clients: Box<dyn ClientFacts>,
     ) -> Arc<Self> {
         let all = Arc::clone(journal) as Arc<dyn Journal>;
-        let displays = Self::build(desktop, all, Some(Arc::clone(journal)), config, events, may_keep);
+        let displays = Self::build(desktop, all, Some(Arc::clone(journal)), config, events, clients);
         displays.adopt(journal);
         displays
     }
@@ -129,7 +152,7 @@ impl Displays {
         config: DisplayConfig,
         events: Arc<Events>,
     ) -> Arc<Self> {
-        Self::build(desktop, journal, None, config, events, Box::new(|_| true))
+        Self::build(desktop, journal, None, config, events, Box::new(()))
     }
 
     fn build(
@@ -138,7 +161,7 @@ impl Displays {
         inherited: Option<Arc<FileJournal>>,
         config: DisplayConfig,
         events: Arc<Events>,
-        may_keep: MayKeep,
+        clients: Box<dyn ClientFacts>,
     ) -> Arc<Self> {
         let state = State {
             keeper: Keeper::new(config.max_kept),
@@ -148,7 +171,8 @@ impl Displays {
             closed: false,
         };
         let (state, wake, linger) = (Mutex::new(state), Condvar::new(), Mutex::new(config.linger));
-        let shared = Arc::new(Shared { desktop, journal, linger, events, may_keep, inherited, state, wake });
+        let scale = AtomicU32::new(config.scale_percent);
+        let shared = Arc::new(Shared { desktop, journal, linger, events, clients, scale, inherited, state, wake });
         let worker = Arc::clone(&shared);
         let warm = config.warm;
         let thread = std::thread::Builder::new().name("displays".into()).spawn(move || worker.run(warm));
@@ -223,6 +247,10 @@ impl Displays {
         };
         let result = result.map(|mut stage| {
             stage.keep(shared.keep_of(None));
+            // One that cannot be scaled is still one to be seen.
+            if let Err(e) = held::scale(&mut *stage, shared.scale_for(&request.identity)) {
+                tracing::warn!(code = e.reason.code, identity = %request.identity, "the display keeps its scale: {e}");
+            }
             stage
         });
         let mut state = lock(&shared.state);
@@ -245,7 +273,7 @@ impl Displays {
             (Release::Linger, Linger::Forever) => Some(Duration::MAX),
         };
         let Some(mut stage) = stage else { return };
-        let Some(time) = keep.filter(|_| stage.is_alive() && (shared.may_keep)(identity)) else {
+        let Some(time) = keep.filter(|_| stage.is_alive() && shared.clients.may_keep(identity)) else {
             shared.changed(identity, "ended");
             return shared.drop_later(stage);
         };
@@ -275,6 +303,31 @@ impl Displays {
     #[must_use]
     pub fn holds(&self, identity: &str) -> bool {
         lock(&self.shared.state).keeper.holds(identity)
+    }
+
+    /// How large programs draw, in percent, for clients with no scale of their own.
+    #[must_use]
+    pub fn scale_percent(&self) -> u32 {
+        self.shared.scale.load(Ordering::Relaxed)
+    }
+
+    /// Changes that, also on displays in use.
+    pub fn set_scale_percent(&self, percent: u32) {
+        self.shared.scale.store(percent, Ordering::Relaxed);
+        let in_use: Vec<_> = lock(&self.shared.state).in_use.keys().cloned().collect();
+        for identity in in_use {
+            if let Err(e) = self.rescale(&identity) {
+                tracing::warn!(code = e.reason.code, identity, "the display keeps its scale: {e}");
+            }
+        }
+    }
+
+    /// Gives the display that a session of this identity uses, if there is one, the scale that its client has now. Blocking.
+    ///
+    /// # Errors
+    /// [`StageError`]: it keeps the one it had.
+    pub fn rescale(&self, identity: &str) -> Result<(), StageError> {
+        self.visit(identity).map_or(Ok(()), |display| display.rescale(self.shared.scale_for(identity)))
     }
 
     /// The display that a session of this identity uses now, for starting programs on it.
@@ -391,6 +444,10 @@ impl Shared {
         Ok(Held::new(stage, Arc::downgrade(self), &request.identity))
     }
 
+    fn scale_for(&self, identity: &str) -> u32 {
+        self.clients.scale_percent(identity).unwrap_or_else(|| self.scale.load(Ordering::Relaxed))
+    }
+
     fn changed(&self, identity: &str, what: &'static str) {
         self.events.send(EventKind::DisplayChanged { identity: identity.to_owned(), what });
     }
@@ -426,7 +483,7 @@ impl Shared {
         let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
-            let expired = state.keeper.expire(now, |who, stage| !stage.is_alive() || !(self.may_keep)(who));
+            let expired = state.keeper.expire(now, |who, stage| !stage.is_alive() || !self.clients.may_keep(who));
             let gone = std::mem::take(&mut state.gone);
             let warm_now = warm && !state.closed && state.warm_at.is_some_and(|at| now >= at);
             if warm_now {

@@ -1,6 +1,6 @@
 //! Displays on a desktop that counts what it has open and fails when told to.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use punktfunk_media::fake::MemoryJournal;
@@ -30,6 +30,7 @@ struct TestStage {
     shared: Arc<Shared>,
     born: usize,
     mode: Mode,
+    scale: u32,
     identity: String,
     guard: Option<UndoGuard>,
 }
@@ -46,7 +47,14 @@ impl TestDesktop {
         self.0.open.fetch_add(1, Ordering::SeqCst);
         self.0.opened.fetch_add(1, Ordering::SeqCst);
         let born = self.0.generation.load(Ordering::SeqCst);
-        Box::new(TestStage { shared: Arc::clone(&self.0), born, mode, identity: identity.into(), guard: Some(guard) })
+        Box::new(TestStage {
+            shared: Arc::clone(&self.0),
+            born,
+            mode,
+            scale: 100,
+            identity: identity.into(),
+            guard: Some(guard),
+        })
     }
 
     /// Everything open now dies.
@@ -97,6 +105,19 @@ impl Stage for TestStage {
         Ok(mode)
     }
 
+    fn scale_percent(&self) -> u32 {
+        self.scale
+    }
+
+    fn set_scale_percent(&mut self, percent: u32) -> Result<(), StageError> {
+        if self.shared.refuse_modes.load(Ordering::SeqCst) {
+            let detail = "told to".into();
+            return Err(StageError { reason: &reason::DESKTOP_SCALE_REFUSED, detail, fatal: false });
+        }
+        self.scale = percent;
+        Ok(())
+    }
+
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
         Err(CaptureError { reason: &reason::CAPTURE_UNSUPPORTED, detail: String::new(), fatal: true })
     }
@@ -139,7 +160,7 @@ fn request(identity: &str, mode: Mode) -> StageRequest {
 }
 
 fn displays(desktop: &TestDesktop, linger: Linger, journal: &Arc<MemoryJournal>) -> Arc<Displays> {
-    let config = DisplayConfig { linger, max_kept: 2, warm: false };
+    let config = DisplayConfig { linger, max_kept: 2, warm: false, ..DisplayConfig::default() };
     let journal = Arc::clone(journal) as Arc<dyn Journal>;
     Displays::new(Arc::new(desktop.clone()), journal, config, Arc::default())
 }
@@ -229,10 +250,15 @@ fn the_next_host_adopts_what_the_last_one_left() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("journal");
     let desktop = TestDesktop::default();
-    let config = DisplayConfig { linger: Linger::For(Duration::from_secs(3600)), max_kept: 2, warm: false };
+    let config = DisplayConfig {
+        linger: Linger::For(Duration::from_secs(3600)),
+        max_kept: 2,
+        warm: false,
+        ..DisplayConfig::default()
+    };
     {
         let (journal, _) = FileJournal::open(&path).expect("free");
-        let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(|_| true));
+        let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(()));
         let stage = displays.acquire(&request("a", MODE)).expect("opens");
         displays.release("a", Some(stage), Release::Linger);
         displays.shutdown(AtEnd::LeaveLeases);
@@ -244,7 +270,7 @@ fn the_next_host_adopts_what_the_last_one_left() {
     let (journal, _) = FileJournal::open(&copy).expect("free");
     let replayed = journal.replay(UndoMap::new().with("test", |_| Err("must not be undone".into())));
     assert_eq!(replayed.leases, 1);
-    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(|_| true));
+    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(()));
     assert_eq!(displays.kept().len(), 1);
     assert!(displays.kept()[0].1.is_some_and(|left| left <= Duration::from_secs(3600)));
     let stage = displays.acquire(&request("a", OTHER)).expect("reuses");
@@ -258,13 +284,20 @@ fn what_is_kept_for_a_client_ends_with_its_access() {
     let dir = tempfile::tempdir().expect("a folder");
     let desktop = TestDesktop::default();
     let (journal, _) = FileJournal::open(&dir.path().join("journal")).expect("free");
-    let config = DisplayConfig { linger: Linger::Forever, max_kept: 2, warm: false };
+    let config = DisplayConfig { linger: Linger::Forever, max_kept: 2, warm: false, ..DisplayConfig::default() };
     let paired = Arc::new(AtomicBool::new(true));
-    let may_keep = {
-        let paired = Arc::clone(&paired);
-        move |_: &str| paired.load(Ordering::SeqCst)
-    };
-    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(may_keep));
+    struct WhilePaired(Arc<AtomicBool>);
+    impl ClientFacts for WhilePaired {
+        fn may_keep(&self, _: &str) -> bool {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        fn scale_percent(&self, _: &str) -> Option<u32> {
+            None
+        }
+    }
+    let clients = WhilePaired(Arc::clone(&paired));
+    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), Box::new(clients));
     let stage = displays.acquire(&request("a", MODE)).expect("opens");
     displays.release("a", Some(stage), Release::Linger);
     paired.store(false, Ordering::SeqCst);
@@ -272,6 +305,48 @@ fn what_is_kept_for_a_client_ends_with_its_access() {
     let stage = displays.acquire(&request("a", MODE)).expect("opens");
     displays.release("a", Some(stage), Release::Linger);
     assert!(displays.kept().is_empty());
+}
+
+#[test]
+fn a_display_has_its_clients_scale_else_the_hosts_and_changes_with_both() {
+    struct Own(Arc<AtomicU32>);
+    impl ClientFacts for Own {
+        fn may_keep(&self, _: &str) -> bool {
+            true
+        }
+
+        fn scale_percent(&self, identity: &str) -> Option<u32> {
+            (identity == "a").then(|| self.0.load(Ordering::SeqCst))
+        }
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let desktop = TestDesktop::default();
+    let (journal, _) = FileJournal::open(&dir.path().join("journal")).expect("free");
+    let config = DisplayConfig { linger: Linger::Forever, warm: false, scale_percent: 125, ..DisplayConfig::default() };
+    let own = Arc::new(AtomicU32::new(200));
+    let clients = Box::new(Own(Arc::clone(&own)));
+    let displays = Displays::start(Arc::new(desktop.clone()), &journal, config, Arc::default(), clients);
+    let a = displays.acquire(&request("a", MODE)).expect("opens");
+    let b = displays.acquire(&request("b", MODE)).expect("opens");
+    assert_eq!((a.scale_percent(), b.scale_percent()), (200, 125));
+    // Live, each by what is its own.
+    displays.set_scale_percent(150);
+    assert_eq!((a.scale_percent(), b.scale_percent()), (200, 150));
+    own.store(175, Ordering::SeqCst);
+    displays.rescale("a").expect("takes it");
+    assert_eq!((a.scale_percent(), b.scale_percent()), (175, 150));
+    // Nobody streams: there is nothing to scale, and the next session has it.
+    displays.release("a", Some(a), Release::Linger);
+    own.store(100, Ordering::SeqCst);
+    displays.rescale("a").expect("nothing to do");
+    let a = displays.acquire(&request("a", MODE)).expect("reuses");
+    assert_eq!(a.scale_percent(), 100);
+    // A desktop that refuses is streamed as it is.
+    desktop.0.refuse_modes.store(true, Ordering::SeqCst);
+    assert_eq!(displays.rescale("b").map_err(|e| e.reason.code), Ok(()), "it has that scale");
+    own.store(300, Ordering::SeqCst);
+    assert_eq!(displays.rescale("a").map_err(|e| e.reason.code), Err("desktop.scale_refused"));
+    assert!(displays.acquire(&request("c", MODE)).is_ok());
 }
 
 #[test]
@@ -335,7 +410,7 @@ fn the_end_by_hand_ends_an_earlier_hosts_leases_too() {
     assert_eq!((replayed.leases, undone.load(Ordering::SeqCst)), (1, 0));
     let config = DisplayConfig { warm: false, ..DisplayConfig::default() };
     let desktop = Arc::new(TestDesktop::default());
-    let displays = Displays::start(desktop, &journal, config, Arc::default(), Box::new(|_| true));
+    let displays = Displays::start(desktop, &journal, config, Arc::default(), Box::new(()));
     displays.shutdown(AtEnd::EndLeases);
     assert_eq!(undone.load(Ordering::SeqCst), 1);
     assert!(journal.is_empty());

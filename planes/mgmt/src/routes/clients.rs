@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use punktfunk_core::Grants;
 use punktfunk_hub::trust::{self, ClientChange, ClientRecord, TrustError, TrustState};
-use punktfunk_media::reason;
+use punktfunk_media::{is_scale_percent, reason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,7 +62,7 @@ pub(super) async fn list(State(state): State<MgmtState>) -> Json<Vec<ClientView>
     Json(state.hub.trust().list().iter().map(|record| view(&state, record, now)).collect())
 }
 
-/// Changes a device's name or access; live sessions feel it at once
+/// Changes a device's name, access or scale; live sessions feel it at once
 #[utoipa::path(
     patch, path = "/api/v1/clients/{id}", operation_id = "client_change", tag = "clients",
     params(("id" = String, Path, description = "Id of the device, or a unique beginning of its fingerprint")),
@@ -80,9 +80,26 @@ pub(super) async fn change(
         some => Some(expires_at(some)),
     };
     let grants = wanted(request.preset, request.grants)?;
-    let change = ClientChange { name: request.name, grants, expires_at };
+    let scale_percent = match request.scale_percent {
+        None => None,
+        Some(0) => Some(None),
+        Some(percent) if is_scale_percent(percent) => Some(Some(percent)),
+        Some(percent) => {
+            return Err(Problem::new(&reason::DESKTOP_SCALE_REFUSED).with_detail(format!("{percent} %")));
+        }
+    };
+    let rescale = scale_percent.and(state.displays.get().cloned());
+    let change = ClientChange { name: request.name, grants, expires_at, scale_percent };
     let hub = state.hub.clone();
-    let record = blocking(move || hub.trust().change(&id, change)).await?.map_err(|e| problem(&e))?;
+    let change = move || {
+        let record = hub.trust().change(&id, change).map_err(|e| problem(&e))?;
+        if let Some(displays) = rescale {
+            let done = displays.rescale(&record.fingerprint.to_string());
+            done.map_err(|e| Problem::new(e.reason).with_detail(e.detail))?;
+        }
+        Ok::<_, Problem>(record)
+    };
+    let record = blocking(change).await??;
     Ok(Json(view(&state, &record, SystemTime::now())))
 }
 
@@ -138,6 +155,7 @@ pub(super) fn view(state: &MgmtState, record: &ClientRecord, now: SystemTime) ->
         fingerprint: record.fingerprint.to_string(),
         paired_at_s: record.paired_at,
         expires_at_s: record.expires_at,
+        scale_percent: record.scale_percent,
         streaming: sessions.iter().any(|s| s.fingerprint == Some(record.fingerprint)),
     }
 }
