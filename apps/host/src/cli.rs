@@ -110,6 +110,14 @@ pub enum Command {
     /// What moves on a private desktop (started by the host itself).
     #[command(hide = true)]
     Scene,
+    /// What can be started on a private desktop (started by the host itself).
+    #[command(hide = true)]
+    Launcher {
+        /// The host's control socket.
+        socket: PathBuf,
+        /// Whose desktop it is.
+        identity: String,
+    },
     /// The built-in compositor of one private desktop (started by the host itself).
     #[command(hide = true)]
     Compositor {

@@ -139,6 +139,13 @@ pub enum Sessions {
         /// Its number.
         id: u64,
     },
+    /// Bring a window to the front.
+    FocusWindow {
+        /// Its number.
+        id: u64,
+        /// The window's.
+        window: u64,
+    },
     /// Ask the program of a window to close it.
     CloseWindow {
         /// Number of the session.
@@ -527,6 +534,9 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
             put(format!("sessions/{id}/grants"), json!({ "preset": preset.wire() }))
         }
         Ctl::Sessions(Sessions::Windows { id }) => get(&format!("sessions/{id}/windows")),
+        Ctl::Sessions(Sessions::FocusWindow { id, window }) => {
+            post(format!("sessions/{id}/windows/{window}/focus"), None)
+        }
         Ctl::Sessions(Sessions::CloseWindow { id, window }) => delete(format!("sessions/{id}/windows/{window}")),
         Ctl::Sessions(Sessions::Thumbnail { id }) => raw(format!("sessions/{id}/thumbnail")),
         Ctl::Clients(Clients::List) => get("clients"),
@@ -663,6 +673,7 @@ mod tests {
         "sessions grants 1 view",
         "sessions thumbnail 1",
         "sessions windows 1",
+        "sessions focus-window 1 1",
         "sessions close-window 1 1",
         "clients list",
         "clients rename a1b2 sofa",

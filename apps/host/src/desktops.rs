@@ -24,7 +24,10 @@ pub fn candidates(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Ve
     };
     private.content = match &config.private_desktop_shell {
         Some(command) => PrivateContent::Shell(command.clone()),
-        None => PrivateContent::BuiltIn { scene: Some(own_command("scene")) },
+        None => PrivateContent::BuiltIn {
+            scene: Some(own_command("scene")),
+            launcher: Some([own_command("launcher"), vec![paths.control_socket().into()]].concat()),
+        },
     };
     detect(&DetectConfig {
         choice: match config.desktop {

@@ -11,6 +11,7 @@ mod exit;
 mod gamepads;
 mod gamestream;
 mod gpus;
+mod launcher;
 mod library;
 mod live;
 mod logging;
@@ -83,6 +84,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
             log();
             let args = WorkerArgs { mode: try_out::parse_mode(mode)?, start: start.clone() };
             run_worker(&args).map_err(|e| Failure::new(&punktfunk_media::reason::DESKTOP_DIED, e))
+        }
+        Command::Launcher { socket, identity } => {
+            log();
+            launcher::run(socket, identity)
         }
         Command::Scene => {
             log();

@@ -23,7 +23,7 @@ fn main() {
     let own = std::env::current_exe().expect("own path").with_file_name("scene");
     std::fs::copy(&own, &scene).expect("build the example `scene` first");
 
-    let moving = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]) };
+    let moving = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]), launcher: None };
     run(&launch, "scene and terminal", moving, mode, seconds);
     run(&launch, "still", PrivateContent::Empty, mode, seconds);
 }

@@ -119,6 +119,17 @@ impl SwayStage {
         }
     }
 
+    /// A command for one of the output's own windows.
+    fn tell_window(&mut self, id: u64, command: &str) -> Result<(), WindowError> {
+        if !self.windows()?.iter().any(|window| window.id == id) {
+            let detail = format!("there is no window {id}");
+            return Err(WindowError { reason: &reason::DISPLAY_WINDOW_NOT_FOUND, detail });
+        }
+        let done =
+            SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(&format!("[con_id={id}] {command}")));
+        done.map_err(|e| WindowError { reason: &reason::DISPLAY_WINDOWS_UNKNOWN, detail: e.to_string() })
+    }
+
     /// Slows the output down, or back to its mode.
     fn rest(&mut self, resting: bool) -> Result<(), StageError> {
         if self.resting != resting {
@@ -179,14 +190,12 @@ impl Stage for SwayStage {
         Ok(tree.windows_on(&self.output))
     }
 
+    fn focus_window(&mut self, id: u64) -> Result<(), WindowError> {
+        self.tell_window(id, "focus")
+    }
+
     fn close_window(&mut self, id: u64) -> Result<(), WindowError> {
-        if !self.windows()?.iter().any(|window| window.id == id) {
-            let detail = format!("there is no window {id}");
-            return Err(WindowError { reason: &reason::DISPLAY_WINDOW_NOT_FOUND, detail });
-        }
-        let closed =
-            SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(&format!("[con_id={id}] kill")));
-        closed.map_err(|e| WindowError { reason: &reason::DISPLAY_WINDOWS_UNKNOWN, detail: e.to_string() })
+        self.tell_window(id, "kill")
     }
 
     fn launch(&mut self, spec: &AppSpec) -> Result<Box<dyn RunningApp>, LaunchError> {

@@ -106,7 +106,7 @@ fn the_usual_content_moves_a_little_and_has_a_terminal() {
         // Where the unprivileged user may read it.
         let scene = bench.launch.scratch().join("scene");
         std::fs::copy(common::example("scene"), &scene).unwrap();
-        let content = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]) };
+        let content = PrivateContent::BuiltIn { scene: Some(vec![scene.into_os_string()]), launcher: None };
         bench.config.content = content;
         bench.remake(None);
         let mut stage = bench.open("a", MODE);

@@ -174,6 +174,14 @@ pub trait Stage: Send {
         Err(WindowError { reason: &reason::DISPLAY_WINDOWS_UNSUPPORTED, detail })
     }
 
+    /// Brings one of [`Self::windows`] to the front and gives it the keyboard.
+    ///
+    /// # Errors
+    /// As [`Self::close_window`].
+    fn focus_window(&mut self, _id: u64) -> Result<(), WindowError> {
+        self.windows().map(drop)
+    }
+
     /// Asks the program of a window to close it. Blocking, a question to the compositor.
     ///
     /// # Errors

@@ -277,7 +277,7 @@ async fn every_operation_keeps_to_its_description_whatever_it_is_sent() {
         let well = seen.keys().any(|k| k.starts_with(&format!("{method} {path} 2")));
         let needs_luck = [
             "/api/v1/displays/{id}",
-            // No displays in this world either; `tests/e2e` lists and closes real windows.
+            // No displays in this world either; `tests/e2e` lists, focuses and closes real windows.
             "/api/v1/sessions/{id}/windows",
             "/api/v1/library",
             "/api/v1/tokens/{id}",

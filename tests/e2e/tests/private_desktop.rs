@@ -97,7 +97,8 @@ fn pair_stream_look_and_type(kind: &str) {
     let effect = host.root().join("home/typed");
     let line = format!("echo 'Grüße €' > {}", effect.display());
     let script = probe.dir().join("input.jsonl");
-    let mut text = format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
+    let mut text = terminal_wanted(kind, 300);
+    text += &format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
     for down in [true, false] {
         text += &format!("{}\n", serde_json::json!({"t_ms": 2500, "ev": "key", "key": "ENTER", "down": down}));
     }
@@ -126,6 +127,15 @@ fn pair_stream_look_and_type(kind: &str) {
     assert_eq!(seen, "Grüße €\n");
 }
 
+/// Lines of input after which a terminal has the keyboard: sway starts one itself.
+fn terminal_wanted(kind: &str, t_ms: u64) -> String {
+    let keys = [("META", true), ("ENTER", true), ("ENTER", false), ("META", false)];
+    let line = |(key, down): (&str, bool)| {
+        format!("{}\n", serde_json::json!({"t_ms": t_ms, "ev": "key", "key": key, "down": down}))
+    };
+    if kind == "sway" { String::new() } else { keys.into_iter().map(line).collect() }
+}
+
 fn two_clients_each_get_their_own_display(kind: &str) {
     let host = Host::start(&serve(kind, "off"));
     let (a, b) = (paired(&host), {
@@ -147,32 +157,90 @@ fn two_clients_each_get_their_own_display(kind: &str) {
     });
 }
 
+/// What `ctl` answers; `None`: it was refused.
+fn ctl(host: &Host, words: &[&str]) -> Option<serde_json::Value> {
+    let out = host.command(&[&["ctl"], words, &["--json"]].concat());
+    out.status.success().then(|| serde_json::from_slice(&out.stdout).unwrap_or_default())
+}
+
+fn wait(host: &Host, what: &str, ready: &dyn Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while !ready() {
+        assert!(Instant::now() < until, "waited in vain until {what}\n{}", host.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Number of the only session.
+fn session(host: &Host) -> Option<String> {
+    Some(ctl(host, &["sessions", "list"])?.as_array()?.first()?["id"].to_string())
+}
+
+/// A person with a keyboard and a touch screen, who has never seen this desktop.
+#[test]
+fn what_can_be_started_is_shown_when_nothing_runs_and_when_asked_for() {
+    let host = Host::start(&serve("builtin", "off"));
+    let probe = paired(&host);
+    let proof = host.root().join("home/proof");
+    let program = format!("foot --app-id proof sh -c 'echo started >>{}; sleep 60'", proof.display());
+    assert!(ctl(&host, &["library", "add", "Proof", &program]).is_some());
+    let mut lines = String::new();
+    let mut say = |line: serde_json::Value| lines += &format!("{line}\n");
+    // Beside the terminal's tile is the program's.
+    for (t_ms, key) in [(3000, "RIGHT"), (3200, "ENTER")] {
+        say(serde_json::json!({"t_ms": t_ms, "ev": "key", "key": key}));
+    }
+    // From the lower edge upwards, then on the cross of the window's card, below bar, margin, header and caption.
+    say(serde_json::json!({"t_ms": 6000, "ev": "touch", "id": 1, "at": [0.5, 0.999]}));
+    for step in 1..=10 {
+        let y = 0.999 - 0.03 * f64::from(step);
+        say(serde_json::json!({"t_ms": 6000 + 20 * step, "ev": "touch", "id": 1, "at": [0.5, y], "moved": true}));
+    }
+    say(serde_json::json!({"t_ms": 6300, "ev": "touch", "id": 1}));
+    let cross = [322.0 / 1280.0, 232.0 / 720.0];
+    say(serde_json::json!({"t_ms": 8500, "ev": "touch", "id": 2, "at": cross}));
+    say(serde_json::json!({"t_ms": 8550, "ev": "touch", "id": 2}));
+    std::fs::write(probe.dir().join("input.jsonl"), lines).unwrap();
+    let windows = |id: &str| -> Option<Vec<String>> {
+        let windows = ctl(&host, &["sessions", "windows", id])?;
+        Some(windows.as_array()?.iter().map(|w| w["app_id"].as_str().unwrap_or_default().to_owned()).collect())
+    };
+    let shots = ["--png-every", "60", "--out", "shots", "--input", "input.jsonl"];
+    let args = [&["--mode", "1280x720@60", "--seconds", "13"][..], &shots].concat();
+    std::thread::scope(|scope| {
+        let streams = scope.spawn(|| must_stream(&probe, host.quic, &args));
+        wait(&host, "the session is there", &|| session(&host).is_some());
+        let id = session(&host).unwrap();
+        assert_eq!(windows(&id), Some(vec![]), "nothing runs yet");
+        wait(&host, "the program was started by its tile", &|| windows(&id) == Some(vec!["proof".to_owned()]));
+        assert!(proof.exists());
+        wait(&host, "its window was closed by its cross", &|| windows(&id) == Some(vec![]));
+        streams.join().unwrap();
+    });
+    assert_eq!(std::fs::read_to_string(&proof).unwrap(), "started\n");
+}
+
 fn windows_are_listed_and_closed_from_outside(kind: &str) {
     let host = Host::start(&serve(kind, "off"));
     let probe = paired(&host);
-    let ask = |words: &[&str]| -> Option<serde_json::Value> {
-        let out = host.command(&[&["ctl"], words, &["--json"]].concat());
-        out.status.success().then(|| serde_json::from_slice(&out.stdout).unwrap_or_default())
-    };
+    std::fs::write(probe.dir().join("input.jsonl"), terminal_wanted(kind, 300)).unwrap();
+    let ask = |words: &[&str]| ctl(&host, words);
     let terminal = |id: &str| {
         let windows = ask(&["sessions", "windows", id])?;
         let found = windows.as_array()?.iter().find(|w| w["app_id"] == "foot").map(|w| w["id"].to_string());
         Some(found)
     };
-    let wait = |what: &str, ready: &dyn Fn() -> bool| {
-        let until = Instant::now() + Duration::from_secs(30);
-        while !ready() {
-            assert!(Instant::now() < until, "waited in vain until {what}\n{}", host.log());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
+    let wait = |what: &str, ready: &dyn Fn() -> bool| wait(&host, what, ready);
+    let args = ["--mode", "1280x720@60", "--seconds", "8", "--input", "input.jsonl"];
     std::thread::scope(|scope| {
-        let streams = scope.spawn(|| must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "8"]));
-        let session = || Some(ask(&["sessions", "list"])?.as_array()?.first()?["id"].to_string());
+        let streams = scope.spawn(|| must_stream(&probe, host.quic, &args));
+        let session = || session(&host);
         wait("the session is there", &|| session().is_some());
         let id = session().unwrap();
         wait("its terminal is", &|| matches!(terminal(&id), Some(Some(_))));
         let window = terminal(&id).flatten().unwrap();
+        assert!(ask(&["sessions", "focus-window", &id, "123456789"]).is_none(), "there is no such window");
+        assert!(ask(&["sessions", "focus-window", &id, &window]).is_some());
         assert!(ask(&["sessions", "close-window", &id, "123456789"]).is_none(), "there is no such window");
         let out = host.command(&["ctl", "sessions", "close-window", &id, &window]);
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

@@ -74,6 +74,14 @@ impl WorkerLink {
         }
     }
 
+    /// Brings a window to the front.
+    ///
+    /// # Errors
+    /// [`LinkError::Refused`] where there is none with this id.
+    pub fn focus_window(&mut self, window: u64) -> Result<(), LinkError> {
+        self.ask(&Question::Focus { window }).map(drop)
+    }
+
     /// Asks a window to close.
     ///
     /// # Errors

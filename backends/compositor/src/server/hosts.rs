@@ -192,6 +192,10 @@ fn answer(question: &Question, state: &mut State, programs: &mut Programs) -> An
         Question::Start { script, env } => {
             programs.start(Path::new(script), env).map_or_else(|e| refused(format!("{script}: {e}")), |()| Answer::Done)
         }
+        Question::Focus { window } => match state.bring_window(*window) {
+            true => Answer::Done,
+            false => refused(format!("there is no window {window}")),
+        },
         Question::Close { window } => match state.close_window(*window) {
             true => Answer::Done,
             false => refused(format!("there is no window {window}")),

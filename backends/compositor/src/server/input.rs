@@ -5,7 +5,7 @@ use std::time::Duration;
 use smithay::backend::input::{KeyState, TouchSlot};
 use smithay::input::keyboard::ModifiersState;
 use smithay::input::touch::{DownEvent, MotionEvent, UpEvent};
-use smithay::utils::{Clock, Monotonic, SERIAL_COUNTER};
+use smithay::utils::{Clock, Logical, Monotonic, Point, SERIAL_COUNTER};
 
 use punktfunk_media::InputAction;
 
@@ -84,6 +84,11 @@ impl State {
         if !touch.is_grabbed() {
             self.press_at(location);
         }
+        self.fingers.retain(|finger| *finger != id);
+        self.edge_down(id, location, !touch.is_grabbed() && self.fingers.is_empty());
+        if self.fingers.len() < MOST_FINGERS {
+            self.fingers.push(id);
+        }
         let under = self.surface_under(location);
         let slot = TouchSlot::from(Some(id));
         let event = DownEvent { slot, location, serial: SERIAL_COUNTER.next_serial(), time: at.millis };
@@ -95,7 +100,7 @@ impl State {
     fn touch_move(&mut self, id: u32, x: f64, y: f64, at: Moment) {
         let Some(touch) = self.seat.get_touch() else { return };
         let location = self.place_of(x, y);
-        if self.carry_window(Holder::Finger(id), location) {
+        if self.edge_moved(id, location, at) || self.carry_window(Holder::Finger(id), location) {
             return;
         }
         let under = self.surface_under(location);
@@ -103,9 +108,19 @@ impl State {
         touch.frame(self);
     }
 
+    /// The program under a finger hears that the touch was not meant for it.
+    pub(super) fn cancel_touch(&mut self, id: u32, location: Point<f64, Logical>, at: Moment) {
+        let Some(touch) = self.seat.get_touch() else { return };
+        // smithay cancels only what has happened since the last frame.
+        let under = self.surface_under(location);
+        touch.motion(self, under, &MotionEvent { slot: TouchSlot::from(Some(id)), location, time: at.millis });
+        touch.cancel(self);
+    }
+
     fn touch_up(&mut self, id: u32, at: Moment) {
         let Some(touch) = self.seat.get_touch() else { return };
-        if self.drop_window(Holder::Finger(id)) {
+        self.fingers.retain(|finger| *finger != id);
+        if self.edge_up(id) || self.drop_window(Holder::Finger(id)) {
             return;
         }
         let event = UpEvent { slot: TouchSlot::from(Some(id)), serial: SERIAL_COUNTER.next_serial(), time: at.millis };
@@ -113,11 +128,13 @@ impl State {
         touch.frame(self);
     }
 
-    fn place_of(&self, x: f64, y: f64) -> smithay::utils::Point<f64, smithay::utils::Logical> {
+    fn place_of(&self, x: f64, y: f64) -> Point<f64, Logical> {
         let size = self.logical_size().to_f64();
         (x.clamp(0.0, 1.0) * size.w, y.clamp(0.0, 1.0) * size.h).into()
     }
 }
 
+/// More than any screen tells apart.
+const MOST_FINGERS: usize = 64;
 /// XKB counts keys from 8, as X11 did.
 const EVDEV_TO_XKB: u32 = 8;

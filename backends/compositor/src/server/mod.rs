@@ -15,6 +15,7 @@
 mod cursor;
 mod direct;
 mod dispatch;
+mod edges;
 mod focus;
 mod globals;
 mod handlers;

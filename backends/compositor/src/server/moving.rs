@@ -51,13 +51,13 @@ impl State {
         }
         window.memory().put(Some(ByHand { corner, size }));
         self.moving = Some(Moving { window: window.clone(), hold: at - corner.to_f64(), by });
-        self.let_go_of_programs(by, moment);
+        self.let_go_of_programs(by, at, moment);
         self.focus_window(Some(window));
         self.put_window(window);
     }
 
     /// The program under what holds the window hears that it left.
-    fn let_go_of_programs(&mut self, by: Holder, moment: Moment) {
+    fn let_go_of_programs(&mut self, by: Holder, at: Point<f64, Logical>, moment: Moment) {
         match by {
             Holder::Pointer => {
                 let Some(pointer) = self.seat.get_pointer() else { return };
@@ -67,11 +67,7 @@ impl State {
                 pointer.motion(self, None, &event);
                 pointer.frame(self);
             }
-            Holder::Finger(_) => {
-                if let Some(touch) = self.seat.get_touch() {
-                    touch.cancel(self);
-                }
-            }
+            Holder::Finger(finger) => self.cancel_touch(finger, at, moment),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Keys that are the desktop's own, all with Super, as on the sway desktop: another terminal, close, switch, full screen, a
-//! size of its own.
+//! size of its own; and what can be started.
 
 use smithay::input::keyboard::{FilterResult, Keycode, Keysym, KeysymHandle, ModifiersState};
 
@@ -19,6 +19,8 @@ pub enum Shortcut {
     FullScreen,
     /// Super+Space: a window of its own size, or one that fills the room.
     Loose,
+    /// Super+D: what can be started comes to the front, or goes back.
+    Launcher,
     /// The release of a key whose press was one.
     Release,
 }
@@ -62,12 +64,8 @@ impl State {
             Shortcut::Release => {}
             Shortcut::Terminal => self.terminal_wanted = true,
             Shortcut::Close => top.iter().for_each(AppWindow::close),
-            Shortcut::Switch => {
-                let last = self.space.elements().find(|w| !w.is_unmanaged()).cloned();
-                if last.is_some() {
-                    self.focus_window(last.as_ref());
-                }
-            }
+            Shortcut::Switch => self.switch_window(false),
+            Shortcut::Launcher => self.toggle_launcher(),
             Shortcut::Loose => top.iter().for_each(|top| self.toggle_loose(top)),
             Shortcut::FullScreen => {
                 if let Some(top) = top {
@@ -88,6 +86,7 @@ fn shortcut(modifiers: &ModifiersState, sym: Keysym) -> Option<Shortcut> {
         (Keysym::Tab, false) => Some(Shortcut::Switch),
         (Keysym::q | Keysym::Q, true) => Some(Shortcut::Close),
         (Keysym::space, false) => Some(Shortcut::Loose),
+        (Keysym::d, false) => Some(Shortcut::Launcher),
         (Keysym::f, false) => Some(Shortcut::FullScreen),
         _ => None,
     }

@@ -13,6 +13,7 @@ use smithay::wayland::compositor::CompositorClientState;
 use punktfunk_media::Mode;
 
 use super::cursor::Cursor;
+use super::edges::Edges;
 use super::globals::{self, Globals};
 use super::moving::Moving;
 use super::pen::PenMemory;
@@ -40,6 +41,10 @@ pub struct State {
     pub(super) unmapped: Vec<AppWindow>,
     pub(super) window_ids: u64,
     pub(super) moving: Option<Moving>,
+    /// A finger that may ask something of the desktop.
+    pub(super) edges: Edges,
+    /// Those that are down.
+    pub(super) fingers: Vec<u32>,
     pub(super) popups: PopupManager,
     pub(super) cursor: Cursor,
     /// What is dragged between programs.
@@ -83,6 +88,8 @@ impl State {
             unmapped: Vec::new(),
             window_ids: 0,
             moving: None,
+            edges: Edges::default(),
+            fingers: Vec::new(),
             popups: PopupManager::default(),
             cursor: Cursor::new(config.scale),
             drag_icon: None,

@@ -247,8 +247,8 @@ impl State {
         for other in self.space.elements().filter(|other| !other.is_unmanaged()) {
             other.set_activated(Some(other) == window);
         }
-        let wanted = self.exclusive_layer().map(KeyFocus::Wayland).or_else(|| window.and_then(AppWindow::key_focus));
-        self.focus_surface(wanted);
+        let layer = self.exclusive_layer().or_else(|| if window.is_none() { self.launcher() } else { None });
+        self.focus_surface(layer.map(KeyFocus::Wayland).or_else(|| window.and_then(AppWindow::key_focus)));
     }
 
     fn raise(&mut self, window: &AppWindow) {
@@ -288,6 +288,37 @@ impl State {
                 && matches!(layer.layer(), Layer::Top | Layer::Overlay)
         };
         map.layers().rev().find(takes).map(|layer| layer.wl_surface().clone())
+    }
+
+    /// The layer that shows what can be started, if there is one: it has the keyboard while nothing else does.
+    pub(super) fn launcher(&self) -> Option<WlSurface> {
+        let map = layer_map_for_output(&self.output);
+        let is = |layer: &&smithay::desktop::LayerSurface| {
+            layer.namespace() == LAUNCHER && layer.can_receive_keyboard_focus()
+        };
+        map.layers().find(is).map(|layer| layer.wl_surface().clone())
+    }
+
+    /// Gives the keyboard to the launcher, which then comes to the front; or back to the window on top.
+    pub(super) fn toggle_launcher(&mut self) {
+        let Some(launcher) = self.launcher() else { return };
+        if self.has_keyboard(&launcher) {
+            return self.focus_top();
+        }
+        self.space.elements().filter(|window| !window.is_unmanaged()).for_each(|window| window.set_activated(false));
+        self.focus_surface(Some(KeyFocus::Wayland(launcher)));
+    }
+
+    /// Whether keys go to this surface.
+    fn has_keyboard(&self, surface: &WlSurface) -> bool {
+        self.seat.get_keyboard().and_then(|k| k.current_focus()).is_some_and(|focus| focus.surface() == surface)
+    }
+
+    /// A layer asks for something else than before: it may take the keyboard, or give it back.
+    pub(super) fn layer_changed(&mut self, surface: &WlSurface) {
+        if !(self.has_keyboard(surface) && self.layer_takes_keyboard(surface)) {
+            self.focus_top();
+        }
     }
 
     /// What is under a point: the surface and where its corner is.
@@ -394,6 +425,25 @@ impl State {
         self.space.elements().rev().filter(|w| !w.is_unmanaged()).filter_map(info).collect()
     }
 
+    /// Brings the window with this id to the front. False: there is none.
+    pub(super) fn bring_window(&mut self, id: u64) -> bool {
+        let found = self.space.elements().find(|w| w.memory().id == id && !w.is_unmanaged()).cloned();
+        found.inspect(|window| self.focus_window(Some(window))).is_some()
+    }
+
+    /// The window that was not seen for longest comes to the front; or, the other way round, the one on top goes to the back.
+    pub(super) fn switch_window(&mut self, back: bool) {
+        let windows: Vec<_> = self.space.elements().filter(|w| !w.is_unmanaged()).cloned().collect();
+        if !back {
+            return windows.first().into_iter().for_each(|last| self.focus_window(Some(last)));
+        }
+        let Some((_, others)) = windows.split_last() else { return };
+        for window in others {
+            self.raise(window);
+        }
+        self.focus_top();
+    }
+
     /// Asks the window with this id to close. False: there is none.
     pub(super) fn close_window(&self, id: u64) -> bool {
         let found = self.space.elements().find(|w| w.memory().id == id);
@@ -419,5 +469,7 @@ fn keep_reachable(
 
 /// Of a window that was moved, so much stays in the room, in logical pixels: a finger's width.
 const HOLD: i32 = 48;
+/// Namespace of the layer that shows what can be started.
+const LAUNCHER: &str = "punktfunk-launcher";
 /// Windows of one program. Ten times what the largest project in an IDE opens.
 const MOST_WINDOWS: u32 = 256;

@@ -27,6 +27,11 @@ pub enum Question {
         /// `NAME=value` added to its environment.
         env: Vec<String>,
     },
+    /// Brings a window to the front.
+    Focus {
+        /// Its id.
+        window: u64,
+    },
     /// Asks a window to close.
     Close {
         /// Its id.

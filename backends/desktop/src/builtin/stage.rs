@@ -86,6 +86,10 @@ impl Stage for BuiltinStage {
         Ok(windows.into_iter().map(window).collect())
     }
 
+    fn focus_window(&mut self, id: u64) -> Result<(), WindowError> {
+        self.worker.link.focus_window(id).map_err(window_error)
+    }
+
     fn close_window(&mut self, id: u64) -> Result<(), WindowError> {
         self.worker.link.close_window(id).map_err(window_error)
     }

@@ -49,11 +49,14 @@ impl PrivateConfig {
 /// What a private desktop shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrivateContent {
-    /// A wallpaper with a moving clock behind a terminal.
+    /// A wallpaper with a moving clock behind what can be started, or behind a terminal.
     BuiltIn {
         /// The command that runs [`crate::scene::run`] (the host's own binary in its scene mode); `None`: only the
         /// terminal on a plain colour.
         scene: Option<Vec<OsString>>,
+        /// The command that shows what can be started, on the built-in desktop; the client's identity is added as its last
+        /// word. `None`: a terminal is there from the start, as on a sway.
+        launcher: Option<Vec<OsString>>,
     },
     /// This command alone (`--private-desktop-shell`), run by `sh -c` on a plain background.
     Shell(String),
@@ -63,6 +66,6 @@ pub enum PrivateContent {
 
 impl Default for PrivateContent {
     fn default() -> Self {
-        Self::BuiltIn { scene: None }
+        Self::BuiltIn { scene: None, launcher: None }
     }
 }

@@ -25,17 +25,43 @@ pub fn builtin_files() -> [(&'static str, String); 2] {
     [(START_SCRIPT, START_BUILTIN.to_owned()), ("foot.ini", FOOT.to_owned())]
 }
 
-/// The shell scripts that bring the programs up: name and text. Scripts, since sway's own quoting of commands differs
-/// between versions.
-pub fn programs(content: &PrivateContent, environment: &Environment, name: &str) -> Vec<(&'static str, String)> {
+/// Whom a desktop is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The client's name, for people.
+    pub name: &'a str,
+    /// Its identity, where the desktop can show what can be started.
+    pub launches_as: Option<&'a str>,
+}
+
+/// A shell script that brings a program up: a script, since sway's own quoting of commands differs between versions.
+#[derive(Debug)]
+pub struct Script {
+    /// Its file.
+    pub name: &'static str,
+    /// What it says.
+    pub text: String,
+    /// Whether it runs from the start; others are there for whoever wants them.
+    pub at_once: bool,
+}
+
+/// The programs of a desktop.
+pub fn programs(content: &PrivateContent, environment: &Environment, owner: Owner<'_>) -> Vec<Script> {
+    let script = |name, text| Script { name, text, at_once: true };
     match content {
         PrivateContent::Empty => Vec::new(),
-        PrivateContent::Shell(command) => vec![("shell.sh", format!("{command}\n"))],
-        PrivateContent::BuiltIn { scene } => scene
-            .iter()
-            .map(|words| ("scene.sh", format!("exec {}\n", quote_all(words))))
-            .chain([("terminal.sh", terminal(environment, name))])
-            .collect(),
+        PrivateContent::Shell(command) => vec![script("shell.sh", format!("{command}\n"))],
+        PrivateContent::BuiltIn { scene, launcher } => {
+            let launcher = launcher.as_ref().zip(owner.launches_as);
+            let scene = scene.iter().map(|words| script("scene.sh", format!("exec {}\n", quote_all(words))));
+            // It ends well with its desktop alone.
+            let again = |(words, identity): (&Vec<_>, _)| {
+                format!("until {} {}; do sleep 1; done\n", quote_all(words), quote(identity))
+            };
+            let terminal =
+                Script { name: "terminal.sh", text: terminal(environment, owner.name), at_once: launcher.is_none() };
+            scene.chain(launcher.map(|l| script("launcher.sh", again(l)))).chain([terminal]).collect()
+        }
     }
 }
 
@@ -43,7 +69,7 @@ fn sway_config(content: &PrivateContent, mode: Mode) -> String {
     let Mode { width, height, refresh_hz } = mode;
     // The built-in scene draws its own background.
     let background = match content {
-        PrivateContent::BuiltIn { scene: Some(_) } => "",
+        PrivateContent::BuiltIn { scene: Some(_), .. } => "",
         _ => "output * bg #16222e solid_color\n",
     };
     format!(

@@ -147,7 +147,7 @@ impl Family {
         }
     }
 
-    /// Writes the programs that are to be seen into its folder; returns their scripts.
+    /// Writes the programs into its folder; returns the scripts of those that are to be seen from the start.
     pub fn write_programs(
         &self,
         config: &PrivateConfig,
@@ -156,10 +156,12 @@ impl Family {
     ) -> Result<Vec<std::path::PathBuf>, OpenError> {
         let dir = &self.record.runtime_dir;
         let mut scripts = Vec::new();
-        for (file, text) in content::programs(&config.content, environment, name) {
-            let path = dir.join(file);
-            write_file(config, &path, &text).map_err(|e| open_failed(format!("{}: {e}", path.display())))?;
-            scripts.push(path);
+        let built_in = self.backend == crate::record::BACKEND_BUILTIN;
+        let owner = content::Owner { name, launches_as: self.record.identity.as_deref().filter(|_| built_in) };
+        for script in content::programs(&config.content, environment, owner) {
+            let path = dir.join(script.name);
+            write_file(config, &path, &script.text).map_err(|e| open_failed(format!("{}: {e}", path.display())))?;
+            scripts.extend(Some(path).filter(|_| script.at_once));
         }
         Ok(scripts)
     }

@@ -84,6 +84,11 @@ impl Visitor {
         self.with(|stage| scale(stage, percent)).unwrap_or(Ok(()))
     }
 
+    /// As [`Stage::focus_window`].
+    pub fn focus_window(&self, id: u64) -> Result<(), WindowError> {
+        self.with(|stage| stage.focus_window(id)).unwrap_or_else(|| Err(no_windows()))
+    }
+
     /// As [`Stage::close_window`].
     pub fn close_window(&self, id: u64) -> Result<(), WindowError> {
         self.with(|stage| stage.close_window(id)).unwrap_or_else(|| Err(no_windows()))
@@ -168,6 +173,10 @@ impl Stage for Held {
 
     fn windows(&mut self) -> Result<Vec<StageWindow>, WindowError> {
         self.with(|stage| stage.windows())
+    }
+
+    fn focus_window(&mut self, id: u64) -> Result<(), WindowError> {
+        self.with(|stage| stage.focus_window(id))
     }
 
     fn close_window(&mut self, id: u64) -> Result<(), WindowError> {

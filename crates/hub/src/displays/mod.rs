@@ -343,6 +343,14 @@ impl Displays {
         self.visit(identity).ok_or_else(held::no_windows)?.windows()
     }
 
+    /// Brings one of them to the front. Blocking.
+    ///
+    /// # Errors
+    /// As [`Self::close_window`].
+    pub fn focus_window(&self, identity: &str, window: u64) -> Result<(), WindowError> {
+        self.visit(identity).ok_or_else(held::no_windows)?.focus_window(window)
+    }
+
     /// Asks the program of one of them to close it. Blocking.
     ///
     /// # Errors

@@ -149,6 +149,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Pair, routes!(sessions::grants))
         .with(Class::Control, routes!(sessions::thumbnail))
         .with(Class::Control, routes!(sessions::windows))
+        .with(Class::Control, routes!(sessions::focus_window))
         .with(Class::Control, routes!(sessions::close_window))
         .with(Class::Inspect, routes!(displays::list))
         .with(Class::Control, routes!(displays::release))

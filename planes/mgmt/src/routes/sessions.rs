@@ -143,6 +143,24 @@ pub(super) async fn windows(
     Ok(Json(windows.into_iter().map(view).collect()))
 }
 
+/// Brings a window to the front
+#[utoipa::path(
+    post, path = "/api/v1/sessions/{id}/windows/{window}/focus", operation_id = "session_window_focus", tag = "sessions",
+    params(
+        ("id" = u64, Path, description = "Number of the session"),
+        ("window" = u64, Path, description = "Number of the window"),
+    ),
+    responses((status = 204, description = "It is on top and has the keyboard"))
+)]
+pub(super) async fn focus_window(
+    State(state): State<MgmtState>,
+    Path((id, window)): Path<(u64, u64)>,
+) -> Result<StatusCode, Problem> {
+    let (displays, identity) = display(&state, id)?;
+    blocking(move || displays.focus_window(&identity, window)).await?.map_err(window_problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// Asks the program of a window to close it
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{id}/windows/{window}", operation_id = "session_window_close", tag = "sessions",

@@ -107,8 +107,7 @@ impl State {
         if rearranged {
             self.arrange_everything();
         }
-        // It may take the keyboard, or give it back.
-        self.focus_top();
+        self.layer_changed(surface);
     }
 }
 
