@@ -137,8 +137,9 @@ pub struct CommonArgs {
     /// Which desktop to stream: a running session, or a private headless one for every client.
     #[arg(long, env = "PUNKTFUNK_DESKTOP", value_enum)]
     pub desktop: Option<DesktopChoice>,
-    /// Who composites private desktops.
-    #[arg(long, env = "PUNKTFUNK_PRIVATE_DESKTOP", value_enum)]
+    /// Who composites private desktops: `builtin` (the host itself), `sway`, `auto` (sway where there are a GPU and a sway,
+    /// else the host itself); or the command of a whole desktop, which runs full screen on a built-in one, e.g. `labwc`.
+    #[arg(long, env = "PUNKTFUNK_PRIVATE_DESKTOP", value_name = "auto|builtin|sway|COMMAND")]
     pub private_desktop: Option<PrivateDesktopChoice>,
     /// What runs on the private desktop instead of the terminal and the clock, as a shell command.
     #[arg(long, env = "PUNKTFUNK_PRIVATE_DESKTOP_SHELL", value_name = "COMMAND")]
@@ -347,13 +348,28 @@ pub enum DesktopChoice {
 }
 
 /// Who composites private desktops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "String")]
 pub enum PrivateDesktopChoice {
-    /// A headless sway.
-    Sway,
+    /// A sway where there are a GPU and a sway, else the host itself.
+    Auto,
     /// The host itself: no other program is needed.
     Builtin,
+    /// A headless sway.
+    Sway,
+    /// The host itself, and on it this desktop.
+    Command(String),
+}
+
+impl From<String> for PrivateDesktopChoice {
+    fn from(text: String) -> Self {
+        match text.trim() {
+            "auto" => Self::Auto,
+            "builtin" => Self::Builtin,
+            "sway" => Self::Sway,
+            _ => Self::Command(text),
+        }
+    }
 }
 
 /// Which encoder to use.
@@ -438,6 +454,7 @@ mod tests {
             include_str!("../../../docs/console.md"),
             include_str!("../../../docs/gamestream.md"),
             include_str!("../../../docs/library.md"),
+            include_str!("../../../docs/private-desktop.md"),
             include_str!("../../../docs/sunshine.md"),
             include_str!("../../../docs/testing.md"),
         ];

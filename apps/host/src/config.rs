@@ -71,7 +71,7 @@ pub struct Config {
     pub desktop: DesktopChoice,
     /// Who composites private desktops.
     pub private_desktop: PrivateDesktopChoice,
-    /// What runs on a private desktop; `None`: terminal and clock.
+    /// What runs on a private desktop; `None`: what can be started, or a terminal, and a clock.
     pub private_desktop_shell: Option<String>,
     /// How large programs draw, in percent, for clients with no scale of their own.
     pub scale_percent: u32,
@@ -420,6 +420,11 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
     if !is_scale_percent(scale_percent) {
         return Err(invalid(format!("desktop.scale_percent = {scale_percent}: not 100 to 300 in steps of 5")));
     }
+    let private_desktop = common.private_desktop.clone().or(file.desktop.private).unwrap_or(PrivateDesktopChoice::Auto);
+    let private_desktop_shell = common.private_desktop_shell.clone().or(file.desktop.private_shell);
+    if let (PrivateDesktopChoice::Command(desktop), Some(shell)) = (&private_desktop, &private_desktop_shell) {
+        return Err(invalid(format!("desktop.private = {desktop:?} and desktop.private_shell = {shell:?}: not both")));
+    }
     let data_ports = listen
         .data_port
         .as_ref()
@@ -468,8 +473,8 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         web_hosts: file.web.hosts,
         user: listen.user.clone().or(file.host.user).unwrap_or_else(|| DEFAULT_USER.to_owned()),
         desktop: common.desktop.or(file.desktop.choice).unwrap_or(DesktopChoice::Auto),
-        private_desktop: common.private_desktop.or(file.desktop.private).unwrap_or(PrivateDesktopChoice::Sway),
-        private_desktop_shell: common.private_desktop_shell.clone().or(file.desktop.private_shell),
+        private_desktop,
+        private_desktop_shell,
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
         audio_policy: common.audio_policy.or(file.audio.policy).map(AudioPolicy::from).unwrap_or_default(),
@@ -568,6 +573,7 @@ mod tests {
             ("network.port = 99999", "config.invalid"),
             ("network.port = [", "config.unreadable"),
             ("desktop.linger = true", "config.invalid"),
+            ("desktop.private = \"labwc\"\ndesktop.private_shell = \"foot\"", "config.invalid"),
             ("desktop.scale_percent = 90", "config.invalid"),
             ("network.data_port = \"9-3\"", "config.invalid"),
             ("video.max_bitrate_kbps = 1", "config.invalid"),

@@ -12,19 +12,20 @@ use punktfunk_media::{AudioPolicyCell, Desktop};
 use crate::cli::{DesktopChoice, PrivateDesktopChoice};
 use crate::config::Config;
 use crate::exit::Failure;
+use crate::gpus;
 use crate::paths::Paths;
 
 /// Every desktop that the configuration allows, best first. `audio` says who hears a running session.
 #[must_use]
 pub fn candidates(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Vec<Candidate> {
     let mut private = PrivateConfig::below(paths.runtime.join("desktops"));
-    private.compositor = match config.private_desktop {
-        PrivateDesktopChoice::Sway => PrivateCompositor::Sway,
-        PrivateDesktopChoice::Builtin => PrivateCompositor::BuiltIn { worker: own_command("compositor") },
+    private.compositor = match composited_by_sway(&config.private_desktop) {
+        true => PrivateCompositor::Sway,
+        false => PrivateCompositor::BuiltIn { worker: own_command("compositor") },
     };
-    private.content = match &config.private_desktop_shell {
-        Some(command) => PrivateContent::Shell(command.clone()),
-        None => PrivateContent::BuiltIn {
+    private.content = match (&config.private_desktop, &config.private_desktop_shell) {
+        (PrivateDesktopChoice::Command(command), _) | (_, Some(command)) => PrivateContent::Shell(command.clone()),
+        (_, None) => PrivateContent::BuiltIn {
             scene: Some(own_command("scene")),
             launcher: Some([own_command("launcher"), vec![paths.control_socket().into()]].concat()),
         },
@@ -40,6 +41,21 @@ pub fn candidates(config: &Config, paths: &Paths, audio: &AudioPolicyCell) -> Ve
         private,
         audio: audio.clone(),
     })
+}
+
+/// Whether private desktops are a sway's. Where there is a GPU programs may draw with it, which the built-in compositor has
+/// not been seen to do.
+#[must_use]
+pub fn composited_by_sway(choice: &PrivateDesktopChoice) -> bool {
+    match choice {
+        PrivateDesktopChoice::Sway => true,
+        PrivateDesktopChoice::Builtin | PrivateDesktopChoice::Command(_) => false,
+        PrivateDesktopChoice::Auto => {
+            let usable = gpus::here().iter().any(|gpu| gpu.usable);
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            usable && std::env::split_paths(&path).any(|dir| dir.join("sway").is_file())
+        }
+    }
 }
 
 /// The first usable candidate.

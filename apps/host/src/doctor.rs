@@ -12,12 +12,10 @@ use punktfunk_mgmt::client::Client;
 use punktfunk_mgmt::{Diagnostic, DiagnosticStatus, GpuView};
 use punktfunk_net::udp::{DataSocket, PortRange};
 
-use crate::cli::PrivateDesktopChoice;
 use crate::config::Config;
 use crate::exit::{Failure, NOT_RUNNING};
-use crate::gpus::gpus;
 use crate::paths::Paths;
-use crate::{desktops, pair};
+use crate::{desktops, gpus, pair};
 
 fn ok(id: &str, detail: impl Into<String>) -> Diagnostic {
     Diagnostic {
@@ -79,7 +77,7 @@ pub fn checks(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
     let mut rows = vec![user(), folder("state.folder", &paths.state), folder("runtime.folder", &paths.runtime)];
     rows.extend(desktops(config, paths));
     rows.extend(encoders());
-    rows.extend(gpu_rows(&gpus(Path::new("/sys/class/drm"), Path::new("/dev/dri"))));
+    rows.extend(gpu_rows(&gpus::here()));
     rows.extend(pads());
     rows.push(offload());
     rows.push(ipv6());
@@ -196,7 +194,7 @@ fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
 
 /// Games above all: what runs under Wine and Proton speaks X11.
 fn x11(config: &Config) -> Option<Diagnostic> {
-    if config.private_desktop != PrivateDesktopChoice::Builtin {
+    if desktops::composited_by_sway(&config.private_desktop) {
         return None;
     }
     let found = punktfunk_desktop::find_xwayland(&std::env::var_os("PATH").unwrap_or_default());

@@ -6,9 +6,15 @@ use std::path::Path;
 
 use punktfunk_mgmt::GpuView;
 
+/// Those of this machine.
+#[must_use]
+pub fn here() -> Vec<GpuView> {
+    gpus(Path::new("/sys/class/drm"), Path::new("/dev/dri"))
+}
+
 /// All of them, by node. `sys` is `/sys/class/drm`, `dev` is `/dev/dri`; where there is none, there are no GPUs.
 #[must_use]
-pub fn gpus(sys: &Path, dev: &Path) -> Vec<GpuView> {
+fn gpus(sys: &Path, dev: &Path) -> Vec<GpuView> {
     let entries = fs::read_dir(sys).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut nodes: Vec<_> = names.filter(|name| is_render_node(name)).collect();

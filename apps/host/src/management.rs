@@ -1,7 +1,6 @@
 //! The management API in this process: the control socket for the local command line, and two HTTPS doors.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::doctor;
 use crate::doors::{Doors, Ports};
 use crate::encoders::Encoders;
 use crate::exit::Failure;
-use crate::gpus::gpus;
+use crate::gpus;
 use crate::live;
 use crate::logging;
 use crate::paths::Paths;
@@ -101,7 +100,7 @@ pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
         })
         .with_diagnostics(move || doctor::checks(&for_doctor, &doctor_paths))
         .with_encoders(move || encoder_views(&list))
-        .with_gpus(|| gpus(Path::new("/sys/class/drm"), Path::new("/dev/dri")))
+        .with_gpus(gpus::here)
         .with_actions(move |action| act(action, &restart))
         .with_logs(Arc::clone(logging::buffer()))
         .with_settings(settings);

@@ -44,6 +44,48 @@ fn fingers_arrive_where_they_touch() {
 }
 
 #[test]
+fn a_finger_from_a_side_switches_windows_and_is_cancelled_for_the_program() {
+    let worker = Worker::start(MODE);
+    let (mut below, _below) = shown(&worker, [1, 1, 1]);
+    let (mut middle, _middle) = shown(&worker, [2, 2, 2]);
+    let (mut top, _top) = shown(&worker, [3, 3, 3]);
+    let touches: Vec<_> = [&below, &middle, &top].map(|p| p.seat.get_touch(&p.handle(), ())).into();
+    for program in [&mut below, &mut middle, &mut top] {
+        program.roundtrip().unwrap();
+    }
+    let mut link = worker.link();
+    let mut order = || link.windows().unwrap().iter().map(|w| w.id).collect::<Vec<_>>();
+    let before = order();
+    assert_eq!(before.len(), 3);
+    let mut injector = worker.link().injector().unwrap();
+    let mut swipe = |places: &[(f64, f64)]| {
+        injector.inject(&InputAction::TouchDown { id: 4, x: places[0].0, y: places[0].1 }).unwrap();
+        for (x, y) in &places[1..] {
+            injector.inject(&InputAction::TouchMove { id: 4, x: *x, y: *y }).unwrap();
+        }
+        injector.inject(&InputAction::TouchUp { id: 4 }).unwrap();
+    };
+    // From the left: the one on top goes to the back.
+    swipe(&[(0.002, 0.5), (0.03, 0.5), (0.08, 0.5), (0.2, 0.5)]);
+    top.wait("the end of the touch", |seen| seen.touch.iter().any(|t| t == "Cancel"));
+    assert!(top.seen.touch[0].starts_with("down 4"), "{:?}", top.seen.touch);
+    assert!(!top.seen.touch.iter().any(|t| t.starts_with("up")), "{:?}", top.seen.touch);
+    assert_eq!(order(), [before[1], before[2], before[0]]);
+    // From the right: the one at the back comes to the front.
+    swipe(&[(0.999, 0.5), (0.95, 0.5), (0.9, 0.5)]);
+    middle.wait("the end of the touch", |seen| seen.touch.iter().any(|t| t == "Cancel"));
+    assert_eq!(order(), before);
+    // Along the edge, or from elsewhere: the program's own.
+    top.seen.touch.clear();
+    swipe(&[(0.002, 0.2), (0.002, 0.4), (0.3, 0.4)]);
+    swipe(&[(0.3, 0.5), (0.6, 0.5)]);
+    top.wait("both", |seen| seen.touch.iter().filter(|t| t.starts_with("up")).count() == 2);
+    assert!(!top.seen.touch.iter().any(|t| t == "Cancel"), "{:?}", top.seen.touch);
+    assert_eq!(order(), before);
+    drop(touches);
+}
+
+#[test]
 fn a_game_locks_the_pointer_and_hears_motion_alone() {
     let worker = Worker::start(MODE);
     let (mut program, surface) = shown(&worker, [1, 1, 1]);

@@ -321,6 +321,24 @@ END
 exec weston --backend=wayland-backend.so --use-pixman --fullscreen --socket=nested --idle-time=0 \
     --config=$XDG_RUNTIME_DIR/weston.ini";
 
+/// An X11 session: a server with a root window of its own, and programs that know nothing of Wayland.
+const ROOTFUL: &str = "Xwayland -shm -displayfd 3 3>$XDG_RUNTIME_DIR/number &
+while [ ! -s $XDG_RUNTIME_DIR/number ]; do sleep 0.05; done
+DISPLAY=:$(cat $XDG_RUNTIME_DIR/number) exec xterm -geometry 300x100+0+0 -bg '#336699' -fg '#336699' -e sleep 1000";
+
+#[test]
+fn an_x11_session_runs_inside_ours_with_its_programs() {
+    let bench = PrivateBench::new(Bed::BuiltIn, PrivateContent::Shell(ROOTFUL.to_owned())).unwrap();
+    let mut stage = bench.open("a", MODE);
+    let mut capturer = stage.capturer().unwrap();
+    lend_new(&mut *capturer);
+    frame_until(&mut *capturer, "its program fills its root window", |f| {
+        [(0.5, 0.5), (0.1, 0.9), (0.95, 0.9)].into_iter().all(|(x, y)| pixel(f, x, y) == [0x33, 0x66, 0x99])
+    });
+    let windows = stage.windows().unwrap();
+    assert_eq!(windows.len(), 1, "the server is one window: {windows:?}");
+}
+
 #[test]
 fn another_desktop_runs_inside_ours_with_its_programs() {
     // (On sway 1.7 a Weston that asks for the full screen shows nothing.)

@@ -176,7 +176,7 @@ mod tests {
         let covers = BTreeMap::from([("a".to_owned(), Some(cover))]);
         let bare = picture(&view, &covers, false);
         for (item, place) in view.layout().items {
-            assert_eq!(alpha(&bare, (place.x + 20) as usize, (place.y + 20) as usize) > 200, true, "{item:?}");
+            assert!(alpha(&bare, (place.x + 20) as usize, (place.y + 20) as usize) > 200, "{item:?}");
             view.chosen = Some(item.clone());
             let chosen = picture(&view, &covers, false);
             view.chosen = None;

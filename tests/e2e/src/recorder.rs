@@ -72,7 +72,15 @@ pub fn wait_microphone(host: &Host, there: bool, limit: Duration) {
 /// When there is no microphone, or no recorder installed.
 #[must_use]
 pub fn record(host: &Host, file: &Path, time: Duration) -> Vec<f32> {
-    let server = server_with_microphone(host).unwrap_or_else(|| panic!("no microphone\n{}", host.log()));
+    // A sound server that was started again may lose its nodes once more while its session manager comes up.
+    let until = Instant::now() + COMES_BACK_WITHIN;
+    let server = loop {
+        match server_with_microphone(host) {
+            Some(server) => break server,
+            None => assert!(Instant::now() < until, "no microphone\n{}", host.log()),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
     let mut command = on_server(host, &server, "pw-cat");
     command.args(["--record", "--rate", "48000", "--channels", "1", "--format", "f32", "--latency", "10ms"]);
     command.args(["--target", MICROPHONE]).arg(file).stdout(Stdio::null()).stderr(Stdio::null());
@@ -138,3 +146,5 @@ impl Heard {
 const WINDOW: usize = 480;
 /// -20 dB of full scale; a tone of half of it has -9.
 const LOUD: f32 = 0.01;
+
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(10);
