@@ -63,23 +63,64 @@ pub fn end_family(leader: Option<ProcessId>, mark: &str, patience: Patience) -> 
     end_all(leader, &|| family(mark), patience)
 }
 
-/// The same for whatever `find` finds.
+/// The same for whatever `find` finds, and all that those started.
 pub fn end_all(leader: Option<ProcessId>, find: &dyn Fn() -> Vec<i32>, patience: Patience) -> Result<(), Vec<i32>> {
-    signal_all(leader, find, Signal::TERM);
-    if wait_gone(find, patience.polite) {
+    let mut clan = Clan { find, known: Vec::new() };
+    signal_all(leader, &mut clan, Signal::TERM);
+    if wait_gone(&mut clan, patience.polite) {
         return Ok(());
     }
     let give_up = Instant::now() + patience.killed;
     loop {
         // Repeated, since a process may have forked between the look and the signal.
-        signal_all(leader, find, Signal::KILL);
-        if wait_gone(find, Duration::from_millis(20)) {
+        signal_all(leader, &mut clan, Signal::KILL);
+        if wait_gone(&mut clan, Duration::from_millis(20)) {
             return Ok(());
         }
         if Instant::now() >= give_up {
-            return Err(find());
+            return Err(clan.look());
         }
     }
+}
+
+/// What `find` finds, with everything that descends from it. Browsers overwrite the environment of their children, so those
+/// are known by their parents; and who was seen once stays known when its parent has ended.
+struct Clan<'a> {
+    find: &'a dyn Fn() -> Vec<i32>,
+    known: Vec<ProcessId>,
+}
+
+impl Clan<'_> {
+    /// Those that live.
+    fn look(&mut self) -> Vec<i32> {
+        self.known.retain(|p| p.is_alive());
+        let mut all: Vec<i32> = self.known.iter().map(|p| p.pid).chain((self.find)()).collect();
+        let parents = parents();
+        // As deep as it goes: whoever was added may have children, too.
+        let mut at = 0;
+        while at < all.len() {
+            let parent = all[at];
+            all.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(pid, _)| *pid));
+            at += 1;
+            // One may be found several ways.
+            let mut seen = std::collections::HashSet::new();
+            all.retain(|pid| seen.insert(*pid));
+        }
+        self.known = all.into_iter().filter_map(ProcessId::of).collect();
+        self.known.iter().map(|p| p.pid).collect()
+    }
+}
+
+/// Every process with its parent.
+fn parents() -> Vec<(i32, i32)> {
+    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
+    let parent = |pid: i32| -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Field 4; see `ProcessId::of`.
+        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    pids.filter_map(|pid| Some((pid, parent(pid)?))).collect()
 }
 
 /// Every living process that carries `mark` in its environment.
@@ -111,22 +152,24 @@ impl Environ {
     }
 }
 
-fn signal_all(leader: Option<ProcessId>, find: &dyn Fn() -> Vec<i32>, signal: Signal) {
+fn signal_all(leader: Option<ProcessId>, clan: &mut Clan<'_>, signal: Signal) {
+    // Before the first of them ends, and its children are nobody's.
+    let members = clan.look();
     if let Some(leader) = leader.filter(|l| l.is_alive())
         && let Some(group) = Pid::from_raw(leader.pid)
     {
         // Fails only when it is gone already, which is what we want.
         let _ = kill_process_group(group, signal);
     }
-    for pid in find().into_iter().filter_map(Pid::from_raw) {
+    for pid in members.into_iter().filter_map(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }
 }
 
-fn wait_gone(find: &dyn Fn() -> Vec<i32>, within: Duration) -> bool {
+fn wait_gone(clan: &mut Clan<'_>, within: Duration) -> bool {
     let until = Instant::now() + within;
     loop {
-        if find().is_empty() {
+        if clan.look().is_empty() {
             return true;
         }
         if Instant::now() >= until {
@@ -155,6 +198,28 @@ mod tests {
         stubborn.wait().unwrap();
         assert!(!id.is_alive());
         assert!(family(&mark).is_empty());
+    }
+
+    #[test]
+    fn who_hides_its_mark_goes_with_its_parent_also_when_that_ended_first() {
+        let mark = format!("PUNKTFUNK_TEST_CLAN={}", std::process::id());
+        let (name, value) = mark.split_once('=').unwrap();
+        // The parent ends politely, its child not at all; the child's environment says nothing.
+        let script = "env -i sh -c 'trap \"\" TERM; while :; do sleep 1; done' & exec sleep 60";
+        let mut parent = Command::new("sh").args(["-c", script]).env(name, value).spawn().unwrap();
+        let pid = parent.id() as i32;
+        let child = || parents().into_iter().find(|(_, p)| *p == pid).and_then(|(pid, _)| ProcessId::of(pid));
+        // Once it is deaf.
+        while child().is_none_or(|c| !fs::read_to_string(format!("/proc/{}/cmdline", c.pid)).unwrap().contains("trap"))
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let child = child().unwrap();
+        assert!(!family(&mark).contains(&child.pid));
+        assert_eq!(end_family(None, &mark, Patience::DESKTOP), Ok(()));
+        parent.wait().unwrap();
+        assert!(!child.is_alive());
     }
 
     #[test]
