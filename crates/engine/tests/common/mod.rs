@@ -431,6 +431,7 @@ impl Setup {
             clock,
             frames: self.frames,
             grants: self.grants,
+            cursor_apart: false,
             pads: self.pads,
             on_thread_start: self.hook,
         };
