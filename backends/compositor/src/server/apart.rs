@@ -61,7 +61,8 @@ impl State {
     /// The pointer leaves the picture, or comes back into it.
     pub(super) fn set_cursor_apart(&mut self, on: bool) {
         let changed = self.apart.is_on() != on;
-        self.apart = Apart::new(on);
+        // A host that asks without end gets no more than any other.
+        self.apart = Apart { last: self.apart.last, ..Apart::new(on) };
         if changed {
             self.changed(None);
         }

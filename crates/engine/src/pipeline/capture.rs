@@ -80,7 +80,8 @@ impl CaptureLoop {
             });
             self.mail.inject(|orders| orders.injector = Some(injector.ok()));
         }
-        if let Some(apart) = orders.cursor_apart.filter(|apart| *apart != self.cursor_apart) {
+        // Asked again, everything is told again: between two orders of which only this one was read, something was lost.
+        if let Some(apart) = orders.cursor_apart.filter(|apart| *apart || self.cursor_apart) {
             self.cursor_apart = apart;
             // A source that is gone says so at the next picture, too, and is replaced there.
             if let Err(error) = source.capturer.set_cursor_apart(apart) {
