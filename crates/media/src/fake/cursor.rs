@@ -13,12 +13,14 @@ pub(super) struct SyntheticCursor {
     pub apart: bool,
     news: Option<CursorUpdate>,
     shape: Option<usize>,
+    /// Made once.
+    shapes: [Option<Arc<CursorImage>>; 2],
 }
 
 impl SyntheticCursor {
     /// The pictures are without it from now on, or with it.
     pub fn set_apart(&mut self, apart: bool) {
-        *self = Self { apart, ..Self::default() };
+        *self = Self { apart, shapes: [0, 1].map(shape_of), ..Self::default() };
     }
 
     /// Picture `index` was drawn.
@@ -31,7 +33,7 @@ impl SyntheticCursor {
         let shape = usize::from(index / CURSOR_SHAPE_EVERY % 2 == 1);
         let changed = self.shape.replace(shape) != Some(shape);
         let unread = self.news.take().and_then(|news| news.shape);
-        self.news = Some(CursorUpdate { place, shape: if changed { shape_of(shape) } else { unread } });
+        self.news = Some(CursorUpdate { place, shape: if changed { self.shapes[shape].clone() } else { unread } });
     }
 
     /// What was not told yet.
