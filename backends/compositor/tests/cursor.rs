@@ -224,6 +224,16 @@ fn a_programs_cursor_comes_as_it_is_drawn_with_its_own_alpha() {
     bench.program.show(&cursor, &picture);
     bench.program.roundtrip().unwrap();
     bench.until("it again", |b| b.place.visible);
+    // What it draws while a finger is used is there when the pointer is.
+    bench.injector.inject(&InputAction::TouchDown { id: 0, x: 0.1, y: 0.1 }).unwrap();
+    bench.injector.inject(&InputAction::TouchUp { id: 0 }).unwrap();
+    bench.until("a finger", |b| !b.place.visible);
+    let other = bench.program.translucent(20, 20, |_, _| [0, 0, 0, 255]);
+    bench.program.show(&cursor, &other);
+    bench.program.roundtrip().unwrap();
+    bench.rest();
+    bench.point(641, 360);
+    bench.until("what it drew meanwhile", |b| b.place.visible && b.shape().size() == [20, 20]);
     cursor.destroy();
     bench.program.roundtrip().unwrap();
     bench.until("ours", |b| b.shape().size() == [12, 18]);

@@ -76,7 +76,7 @@ impl State {
         }
     }
 
-    /// Whether this surface is the pointer, and not in the picture.
+    /// Whether this surface is the pointer, seen and not in the picture.
     pub(super) fn is_apart(&self, surface: &WlSurface) -> bool {
         self.apart.is_on() && self.cursor.is_shown() && self.cursor.surface() == Some(surface)
     }

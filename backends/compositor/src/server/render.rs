@@ -54,8 +54,10 @@ impl State {
     /// The pointer's surface has new content, which is not in the picture.
     pub(super) fn cursor_committed(&mut self, surface: &WlSurface) {
         self.apart.reshaped();
-        if waits_for_callback(surface) {
-            self.pacer.waits();
+        match waits_for_callback(surface) {
+            false => {}
+            true if self.is_apart(surface) => self.pacer.waits(),
+            true => self.pacer.hidden_waits(),
         }
     }
 

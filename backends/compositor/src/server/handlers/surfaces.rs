@@ -65,7 +65,7 @@ impl CompositorHandler for State {
                 self.popup_or_layer_committed(surface);
             }
         }
-        if self.is_apart(&root) {
+        if self.apart.is_on() && self.cursor.surface() == Some(&root) {
             return self.cursor_committed(&root);
         }
         self.changed(Some(&root));
