@@ -85,6 +85,9 @@ pub struct StreamArgs {
     /// Seed of the losses; the same seed loses the same datagrams.
     #[arg(long, value_name = "S", default_value_t = 1)]
     pub seed: u64,
+    /// Ask for the pointer beside the pictures: `draw` puts it into the PNGs, `tell` only into the report.
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, default_missing_value = "draw")]
+    pub cursor: Option<CursorArg>,
     /// Play this input script: one JSON object a line (docs/probe.md).
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
@@ -230,6 +233,14 @@ impl fmt::Display for CodecArg {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum CursorArg {
+    /// Into the PNGs, as a person would see it.
+    Draw,
+    /// PNGs as they came.
+    Tell,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum DecoderArg {
     /// Whatever is there, the bundled one first.
     Auto,
@@ -278,8 +289,12 @@ mod tests {
         let Verb::Stream(args) = Cli::try_parse_from(line.split_whitespace()).unwrap().verb else { panic!() };
         assert_eq!(args.mode.0, Mode { width: 1920, height: 1080, refresh_hz: 120 });
         assert_eq!((args.codec, args.bitrate, args.burst, args.reconnect), (CodecArg::None, 50_000, 8, 3));
+        let words = "punktfunk-probe stream h --cursor --seconds 3".split_whitespace();
+        let Verb::Stream(args) = Cli::try_parse_from(words).unwrap().verb else { panic!() };
+        assert_eq!((args.cursor, args.seconds), (Some(CursorArg::Draw), 3));
         for bad in [
             "stream h --mode 1280x720",
+            "stream h --cursor hide",
             "stream h --drop 101",
             "pair h --pin 123",
             "pair h",

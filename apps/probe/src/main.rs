@@ -10,6 +10,7 @@
 
 mod cli;
 mod clipboard;
+mod cursor;
 mod failure;
 mod keynames;
 mod lossy;

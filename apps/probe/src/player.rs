@@ -83,14 +83,18 @@ pub struct Player {
 }
 
 impl Player {
-    /// Starts it. `first` fires when the first unit arrives; every `every`-th shown picture goes to `shots`.
+    /// Starts it. `first` fires when the first unit arrives; every `every`-th shown picture goes to `shots`, with the pointer
+    /// where it is to be drawn.
     pub fn start(
         stream: StreamHandle,
         eyes: Eyes,
         first: oneshot::Sender<()>,
         shots: Option<(u32, Shots)>,
+        draws_cursor: bool,
     ) -> Result<Self, Failure> {
-        let mut work = Work { eyes, picture: Picture::default(), seen: Seen::default(), last_index: None, shots };
+        let pointer = draws_cursor.then(|| stream.clone());
+        let mut work =
+            Work { eyes, picture: Picture::default(), seen: Seen::default(), last_index: None, shots, pointer };
         let thread = std::thread::Builder::new()
             .name("decode".to_owned())
             .spawn(move || {
@@ -128,6 +132,8 @@ struct Work {
     seen: Seen,
     last_index: Option<u32>,
     shots: Option<(u32, Shots)>,
+    /// Knows the pointer that is drawn into them.
+    pointer: Option<StreamHandle>,
 }
 
 impl Work {
@@ -175,7 +181,8 @@ impl Work {
         if let Some((every, shots)) = &mut self.shots
             && (self.seen.pictures - 1).is_multiple_of(u64::from(*every))
         {
-            if shots.save(unit.au.index, &self.picture) {
+            let cursor = self.pointer.as_ref().and_then(StreamHandle::cursor);
+            if shots.save(unit.au.index, &self.picture, cursor) {
                 self.seen.shots += 1;
             } else {
                 self.seen.shots_skipped += 1;

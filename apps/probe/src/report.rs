@@ -6,6 +6,7 @@ use std::path::Path;
 use punktfunk_client::{End, EndedBy, Percentiles, Stage, Summary};
 use serde::Serialize;
 
+use crate::cursor::Pointed;
 use crate::failure::Failure;
 use crate::microphone::Said;
 use crate::player::Seen;
@@ -43,6 +44,7 @@ pub struct Report {
     pictures: Pictures,
     audio: Option<Heard>,
     microphone: Option<Said>,
+    cursor: Option<Pointed>,
     /// From each reconnect's first step to its first complete access unit.
     reconnect_first_frame_ms: Vec<f64>,
 }
@@ -118,6 +120,8 @@ pub struct Facts<'a> {
     pub heard: Option<&'a Heard>,
     /// The mouth's.
     pub said: Option<Said>,
+    /// The pointer, where the host told of it.
+    pub cursor: Option<Pointed>,
     /// How it ended.
     pub end: &'a End,
     /// See [`Report::first_frame_ms`].
@@ -129,7 +133,7 @@ pub struct Facts<'a> {
 impl Report {
     /// Puts it together.
     pub fn new(facts: Facts<'_>) -> Self {
-        let Facts { codec, decoder, summary: s, seen, heard, said, end, first_frame_ms, reconnects } = facts;
+        let Facts { codec, decoder, summary: s, seen, heard, said, cursor, end, first_frame_ms, reconnects } = facts;
         let stage = |stage| s.stage(stage).map(TwoPercentiles::from);
         Self {
             schema: 1,
@@ -188,6 +192,7 @@ impl Report {
             },
             audio: heard.cloned(),
             microphone: said,
+            cursor,
             reconnect_first_frame_ms: reconnects,
         }
     }
@@ -245,6 +250,9 @@ impl Report {
                 self.requests.keyframe, self.requests.invalidation, self.requests.bitrate, self.requests.jumps_to_live
             ),
         );
+        if let Some(cursor) = &self.cursor {
+            row("pointer", cursor.sentence());
+        }
         row("goodput", format!("{:.2} Mbit/s", self.goodput_bps as f64 / 1e6));
         row("first frame", optional(self.first_frame_ms));
         if !self.reconnect_first_frame_ms.is_empty() {

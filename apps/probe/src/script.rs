@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use punktfunk_client::StreamHandle;
+use punktfunk_client::{Command, StreamHandle};
 use punktfunk_core::Mode;
 use punktfunk_core::datagram::RichInput;
 use punktfunk_core::input::{InputEvent, MouseButton, Scroll, ScrollAxis, ScrollPhase, ScrollSource};
@@ -33,6 +33,11 @@ pub enum Step {
     Input(InputEvent),
     /// Touchpad or motion of a pad, or a pen.
     Rich(RichInput),
+    /// Who draws the pointer.
+    Cursor {
+        /// This side; else the host.
+        client_draws: bool,
+    },
 }
 
 /// One line without its `t_ms`.
@@ -73,6 +78,16 @@ enum Event {
     Pad(PadLine),
     Touch(TouchLine),
     Pen(PenLine),
+    Cursor {
+        draw: DrawName,
+    },
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum DrawName {
+    Client,
+    Host,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +164,7 @@ impl Script {
                         match step {
                             Step::Input(event) => stream.input(event),
                             Step::Rich(rich) => stream.rich(rich),
+                            Step::Cursor { client_draws } => stream.command(Command::RenderCursor { client_draws }),
                         }
                         // The send buffer of datagrams is small, and drops the oldest.
                         std::thread::sleep(SPACING);
@@ -225,6 +241,7 @@ impl Event {
             }
             Self::Touch(line) => steps.push((t_ms, line.expand())),
             Self::Pen(line) => steps.push((t_ms, line.expand()?)),
+            Self::Cursor { draw } => steps.push((t_ms, Step::Cursor { client_draws: draw == DrawName::Client })),
         }
         steps.extend(out.into_iter().map(|event| (t_ms, Step::Input(event))));
         Ok(())
@@ -279,7 +296,7 @@ mod tests {
     fn parse(text: &str) -> Result<Vec<(u64, InputEvent)>, (usize, String)> {
         let plain = |step| match step {
             Step::Input(event) => event,
-            Step::Rich(_) => panic!("pads have their own tests"),
+            other => panic!("{other:?} has its own tests"),
         };
         Script::parse(text, MODE).map(|s| s.steps.into_iter().map(|(at, step)| (at, plain(step))).collect())
     }
@@ -289,7 +306,7 @@ mod tests {
         let docs = include_str!("../../../docs/probe.md");
         let examples: Vec<&str> = docs.lines().filter(|l| l.starts_with("{\"t_ms\"")).collect();
         assert!(examples.len() >= 8);
-        for kind in ["key", "button", "move", "abs", "scroll", "text", "pad", "touch", "pen"] {
+        for kind in ["key", "button", "move", "abs", "scroll", "text", "pad", "touch", "pen", "cursor"] {
             assert!(examples.iter().any(|e| e.contains(&format!("\"ev\":\"{kind}\""))), "{kind} is not documented");
         }
         let steps = Script::parse(&examples.join("\n"), MODE).unwrap().steps;
@@ -326,6 +343,7 @@ mod tests {
             r#"{"t_ms":1,"ev":"abs","x":1,"y":1,"w":0}"#,
             r#"{"t_ms":-1,"ev":"move","dx":1,"dy":1}"#,
             r#"{"t_ms":1,"ev":"pad","pad":16}"#,
+            r#"{"t_ms":1,"ev":"cursor","draw":"nobody"}"#,
             r#"{"t_ms":1,"ev":"scroll","delta":1,"finger":"end"}"#,
             r#"{"t_ms":1,"ev":"pen","buttons":[3]}"#,
             r#"{"t_ms":1,"ev":"pad","kind":"joystick"}"#,

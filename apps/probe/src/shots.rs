@@ -6,13 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use punktfunk_client::CursorState;
 use punktfunk_encode::decode::Picture;
 
+use crate::cursor;
 use crate::failure::Failure;
+
+/// Number, picture, and the pointer to draw into it.
+type Shot = (u32, Picture, Option<CursorState>);
 
 /// The writer's thread.
 pub struct Shots {
-    to_write: SyncSender<(u32, Picture)>,
+    to_write: SyncSender<Shot>,
     /// Pictures that were written, for reuse.
     spare: Receiver<Picture>,
     thread: JoinHandle<()>,
@@ -32,11 +37,11 @@ impl Shots {
         Ok(Self { to_write, spare, thread })
     }
 
-    /// Queues a picture for `frame-INDEX.png`; false if the queue is full.
-    pub fn save(&mut self, index: u32, picture: &Picture) -> bool {
+    /// Queues a picture for `frame-INDEX.png`, with the pointer if there is one to draw; false if the queue is full.
+    pub fn save(&mut self, index: u32, picture: &Picture, cursor: Option<CursorState>) -> bool {
         let mut copy = self.spare.try_recv().unwrap_or_default();
         copy.clone_from(picture);
-        match self.to_write.try_send((index, copy)) {
+        match self.to_write.try_send((index, copy, cursor)) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
@@ -51,11 +56,14 @@ impl Shots {
     }
 }
 
-fn write_all(dir: &Path, queued: &Receiver<(u32, Picture)>, done: &SyncSender<Picture>) {
+fn write_all(dir: &Path, queued: &Receiver<Shot>, done: &SyncSender<Picture>) {
     let mut rgb = Vec::new();
     let mut complained = false;
-    for (index, picture) in queued {
+    for (index, picture, cursor) in queued {
         picture.to_rgb(&mut rgb);
+        if let Some(cursor) = cursor {
+            cursor::draw(&cursor, &mut rgb, picture.width);
+        }
         let path = dir.join(format!("frame-{index:06}.png"));
         if let Err(error) = write_png(&path, &picture, &rgb)
             && !complained

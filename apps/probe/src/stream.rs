@@ -13,8 +13,9 @@ use punktfunk_core::handshake::{AudioChannels, ClientCaps};
 use punktfunk_core::{CloseCode, CodecSet, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::cli::{CodecArg, StreamArgs};
+use crate::cli::{CodecArg, CursorArg, StreamArgs};
 use crate::clipboard::Clipboard;
+use crate::cursor::Pointed;
 use crate::failure::{Failure, NO_VIDEO};
 use crate::lossy::Lossy;
 use crate::microphone::{Said, Speaking, Speech};
@@ -32,6 +33,7 @@ struct Outcome {
     seen: Seen,
     heard: Option<Heard>,
     said: Option<Said>,
+    cursor: Option<Pointed>,
     end: End,
     /// Codec as agreed.
     codec: String,
@@ -83,6 +85,7 @@ pub async fn run(args: StreamArgs, clock: ClientClock) -> Result<(), Failure> {
             seen: &first.seen,
             heard: first.heard.as_ref(),
             said: first.said,
+            cursor: first.cursor,
             end: &first.end,
             first_frame_ms,
             reconnects,
@@ -129,7 +132,8 @@ async fn one(
         Ok(stream) => stream,
         Err(StreamError::Ended(end)) => {
             let codec = args.codec.to_string();
-            return Ok(Outcome { summary: None, seen: Seen::default(), heard: None, said: None, end, codec, decoder });
+            let (seen, nothing) = (Seen::default(), None);
+            return Ok(Outcome { summary: None, seen, heard: None, said: None, cursor: nothing, end, codec, decoder });
         }
         Err(error) => return Err(Failure::new(error.to_string())),
     };
@@ -141,7 +145,8 @@ async fn one(
     }
 
     let (first_unit, at_first_unit) = oneshot::channel();
-    let player = Player::start(stream.handle(), eyes, first_unit, shots)?;
+    let draws_cursor = args.cursor == Some(CursorArg::Draw);
+    let player = Player::start(stream.handle(), eyes, first_unit, shots, draws_cursor)?;
     let lossy = |seed| Lossy::new(args.drop_sound, args.burst, seed);
     let ears = Ears::start(stream.welcome(), datagrams, args.wav.clone(), lossy(args.seed))?;
     let mut clipboard = clipboard.map(|clipboard| clipboard.start(stream.handle()));
@@ -175,6 +180,7 @@ async fn one(
     // Only now: the first frame does not wait for a disk.
     met.remember(store, &args.host)?;
     let summary = stream.summary();
+    let cursor = stream.handle().cursor().as_ref().map(Pointed::from);
     // Before the connection is closed: it waits for one packet at most.
     let said = speaking.map(Speaking::stop).transpose()?;
     let code = if args.quit { CloseCode::QUIT } else { CloseCode::DONE };
@@ -191,7 +197,7 @@ async fn one(
     if let Some(summary) = &summary {
         heard.compare(summary);
     }
-    Ok(Outcome { summary, seen, heard: Some(heard), said, end: early.unwrap_or(closed), codec, decoder })
+    Ok(Outcome { summary, seen, heard: Some(heard), said, cursor, end: early.unwrap_or(closed), codec, decoder })
 }
 
 /// What a person would feel.
@@ -233,6 +239,9 @@ fn options(args: &StreamArgs, eyes: &Eyes, sound: SyncSender<Came>) -> StreamOpt
     if let Some(bits) = args.lossless {
         session.hello.client_caps = session.hello.client_caps | ClientCaps::AUDIO_HIRES;
         session.hello.audio_bits = bits;
+    }
+    if args.cursor.is_some() {
+        session.hello.client_caps = session.hello.client_caps | ClientCaps::CURSOR;
     }
     session.hello.name = Some(device_name(args.name.clone()));
     session.hello.launch = args.launch.clone();

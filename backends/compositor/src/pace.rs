@@ -89,6 +89,11 @@ impl Pacer {
         self.grace = None;
     }
 
+    /// Somebody who is seen, and not in the picture, waits for a frame callback.
+    pub fn waits(&mut self) {
+        self.waiting = true;
+    }
+
     /// Somebody who is not seen still waits for a frame callback: it comes at a crawl.
     pub fn hidden_waits(&mut self) {
         self.hidden = true;
@@ -351,6 +356,26 @@ mod tests {
             }
         }
         assert!((9..=11).contains(&callbacks), "{callbacks}");
+    }
+
+    #[test]
+    fn who_is_not_in_the_picture_is_called_back_at_the_full_rate_and_nothing_is_drawn() {
+        let mut pacer = Pacer::new(60);
+        let start = Instant::now();
+        pacer.set_credits(1);
+        assert_eq!(pacer.next(start), Step::Draw);
+        pacer.drawn();
+        pacer.set_credits(1);
+        let mut callbacks = 0;
+        for ms in 0..1000 {
+            pacer.waits();
+            match pacer.next(start + Duration::from_millis(ms)) {
+                Step::Draw => panic!("nothing changed"),
+                Step::Callbacks => callbacks += 1,
+                Step::Wait(_) => {}
+            }
+        }
+        assert!((57..=61).contains(&callbacks), "{callbacks}");
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use driver::{
 };
 pub use end::{End, EndedBy};
 pub use latency::{Latency, Percentiles, Stage};
-pub use session::{Command, Event, Input, Output, Session, SessionConfig, SessionError, Unit};
+pub use session::{Command, CursorState, Event, Input, Output, Session, SessionConfig, SessionError, Unit};
 pub use sound::{SoundBlock, SoundCounts, SoundReceiver};
 pub use summary::Summary;
 pub use target::{BadTarget, Target};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use punktfunk_core::fec::Strength;
 use punktfunk_core::packet::PacketBatch;
 use punktfunk_core::probe::ProbeOutcome;
-use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, Mode, PadFeedback, Reason};
+use punktfunk_media::{AudioCodec, AudioCodecConfig, AudioRequest, CursorUpdate, Mode, PadFeedback, Reason};
 
 use crate::session::Ending;
 
@@ -149,6 +149,9 @@ pub trait ClientEvents: Send + Sync {
 
     /// The session moved to another encoder, or tried in vain.
     fn encoder_changed(&self, _change: &EncoderChange) {}
+
+    /// News of a pointer that is not in the pictures, from the capture thread: at most one per refresh.
+    fn cursor(&self, _update: &CursorUpdate) {}
 
     /// There is no sound from here on; the session goes on. At most once, from the audio thread.
     fn sound_ended(&self, _end: &SoundEnd) {}

@@ -20,7 +20,7 @@ use punktfunk_engine::link::{
 };
 use punktfunk_engine::session::{Ending, Session, SessionCommand, SessionParams, StopReason};
 use punktfunk_media::fake::{PcmCodec, SyntheticDesktop, TransportEncoderFactory, voice_packet};
-use punktfunk_media::{AudioCodecConfig, AudioRequest, ChannelLayout, EncoderFactory, Mode};
+use punktfunk_media::{AudioCodecConfig, AudioRequest, ChannelLayout, CursorUpdate, EncoderFactory, Mode};
 
 /// Counts allocations while told to.
 struct Counting;
@@ -62,11 +62,15 @@ static ALLOCATOR: Counting = Counting;
 #[derive(Default)]
 struct Quiet {
     frames: AtomicU64,
+    places: AtomicU64,
 }
 
 impl ClientEvents for Quiet {
     fn frame_sent(&self, _: &SentFrame) {
         self.frames.fetch_add(1, Ordering::Relaxed);
+    }
+    fn cursor(&self, _: &CursorUpdate) {
+        self.places.fetch_add(1, Ordering::Relaxed);
     }
     fn mode_changed(&self, _: Mode) {}
     fn pipeline_gap(&self, _: Duration) {}
@@ -119,6 +123,7 @@ fn a_warm_session_does_not_allocate() {
         clock: SessionClock::start(),
         frames: 0,
         grants: Grants::ALL,
+        cursor_apart: true,
         pads: None,
         on_thread_start: None,
     };
@@ -159,5 +164,6 @@ fn a_warm_session_does_not_allocate() {
     let end = session.join();
     assert!(end.stats.counters.audio_blocks > 20 && end.stats.voice.count > 20);
     assert!(frames >= 200 && end.stats.counters.captured > 200);
+    assert!(client.places.load(Ordering::Relaxed) > 200);
     assert_eq!(allocations, 0, "in {frames} frames with input, a microphone, loss reports and keyframe requests");
 }

@@ -11,7 +11,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
-use crate::{Colour, Damage, FrameLayout, Reason};
+use crate::{Colour, CursorUpdate, Damage, FrameLayout, Reason};
 
 /// A source of pictures. Lives on the capture thread; dropped before its [`crate::Stage`].
 pub trait Capturer: Send {
@@ -50,6 +50,22 @@ pub trait Capturer: Send {
     /// # Errors
     /// [`CaptureError`] when the source failed; `is_fatal` tells whether another attempt makes sense.
     fn wait(&mut self, deadline: Instant) -> Result<Captured, CaptureError>;
+
+    /// Leaves the pointer out of the pictures from now on and tells of it beside them ([`Self::take_cursor`]), or puts it
+    /// back into them; at any time. True: it is so; false: this source cannot, and goes on as before. What a capturer starts
+    /// with is the pointer in the pictures.
+    ///
+    /// # Errors
+    /// [`CaptureError`] if the source is gone.
+    fn set_cursor_apart(&mut self, _apart: bool) -> Result<bool, CaptureError> {
+        Ok(false)
+    }
+
+    /// The newest news of a pointer that is not in the pictures, once. [`Self::wait`] ends with [`Captured::Unchanged`]
+    /// where there are some and no picture. At most one per refresh, whatever the pointer does.
+    fn take_cursor(&mut self) -> Option<CursorUpdate> {
+        None
+    }
 }
 
 /// What [`Capturer::wait`] saw.
@@ -58,7 +74,7 @@ pub trait Capturer: Send {
 pub enum Captured {
     /// A lent slot comes back filled.
     Frame(CapturedFrame),
-    /// The deadline passed and nothing changed; lent slots stay lent.
+    /// The deadline passed and nothing changed, or the pointer did and no picture; lent slots stay lent.
     Unchanged,
     /// The source changed its layout: all slots are void, lent ones included. Make new ones and lend again.
     LayoutChanged(FrameLayout),

@@ -139,6 +139,11 @@ pub trait Stage: Send {
     /// [`CaptureError`] where no capture means works, with its reason.
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError>;
 
+    /// Whether its capturers can leave the pointer out of the pictures and tell of it beside them. Cheap.
+    fn tells_cursor(&self) -> bool {
+        false
+    }
+
     /// An injector whose coordinates are this output's pixels. One at a time.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod audio_policy;
 mod capture;
 mod clipboard;
 mod colour;
+mod cursor;
 mod desktop;
 mod encode;
 pub mod fake;
@@ -33,6 +34,7 @@ pub use clipboard::{
     CLIPBOARD_KINDS, CLIPBOARD_SLICE, Clipboard, ClipboardError, ClipboardLink, ClipboardWatcher, Paste,
 };
 pub use colour::{Colour, Matrix};
+pub use cursor::{CursorImage, CursorPlace, CursorUpdate};
 pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest, is_scale_percent};
 pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,

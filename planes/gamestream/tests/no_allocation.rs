@@ -135,6 +135,7 @@ fn a_warm_session_does_not_allocate() {
         clock,
         frames: 0,
         grants: Grants::ALL,
+        cursor_apart: false,
         pads: None,
         on_thread_start: None,
     };

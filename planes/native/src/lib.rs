@@ -13,6 +13,7 @@
 mod clipboard;
 mod conn;
 mod control;
+mod cursor;
 mod gate;
 mod holder;
 mod launch;

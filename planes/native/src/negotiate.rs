@@ -96,6 +96,8 @@ pub(crate) struct Terms {
     pub sound: Option<SoundTerms>,
     /// The desktop has a clipboard.
     pub clipboard: bool,
+    /// The desktop tells of its pointer beside the pictures.
+    pub cursor: bool,
 }
 
 /// The answer.
@@ -118,6 +120,7 @@ pub(crate) fn welcome(hello: &Hello, plan: &SessionPlan, terms: &Terms, secrets:
         (injector.text, HostCaps::TEXT_INPUT),
         (injector.pen, HostCaps::PEN),
         (terms.clipboard, HostCaps::CLIPBOARD),
+        (terms.cursor && hello.client_caps.contains(ClientCaps::CURSOR), HostCaps::CURSOR),
         (terms.gamepad.is_some(), HostCaps::GAMEPAD_STATE),
     ]
     .into_iter()
@@ -225,6 +228,7 @@ mod tests {
             gamepad: Some(GamepadKind::DualSense),
             sound: None,
             clipboard: false,
+            cursor: true,
         };
         let ipv4 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!((ipv4.shard_payload, ipv4.frames, ipv4.udp_port), (1408, 7, 50_000));
@@ -237,11 +241,13 @@ mod tests {
         assert!(!ipv4.host_caps.contains(HostCaps::PEN) && !ipv4.host_caps.contains(HostCaps::CLIPBOARD));
         terms.injector = Some(InjectorCaps { touch: true, pen: true, ..InjectorCaps::default() });
         terms.clipboard = true;
+        assert!(!ipv4.host_caps.contains(HostCaps::CURSOR), "nobody asked");
+        wish.client_caps = ClientCaps::CURSOR;
         let touched = welcome(&wish, &plan, &terms, &secrets);
-        assert!(touched.host_caps.contains(HostCaps::CLIPBOARD));
+        assert!(touched.host_caps.contains(HostCaps::CLIPBOARD | HostCaps::CURSOR));
         assert!(touched.host_caps.contains(HostCaps::PEN) && touched.host_caps2.contains(HostCaps2::TOUCH));
         terms.client = "fe80::1".parse().unwrap();
-        (terms.injector, terms.gamepad, terms.clipboard) = (None, None, false);
+        (terms.injector, terms.gamepad, terms.clipboard, terms.cursor) = (None, None, false, false);
         wish.video_caps = VideoCaps::CHACHA20;
         let ipv6 = welcome(&wish, &plan, &terms, &secrets);
         assert_eq!(ipv6.shard_payload, 1388);

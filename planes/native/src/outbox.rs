@@ -1,7 +1,7 @@
 //! What the session tells its client. The session's threads post here without waiting; the connection's task sends it.
 //!
 //! Everything but frame timing is latest-wins: an unsent message of a kind is replaced by a newer one, so the box is
-//! bounded by its shape. Frame timing and what pads shall do go straight into QUIC's datagram buffer, which drops the
+//! bounded by its shape. Frame timing, the pointer's place and what pads shall do go straight into QUIC's datagram buffer, which drops the
 //! oldest when full.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,10 @@ use punktfunk_core::probe::ProbeOutcome;
 use punktfunk_engine::link::{ClientEvents, EncoderChange, SentFrame, SoundEnd};
 use punktfunk_engine::session::Ending;
 use punktfunk_hub::live::Recorder;
-use punktfunk_media::PadFeedback;
+use punktfunk_media::{CursorImage, CursorUpdate, PadFeedback};
 use tokio::sync::Notify;
 
+use crate::cursor::Pointer;
 use crate::pads::PadVoice;
 
 /// What waits to be sent.
@@ -27,6 +28,8 @@ pub(crate) struct Post {
     pub kbps: Option<u32>,
     pub probe: Option<ProbeOutcome>,
     pub microphone_ended: bool,
+    /// What the pointer looks like now.
+    pub shape: Option<Arc<CursorImage>>,
     pub ended: Option<Ending>,
 }
 
@@ -48,6 +51,7 @@ pub(crate) struct Outbox {
     timing: Timing,
     connection: quinn::Connection,
     recorder: Arc<Recorder>,
+    pointer: Mutex<Pointer>,
     scratch: Mutex<Scratch>,
 }
 
@@ -59,13 +63,15 @@ struct Scratch {
 }
 
 impl Outbox {
-    pub fn new(connection: quinn::Connection, timing: Timing, recorder: Arc<Recorder>) -> Self {
+    pub fn new(connection: quinn::Connection, timing: Timing, recorder: Arc<Recorder>, cursor: bool) -> Self {
+        let pointer = Mutex::new(Pointer::new(cursor));
         let scratch = Scratch {
             pads: PadVoice::default(),
             encoded: Vec::with_capacity(DATAGRAM_BYTES),
             pool: BytesMut::with_capacity(POOL_BYTES),
         };
-        Self { post: Mutex::default(), news: Notify::new(), timing, connection, recorder, scratch: Mutex::new(scratch) }
+        let (post, news, scratch) = (Mutex::default(), Notify::new(), Mutex::new(scratch));
+        Self { post, news, timing, connection, recorder, pointer, scratch }
     }
 
     /// Waits until there is something in the box, and empties it. Cancel-safe.
@@ -76,6 +82,27 @@ impl Outbox {
             if post.has_news() {
                 return post;
             }
+        }
+    }
+
+    /// The client draws the pointer from now on, or the host does.
+    pub fn set_client_draws(&self, client_draws: bool) {
+        self.pointer(|pointer| {
+            pointer.set_client_draws(client_draws);
+            None
+        });
+    }
+
+    /// The client was sent another shape of the pointer.
+    pub fn reshaped(&self, serial: u32) {
+        self.pointer(|pointer| pointer.reshaped(serial));
+    }
+
+    fn pointer(&self, change: impl FnOnce(&mut Pointer) -> Option<HostDatagram<'static>>) {
+        // Sent before anybody else says something newer.
+        let mut pointer = self.pointer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(datagram) = change(&mut pointer) {
+            self.send(|_| Some(datagram));
         }
     }
 
@@ -104,14 +131,16 @@ impl Outbox {
 
 impl Post {
     fn has_news(&self) -> bool {
-        let Self { mode, gap, kbps, probe, microphone_ended, ended } = self;
-        mode.is_some() || gap.is_some() || kbps.is_some() || probe.is_some() || *microphone_ended || ended.is_some()
+        let Self { mode, gap, kbps, probe, microphone_ended, shape, ended } = self;
+        let rare = *microphone_ended || shape.is_some() || ended.is_some();
+        mode.is_some() || gap.is_some() || kbps.is_some() || probe.is_some() || rare
     }
 }
 
 impl ClientEvents for Outbox {
     fn frame_sent(&self, frame: &SentFrame) {
         self.recorder.frame_sent(frame);
+        self.pointer(|pointer| pointer.again());
         if self.timing == Timing::Off {
             return;
         }
@@ -127,6 +156,13 @@ impl ClientEvents for Outbox {
             }),
         };
         self.send(|_| Some(HostDatagram::HostTiming(timing)));
+    }
+
+    fn cursor(&self, update: &CursorUpdate) {
+        self.pointer(|pointer| pointer.moved(update.place));
+        if let Some(shape) = &update.shape {
+            self.put(|post| post.shape = Some(Arc::clone(shape)));
+        }
     }
 
     fn pad_feedback(&self, pad: u8, feedback: &PadFeedback) {
@@ -168,7 +204,7 @@ impl ClientEvents for Outbox {
     }
 }
 
-/// The longest 0xCF, 0xCA and 0xCD.
+/// The longest 0xCF, 0xCA, 0xCD and 0xD0.
 const DATAGRAM_BYTES: usize = 64;
 /// About 100 timing datagrams: QUIC's own buffer holds as many.
 const POOL_BYTES: usize = 4096;

@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use punktfunk_core::clock::echo;
 use punktfunk_core::control::ControlMessage;
 use punktfunk_core::datagram::ClientDatagram;
-use punktfunk_core::handshake::VideoCaps;
+use punktfunk_core::handshake::{HostCaps, VideoCaps};
 use punktfunk_core::{CloseCode, Fingerprint, Grants};
 use punktfunk_engine::clock::SessionClock;
 use punktfunk_engine::link::{ClientLink, REPEAT_EVERY};
-use punktfunk_engine::session::{Ending, Session, SessionControl, SessionHandle, SessionParams, StopReason};
+use punktfunk_engine::session::{
+    Ending, Session, SessionCommand, SessionControl, SessionHandle, SessionParams, StopReason,
+};
 use punktfunk_hub::admission::Eviction;
 use punktfunk_hub::apps::{Apps, ClientFacts};
 use punktfunk_hub::displays::Release;
@@ -29,6 +31,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clipboard::Clip;
 use crate::control::ControlState;
+use crate::cursor::Shapes;
 use crate::gate::{self, Access};
 use crate::launch::{self, Launch};
 use crate::link::{SocketSink, WelcomePacketizer};
@@ -72,7 +75,8 @@ pub(crate) async fn run(
         true => Timing::Published,
     };
     let recorder = shared.hub.live().recorder(seat.ticket.session_id());
-    let outbox = Arc::new(Outbox::new(connection.clone(), timing, Arc::clone(&recorder)));
+    let client_draws = welcome.host_caps.contains(HostCaps::CURSOR);
+    let outbox = Arc::new(Outbox::new(connection.clone(), timing, Arc::clone(&recorder), client_draws));
     let facts = SessionFacts {
         plane: "native",
         mode: welcome.mode,
@@ -130,6 +134,7 @@ pub(crate) async fn run(
             clock,
             frames: welcome.frames,
             grants: access.grants,
+            cursor_apart: client_draws,
             pads: shared.config.pads.as_ref().map(|pads| pads.setup(hello.gamepad)),
             on_thread_start: shared.config.on_thread_start.clone(),
         },
@@ -151,6 +156,7 @@ pub(crate) async fn run(
         access,
         outbox,
         clip,
+        shapes: Shapes::new(client_draws),
         starting: Some(starting),
         handle: None,
         returned: None,
@@ -256,6 +262,8 @@ struct Live {
     access: Access,
     outbox: Arc<Outbox>,
     clip: Clip,
+    /// What the pointer looks like, where the client draws it.
+    shapes: Shapes,
     starting: Option<JoinHandle<Started>>,
     handle: Option<SessionHandle>,
     /// The display, where the engine did not take it.
@@ -340,12 +348,37 @@ impl Live {
             let (clock, t2) = (self.clock, self.clock.at(arrived));
             writer.send(|out| echo(t1_ns, t2, clock.at(Instant::now())).encode(out)).await?;
             self.state.clock_answered();
-            return Ok(());
+            return self.tell_shape(writer).await;
         }
         match message {
             ControlMessage::ClipControl { enabled, files } => self.clip.control(enabled, files),
             ControlMessage::ClipOffer(offer) => self.clip.offered(offer),
+            ControlMessage::CursorRenderMode { client_draws } => self.render_cursor(client_draws),
             message => return self.on_message(&message, arrived, writer).await,
+        }
+        Ok(())
+    }
+
+    /// The client draws the pointer from now on, or wants it in the pictures. Without CURSOR nothing comes of it.
+    fn render_cursor(&mut self, client_draws: bool) {
+        if self.shapes.set_client_draws(client_draws) {
+            self.outbox.set_client_draws(client_draws);
+            if let Some(control) = &self.control {
+                control.command(SessionCommand::CursorApart(client_draws));
+            }
+        }
+    }
+
+    /// What the pointer looks like, if that is new and the client may be spoken to.
+    async fn tell_shape(&mut self, writer: &mut ControlWriter) -> Result<(), Stop> {
+        if !self.state.may_speak(Instant::now()) {
+            return Ok(());
+        }
+        if let Some((serial, shape)) = self.shapes.next() {
+            if let Some(shape) = shape {
+                writer.send(|out| shape.encode(out)).await?;
+            }
+            self.outbox.reshaped(serial);
         }
         Ok(())
     }
@@ -386,7 +419,11 @@ impl Live {
                 let control = handle.control();
                 self.state.session_runs();
                 if self.granted != self.access.grants {
-                    control.command(punktfunk_engine::session::SessionCommand::SetGrants(self.granted));
+                    control.command(SessionCommand::SetGrants(self.granted));
+                }
+                if !self.shapes.client_draws() {
+                    // It may have been asked for meanwhile.
+                    control.command(SessionCommand::CursorApart(false));
                 }
                 self.input = Some(tokio::spawn(read_datagrams(self.connection.clone(), control.clone())));
                 if let Some((id, facts, recorder)) = self.registering.take() {
@@ -427,6 +464,10 @@ impl Live {
             let grants = told(self.granted, false);
             self.tell(ControlMessage::AccessUpdate { grants, remaining_secs }, writer).await?;
         }
+        if let Some(shape) = post.shape {
+            self.shapes.changed(shape);
+            self.tell_shape(writer).await?;
+        }
         if let Some(outcome) = post.probe {
             let message = self.state.on_probe_done(&outcome);
             writer.send(|out| message.encode(out)).await?;
@@ -464,6 +505,7 @@ impl Live {
                 writer.send(|out| message.encode(out)).await?;
             }
         }
+        self.tell_shape(writer).await?;
         if self.access.expires_in.is_some() {
             return self.check_access(writer).await;
         }
@@ -497,7 +539,7 @@ impl Live {
             // Before anything is said, which may take as long as a slow client reads.
             self.clip.permit(now.grants.contains(Grants::CLIPBOARD));
             if let Some(control) = &self.control {
-                control.command(punktfunk_engine::session::SessionCommand::SetGrants(now.grants));
+                control.command(SessionCommand::SetGrants(now.grants));
             }
         }
         if changed || warn {

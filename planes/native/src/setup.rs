@@ -77,6 +77,8 @@ struct Able {
     sound: bool,
     /// Its programs' clipboard, if it gives it to us.
     clipboard: Option<Arc<dyn Clipboard>>,
+    /// It tells of its pointer beside the pictures.
+    cursor: bool,
 }
 
 impl Able {
@@ -84,7 +86,12 @@ impl Able {
     fn of(stage: &mut dyn Stage, shared: &Shared) -> Self {
         let clipboard =
             stage.clipboard().inspect_err(|e| tracing::info!(code = e.reason.code, "no clipboard: {}", e.detail));
-        Self { injector: shared.injector_caps(stage), sound: stage.sound().is_ok(), clipboard: clipboard.ok() }
+        Self {
+            injector: shared.injector_caps(stage),
+            sound: stage.sound().is_ok(),
+            clipboard: clipboard.ok(),
+            cursor: stage.tells_cursor(),
+        }
     }
 }
 
@@ -289,6 +296,7 @@ async fn open_and_welcome(
         gamepad: shared.config.pads.as_ref().and_then(|pads| pads.default_kind(hello.gamepad)),
         sound,
         clipboard: able.clipboard.is_some(),
+        cursor: able.cursor,
     };
     let welcome = negotiate::welcome(hello, plan, &terms, &Secrets::from_random(&random));
     let exchange = async {

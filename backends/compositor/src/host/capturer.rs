@@ -9,12 +9,14 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create
 use rustix::time::{ClockId, clock_gettime};
 
 use punktfunk_media::{
-    CaptureError, Captured, CapturedFrame, Capturer, Colour, Damage, FrameLayout, PixelFormat, Rect, Slot, SlotMemory,
-    Transform, reason,
+    CaptureError, Captured, CapturedFrame, Capturer, Colour, CursorUpdate, Damage, FrameLayout, PixelFormat, Rect,
+    Slot, SlotMemory, Transform, reason,
 };
 
 use super::link::ANSWER_WITHIN;
-use crate::wire::{FrameNote, FromCapture, Socket, SocketError, ToCapture, decode_from_capture};
+use crate::wire::{
+    CURSOR, CURSOR_BYTES, FrameNote, FromCapture, Socket, SocketError, ToCapture, decode_cursor, decode_from_capture,
+};
 
 /// Takes pictures of a built-in desktop.
 pub struct WorkerCapturer {
@@ -23,6 +25,14 @@ pub struct WorkerCapturer {
     layout: FrameLayout,
     slots_made: u32,
     lent: Vec<Slot>,
+    /// The next message.
+    buffer: Vec<u8>,
+    /// The pointer comes beside the pictures.
+    cursor_apart: bool,
+    /// What was not told of it yet.
+    cursor: Option<CursorUpdate>,
+    /// The worker waits to hear that its last word about the pointer was read.
+    cursor_unheard: bool,
 }
 
 impl WorkerCapturer {
@@ -30,7 +40,17 @@ impl WorkerCapturer {
     pub(super) fn begin(socket: Socket) -> Result<Self, CaptureError> {
         let layout =
             FrameLayout { width: 0, height: 0, stride: 0, format: PixelFormat::Bgrx, transform: Transform::Normal };
-        let mut this = Self { socket, generation: 0, layout, slots_made: 0, lent: Vec::with_capacity(MAX_LENT) };
+        let mut this = Self {
+            socket,
+            generation: 0,
+            layout,
+            slots_made: 0,
+            lent: Vec::with_capacity(MAX_LENT),
+            buffer: vec![0; MESSAGE_BYTES],
+            cursor_apart: false,
+            cursor: None,
+            cursor_unheard: false,
+        };
         match this.hear(Instant::now() + ANSWER_WITHIN)? {
             Some(Captured::LayoutChanged(_)) => Ok(this),
             _ => Err(died("it told no layout".to_owned())),
@@ -39,9 +59,16 @@ impl WorkerCapturer {
 
     /// The next message, if one comes by `deadline`.
     fn hear(&mut self, deadline: Instant) -> Result<Option<Captured>, CaptureError> {
-        let mut buffer = [0; MESSAGE_BYTES];
-        let message = match self.socket.receive_by(&mut buffer, deadline) {
+        self.answer_cursor()?;
+        let message = match self.socket.receive_by(&mut self.buffer, deadline) {
             Ok(None) => return Ok(None),
+            Ok(Some(message)) if message.bytes.first() == Some(&CURSOR) => {
+                let update =
+                    decode_cursor(message.bytes).ok_or_else(|| died("it tells nonsense of its pointer".to_owned()))?;
+                self.point(update);
+                self.answer_cursor()?;
+                return Ok(Some(Captured::Unchanged));
+            }
             Ok(Some(message)) => decode_from_capture(message.bytes),
             Err(e) => return Err(died(e.to_string())),
         };
@@ -64,6 +91,33 @@ impl WorkerCapturer {
             FromCapture::Frame(note) if note.generation != self.generation => Ok(None),
             FromCapture::Frame(note) => self.frame(&note).map(Some),
         }
+    }
+
+    /// News of the pointer. A worker is not believed: it is on the picture.
+    fn point(&mut self, CursorUpdate { mut place, shape }: CursorUpdate) {
+        self.cursor_unheard = true;
+        if !self.cursor_apart {
+            // Sent before the worker heard that it is wanted in the pictures.
+            return;
+        }
+        // No side is longer than LARGEST_SIDE.
+        let last = |side: u32| i32::try_from(side).unwrap_or(i32::MAX) - 1;
+        place.x = place.x.clamp(0, last(self.layout.width));
+        place.y = place.y.clamp(0, last(self.layout.height));
+        let unread = self.cursor.take().and_then(|cursor| cursor.shape);
+        self.cursor = Some(CursorUpdate { place, shape: shape.or(unread) });
+    }
+
+    fn answer_cursor(&mut self) -> Result<(), CaptureError> {
+        if self.cursor_unheard {
+            match self.socket.send(ToCapture::CursorHeard.encode().as_ref(), None) {
+                Ok(()) => self.cursor_unheard = false,
+                // With the next message.
+                Err(SocketError::Full) => {}
+                Err(e) => return Err(died(e.to_string())),
+            }
+        }
+        Ok(())
     }
 
     fn frame(&mut self, note: &FrameNote) -> Result<Captured, CaptureError> {
@@ -158,6 +212,23 @@ impl Capturer for WorkerCapturer {
             }
         }
     }
+
+    fn set_cursor_apart(&mut self, apart: bool) -> Result<bool, CaptureError> {
+        let message = ToCapture::CursorApart(apart).encode();
+        let deadline = Instant::now() + ANSWER_WITHIN;
+        self.socket.send_by(message.as_ref(), None, deadline).map_err(|e| died(e.to_string()))?;
+        if apart {
+            // Stays so: what the worker sent before it hears the opposite must find room.
+            self.buffer.resize(CURSOR_BYTES, 0);
+        }
+        self.cursor_apart = apart;
+        self.cursor = None;
+        Ok(true)
+    }
+
+    fn take_cursor(&mut self) -> Option<CursorUpdate> {
+        self.cursor.take()
+    }
 }
 
 /// The memory of a slot.
@@ -209,7 +280,7 @@ fn died(detail: String) -> CaptureError {
 const MAX_LENT: usize = 1;
 /// Slots that exist at once are fewer; their numbers go round.
 const SLOTS_AT_ONCE: u32 = 16;
-/// Longer than any message of a worker.
+/// Longer than any message of a worker but those about the pointer.
 const MESSAGE_BYTES: usize = 256;
 /// No worker has a larger output.
 const LARGEST_SIDE: u32 = 16_384;

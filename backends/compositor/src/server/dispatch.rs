@@ -109,6 +109,12 @@ impl Server {
 
     /// Does what is due; says when something will be next.
     fn advance(&mut self) -> Option<Instant> {
+        let until = self.advance_picture();
+        let cursor = self.state.tell_cursor(&mut self.hosts, Instant::now());
+        until.into_iter().chain(cursor).min()
+    }
+
+    fn advance_picture(&mut self) -> Option<Instant> {
         let mut drawn = 0;
         loop {
             match self.state.pacer.next(Instant::now()) {

@@ -3,14 +3,14 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
-use punktfunk_media::Mode;
+use punktfunk_media::{CursorImage, CursorPlace, Mode};
 
 use super::held::Held;
 use super::state::State;
 use crate::programs::Programs;
 use crate::wire::{
     Answer, FrameNote, FromCapture, LONGEST, Listener, Question, READY, Received, Role, Socket, SocketError, ToCapture,
-    decode_action, decode_to_capture,
+    decode_action, decode_to_capture, encode_cursor,
 };
 
 /// Their connections.
@@ -19,6 +19,8 @@ pub struct Hosts {
     /// What each is for, once it said so.
     peers: Vec<Peer>,
     buffer: Vec<u8>,
+    /// A message about the pointer.
+    cursor: Vec<u8>,
 }
 
 struct Peer {
@@ -34,7 +36,7 @@ impl Hosts {
     pub fn listen(runtime_dir: &Path) -> Result<Self, String> {
         let path = runtime_dir.join(CONTROL_SOCKET);
         let listener = Listener::bind(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        Ok(Self { listener, peers: Vec::new(), buffer: vec![0; LONGEST] })
+        Ok(Self { listener, peers: Vec::new(), buffer: vec![0; LONGEST], cursor: Vec::new() })
     }
 
     /// What to wait for.
@@ -74,6 +76,7 @@ impl Hosts {
         self.peers.retain(|peer| !peer.over);
         if captured && !self.captures() {
             // Nobody takes pictures any more; their memory goes back to the system.
+            state.set_cursor_apart(false);
             state.screen.new_layout(&state.output);
             state.pacer.set_credits(0);
         }
@@ -109,6 +112,7 @@ impl Hosts {
             for (i, peer) in self.peers.iter_mut().enumerate() {
                 peer.over |= i != index && peer.role == Some(Role::Capture);
             }
+            state.set_cursor_apart(false);
             state.screen.new_consumer(&state.output);
             state.pacer.set_credits(0);
             state.pacer.restart();
@@ -128,10 +132,23 @@ impl Hosts {
         self.send_capture(&FromCapture::Frame(*note));
     }
 
+    /// News of the pointer.
+    pub fn send_cursor(&mut self, place: &CursorPlace, shape: Option<&CursorImage>) {
+        let mut message = std::mem::take(&mut self.cursor);
+        encode_cursor(place, shape, &mut message);
+        self.send_to_consumer(&message);
+        self.cursor = message;
+    }
+
     fn send_capture(&mut self, message: &FromCapture) {
+        self.send_to_consumer(message.encode().as_ref());
+    }
+
+    fn send_to_consumer(&mut self, message: &[u8]) {
         for peer in self.peers.iter_mut().filter(|p| p.role == Some(Role::Capture) && !p.over) {
-            // There are fewer messages under way than slots, and the socket has room for all of them.
-            peer.over |= peer.socket.send(message.encode().as_ref(), None).is_err();
+            // Of pictures there are fewer messages under way than slots, of the pointer one, and the socket has room for all
+            // of them.
+            peer.over |= peer.socket.send(message, None).is_err();
         }
     }
 }
@@ -163,6 +180,8 @@ impl Peer {
                         state.pacer.set_credits(0);
                         state.pacer.restart();
                     }
+                    ToCapture::CursorApart(apart) => state.set_cursor_apart(apart),
+                    ToCapture::CursorHeard => state.apart.heard(),
                     ToCapture::Lend { generation, index } => {
                         let lent = state.screen.lend(generation, index);
                         state.pacer.set_credits(lent);

@@ -94,7 +94,7 @@ impl State {
         let event = DownEvent { slot, location, serial: SERIAL_COUNTER.next_serial(), time: at.millis };
         touch.down(self, under, &event);
         touch.frame(self);
-        self.changed(None);
+        self.pointer_changed();
     }
 
     fn touch_move(&mut self, id: u32, x: f64, y: f64, at: Moment) {

@@ -5,13 +5,15 @@
 //!       ├─► hosts' messages ─► questions, slots and credits, input
 //!       ├─► ended children
 //!       ├─► X11: a first program, Xwayland ready, its messages (calloop's descriptor)
-//!       └─► deadline ─► Pacer::next ─┬─► frame callbacks
-//!                                    └─► draw into the lent slot ─► frame note, presentation times
+//!       └─► deadline ─┬► Pacer::next ─┬─► frame callbacks
+//!                     │               └─► draw into the lent slot ─► frame note, presentation times
+//!                     └► the pointer beside the picture, where it is wanted there
 //! ```
 //!
 //! No timer source: everything that can happen is a readable descriptor or the pacer's next deadline, so a still desktop
 //! sleeps in one `poll`. The event-loop library is there for what smithay does for X11 alone.
 
+mod apart;
 mod cursor;
 mod direct;
 mod dispatch;

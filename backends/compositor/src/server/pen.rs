@@ -80,7 +80,7 @@ impl State {
         let (down, held) = (near.down, near.barrel);
         self.pointer.location = place;
         self.cursor.show(true);
-        self.changed(None);
+        self.pointer_changed();
         if touching && !down {
             self.press_at(place);
         }

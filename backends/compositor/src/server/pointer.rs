@@ -100,7 +100,7 @@ impl State {
         pointer.frame(self);
         self.take_hold(&pointer, under.as_ref());
         self.cursor.show(true);
-        self.changed(None);
+        self.pointer_changed();
     }
 
     /// What is under the pointer may have changed without its moving: a window came or went.
@@ -135,6 +135,15 @@ impl State {
                 PointerConstraint::Confined(confined) => Hold::Confined(confined.region().cloned()),
             },
             _ => Hold::Free,
+        })
+    }
+
+    /// Whether a program has taken the pointer's motion for itself.
+    pub(super) fn pointer_is_locked(&self) -> bool {
+        let Some(pointer) = self.seat.get_pointer() else { return false };
+        let Some(surface) = pointer.current_focus() else { return false };
+        with_pointer_constraint(&surface, &pointer, |constraint| {
+            constraint.is_some_and(|c| c.is_active() && matches!(&*c, PointerConstraint::Locked(_)))
         })
     }
 

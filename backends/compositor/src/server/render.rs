@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pixman::Image;
 use smithay::backend::renderer::element::memory::MemoryRenderBufferRenderElement;
 use smithay::backend::renderer::element::surface::{WaylandSurfaceRenderElement, render_elements_from_surface_tree};
 use smithay::backend::renderer::element::{
@@ -19,7 +20,7 @@ use smithay::desktop::utils::{
 use smithay::desktop::{PopupManager, layer_map_for_output};
 use smithay::reexports::wayland_protocols::wp::presentation_time::server::wp_presentation_feedback;
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
-use smithay::utils::{Clock, Monotonic, Physical, Point, Rectangle, Scale, Transform};
+use smithay::utils::{Clock, Monotonic, Physical, Point, Rectangle, Scale, Size, Transform};
 use smithay::wayland::compositor::SurfaceAttributes;
 use smithay::wayland::presentation::Refresh;
 
@@ -27,7 +28,7 @@ use punktfunk_media::Damage;
 
 use super::direct;
 use super::hosts::Hosts;
-use super::screen::{Packed, Slot, told};
+use super::screen::{Slot, told};
 use super::state::State;
 use super::window::AppWindow;
 use crate::wire::FrameNote;
@@ -48,6 +49,16 @@ impl State {
     pub(super) fn changed(&mut self, surface: Option<&WlSurface>) {
         let wants_callback = surface.is_some_and(waits_for_callback);
         self.pacer.changed(wants_callback);
+    }
+
+    /// The pointer's surface has new content, which is not in the picture.
+    pub(super) fn cursor_committed(&mut self, surface: &WlSurface) {
+        self.apart.reshaped();
+        match waits_for_callback(surface) {
+            false => {}
+            true if self.is_apart(surface) => self.pacer.waits(),
+            true => self.pacer.hidden_waits(),
+        }
     }
 
     /// Draws into the slot that was lent first, if anything changed, and tells the consumer.
@@ -87,7 +98,9 @@ impl State {
         };
         match self.screen.parts(index) {
             Some((renderer, Slot::Packed(packed))) => {
-                if let Err(error) = paint(renderer, packed, size, scale, elements) {
+                let missing = std::mem::take(&mut packed.missing);
+                let canvas = Canvas::new(&mut packed.image, size, missing);
+                if let Err(error) = paint(renderer, canvas, scale, elements) {
                     broken(&error, &mut packed.missing);
                 }
                 return (now(), Duration::ZERO);
@@ -107,7 +120,8 @@ impl State {
         }
         match self.screen.parts_with_scratch(index) {
             Ok(Some((renderer, scratch, planes))) => {
-                let painted = paint(renderer, scratch, size, scale, elements);
+                let missing = std::mem::take(&mut scratch.missing);
+                let painted = paint(renderer, Canvas::new(&mut scratch.image, size, missing), scale, elements);
                 let started = now();
                 let converted = planes.convert(&scratch.layout, &scratch.map);
                 if let Err(error) = painted {
@@ -152,7 +166,10 @@ impl State {
     fn elements(&mut self) -> Vec<Element> {
         let scale = self.scale;
         let renderer = &mut self.screen.renderer;
-        let mut elements = self.cursor.elements(renderer, self.pointer.location, scale);
+        let mut elements = Vec::new();
+        if !self.apart.is_on() {
+            elements = self.cursor.elements(renderer, self.pointer.location, scale);
+        }
         if let Some(icon) = &self.drag_icon {
             let place = self.pointer.location.to_physical(scale).to_i32_round();
             let icon = render_elements_from_surface_tree(renderer, icon, place, scale, 1.0, Kind::Unspecified);
@@ -170,7 +187,11 @@ impl State {
         let now = Duration::from(Clock::<Monotonic>::new().now());
         let mut left = false;
         self.for_each_surface(|state, surface| {
-            send_frames_surface_tree(surface, &state.output, now, Some(HIDDEN_EVERY), surface_primary_scanout_output);
+            let apart = state.is_apart(surface);
+            send_frames_surface_tree(surface, &state.output, now, Some(HIDDEN_EVERY), |surface, data| match apart {
+                true => Some(state.output.clone()),
+                false => surface_primary_scanout_output(surface, data),
+            });
             left |= waits_for_callback(surface);
         });
         if left {
@@ -235,21 +256,46 @@ fn waits_for_callback(surface: &WlSurface) -> bool {
     waits
 }
 
-/// Draws everything into a slot, where it is missing.
-fn paint(
+/// What is drawn on.
+pub struct Canvas<'a> {
+    /// Packed pixels.
+    pub image: &'a mut Image<'static, 'static>,
+    /// Its size.
+    pub size: Size<i32, Physical>,
+    /// Where its picture is older than what is to be seen.
+    pub missing: Vec<Rectangle<i32, Physical>>,
+    /// The place of its corner among the elements.
+    pub corner: Point<i32, Physical>,
+    /// What is seen where nothing is.
+    pub background: Color32F,
+}
+
+impl<'a> Canvas<'a> {
+    /// The output's.
+    fn new(
+        image: &'a mut Image<'static, 'static>,
+        size: Size<i32, Physical>,
+        missing: Vec<Rectangle<i32, Physical>>,
+    ) -> Self {
+        Self { image, size, missing, corner: Point::default(), background: BACKGROUND }
+    }
+}
+
+/// Draws everything, where it is missing.
+pub fn paint(
     renderer: &mut PixmanRenderer,
-    slot: &mut Packed,
-    size: smithay::utils::Size<i32, Physical>,
+    canvas: Canvas<'_>,
     scale: f64,
     elements: &[Element],
 ) -> Result<(), PixmanError> {
     use smithay::backend::renderer::element::Element as _;
-    let missing = std::mem::take(&mut slot.missing);
+    let Canvas { image, size, missing, corner, background } = canvas;
     // What each element leaves to those behind it.
     let mut behind = missing;
     let mut parts = Vec::with_capacity(elements.len());
     for element in elements {
-        let place = element.geometry(scale.into());
+        let mut place = element.geometry(scale.into());
+        place.loc -= corner;
         let seen: Vec<_> = behind.iter().filter_map(|part| part.intersection(place)).collect();
         if seen.is_empty() {
             continue;
@@ -259,14 +305,14 @@ fn paint(
         behind = Rectangle::subtract_rects_many_in_place(behind, covered);
         parts.push((element, place, seen, opaque));
     }
-    let mut target = renderer.bind(&mut slot.image)?;
+    let mut target = renderer.bind(image)?;
     let mut cleared = false;
     let mut outcome = Ok(());
     // As many frames as there are elements with rims, and one more: how pictures are stretched holds for a whole frame.
     while !cleared || !parts.is_empty() {
         let mut frame = renderer.render(&mut target, size, Transform::Normal)?;
         if !std::mem::replace(&mut cleared, true) && !behind.is_empty() {
-            outcome = outcome.and(frame.clear(BACKGROUND, &behind));
+            outcome = outcome.and(frame.clear(background, &behind));
         }
         let mut rim = None;
         while let Some((element, place, mut seen, opaque)) = parts.pop() {

@@ -12,6 +12,7 @@ use smithay::wayland::compositor::CompositorClientState;
 
 use punktfunk_media::Mode;
 
+use super::apart::Apart;
 use super::cursor::Cursor;
 use super::edges::Edges;
 use super::globals::{self, Globals};
@@ -47,6 +48,7 @@ pub struct State {
     pub(super) fingers: Vec<u32>,
     pub(super) popups: PopupManager,
     pub(super) cursor: Cursor,
+    pub(super) apart: Apart,
     /// What is dragged between programs.
     pub(super) drag_icon: Option<WlSurface>,
     pub(super) pointer: PointerMemory,
@@ -92,6 +94,7 @@ impl State {
             fingers: Vec::new(),
             popups: PopupManager::default(),
             cursor: Cursor::new(config.scale),
+            apart: Apart::new(false),
             drag_icon: None,
             pointer: PointerMemory::default(),
             pen: PenMemory::default(),
@@ -119,6 +122,7 @@ impl State {
         globals::set_mode(&self.output, mode, scale);
         self.pacer.set_rate(mode.refresh_hz);
         self.cursor.set_scale(scale);
+        self.apart.reshaped();
         self.arrange_everything();
         self.keep_pointer_inside();
         if resized {

@@ -18,6 +18,10 @@ pub enum ToCapture {
     },
     /// Pictures are wanted in this form.
     Format(PixelFormat),
+    /// The pointer is wanted beside the pictures, or in them.
+    CursorApart(bool),
+    /// What was told of the pointer last was read.
+    CursorHeard,
     /// A slot may be filled.
     Lend {
         /// Which layout it was made for.
@@ -67,6 +71,8 @@ impl ToCapture {
     pub fn encode(self) -> Message {
         let (kind, generation, index) = match self {
             Self::Format(format) => return *Message::new(FORMAT).put(&[format_code(format)]),
+            Self::CursorApart(apart) => return *Message::new(CURSOR_APART).put(&[u8::from(apart)]),
+            Self::CursorHeard => return Message::new(CURSOR_HEARD),
             Self::Slot { generation, index } => (SLOT, generation, index),
             Self::Lend { generation, index } => (LEND, generation, index),
         };
@@ -78,9 +84,17 @@ impl ToCapture {
 pub fn decode_to_capture(bytes: &[u8]) -> Option<ToCapture> {
     let mut fields = Fields(bytes);
     let kind = fields.u8()?;
-    if kind == FORMAT {
-        let format = format_of(fields.u8()?)?;
-        return fields.end(ToCapture::Format(format));
+    match kind {
+        FORMAT => {
+            let format = format_of(fields.u8()?)?;
+            return fields.end(ToCapture::Format(format));
+        }
+        CURSOR_APART => {
+            let apart = fields.bool()?;
+            return fields.end(ToCapture::CursorApart(apart));
+        }
+        CURSOR_HEARD => return fields.end(ToCapture::CursorHeard),
+        _ => {}
     }
     let (generation, index) = (fields.u32()?, fields.u32()?);
     let message = match kind {
@@ -181,6 +195,8 @@ const LEND: u8 = 2;
 const LAYOUT: u8 = 3;
 const FRAME: u8 = 4;
 const FORMAT: u8 = 5;
+const CURSOR_APART: u8 = 7;
+const CURSOR_HEARD: u8 = 8;
 /// In a format's code.
 const PLANES: u8 = 4;
 /// In the place of the number of rectangles.
@@ -195,7 +211,8 @@ mod tests {
         let planes = Colour::ALL.map(PixelFormat::I420);
         let formats = [PixelFormat::Bgrx, PixelFormat::Rgbx].into_iter().chain(planes);
         let slots = [ToCapture::Slot { generation: 1, index: 2 }, ToCapture::Lend { generation: u32::MAX, index: 0 }];
-        for message in slots.into_iter().chain(formats.map(ToCapture::Format)) {
+        let cursor = [ToCapture::CursorApart(true), ToCapture::CursorApart(false), ToCapture::CursorHeard];
+        for message in slots.into_iter().chain(cursor).chain(formats.map(ToCapture::Format)) {
             assert_eq!(decode_to_capture(message.encode().as_ref()), Some(message));
         }
         let mut damage = Damage::none();
@@ -224,5 +241,6 @@ mod tests {
         assert_eq!(decode_to_capture(&[]), None);
         assert_eq!(decode_from_capture(&[9, 0, 0, 0, 0]), None);
         assert_eq!(decode_to_capture(&[FORMAT, 3]), None);
+        assert_eq!(decode_to_capture(&[CURSOR_HEARD, 3]), None);
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! host ── hello(control) ── JSON question ─► ◄─ JSON answer ──────────────── one per stage
 //!      ── hello(capture) ── slot + memfd, lend ─► ◄─ layout, frame ────────── one at a time
+//!                        └─ cursor apart, heard ► ◄─ cursor
 //!      ── hello(input)   ── one action per message ─► ◄─ ready ────────────── any number
 //! ```
 //!
@@ -11,11 +12,13 @@
 //! another version may come to an old worker.
 
 mod action;
+mod cursor;
 mod frames;
 mod requests;
 mod socket;
 
 pub use action::{decode_action, encode_action};
+pub use cursor::{CURSOR, CURSOR_BYTES, decode_cursor, encode_cursor};
 pub use frames::{FrameNote, FromCapture, ToCapture, decode_from_capture, decode_to_capture};
 pub use requests::{Answer, Question, WindowInfo};
 pub use socket::{Listener, Received, Socket, SocketError, timespec};
@@ -52,7 +55,7 @@ impl Role {
 pub const READY: &[u8] = b"ready";
 const MAGIC: [u8; 3] = *b"pfd";
 /// Raised when a message changes its meaning: workers outlive the host that started them.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// The longest message, a question with a command in it for one.
 pub const LONGEST: usize = 64 * 1024;
 

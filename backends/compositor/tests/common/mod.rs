@@ -55,6 +55,13 @@ impl Worker {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
+    /// How often it has gone to sleep so far: every wake-up ends in another sleep.
+    pub fn sleeps(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        line.trim().parse().unwrap()
+    }
+
     /// Fails if it ended.
     pub fn assert_alive(&mut self) {
         let ended = self.child.try_wait().unwrap();

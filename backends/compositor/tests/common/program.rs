@@ -23,6 +23,9 @@ use wayland_client::protocol::{
     wl_touch::{self, WlTouch},
 };
 use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, delegate_noop};
+use wayland_protocols::wp::cursor_shape::v1::client::{
+    wp_cursor_shape_device_v1::WpCursorShapeDeviceV1, wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+};
 use wayland_protocols::wp::pointer_constraints::zv1::client::{
     zwp_confined_pointer_v1::{self, ZwpConfinedPointerV1},
     zwp_locked_pointer_v1::{self, ZwpLockedPointerV1},
@@ -84,6 +87,8 @@ pub struct Seen {
     pub pen: Vec<String>,
     /// Places of the pointer.
     pub motion: Vec<(f64, f64)>,
+    /// Of the pointer's last coming.
+    pub entered: u32,
     /// The pointer's: `down`, `up`.
     pub buttons: Vec<&'static str>,
     /// Keys, by their evdev codes, and whether they went down.
@@ -171,6 +176,19 @@ impl Program {
         Picture { buffer, file }
     }
 
+    /// A picture of these pixels: red, green, blue, alpha, the colours multiplied by it.
+    pub fn translucent(&self, width: i32, height: i32, rgba: impl Fn(i32, i32) -> [u8; 4]) -> Picture {
+        use std::io::Write as _;
+        let mut file = File::from(memfd_create("program", MemfdFlags::CLOEXEC).unwrap());
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let bytes: Vec<u8> = places.map(|(x, y)| rgba(x, y)).flat_map(|[r, g, b, a]| [b, g, r, a]).collect();
+        file.write_all(&bytes).unwrap();
+        let pool = self.shm.create_pool(file.as_fd(), width * height * 4, &self.handle(), ());
+        let buffer = pool.create_buffer(0, width, height, width * 4, wl_shm::Format::Argb8888, &self.handle(), ());
+        pool.destroy();
+        Picture { buffer, file }
+    }
+
     /// Shows it.
     pub fn show(&self, surface: &WlSurface, picture: &Picture) {
         surface.attach(Some(&picture.buffer), 0, 0);
@@ -254,6 +272,9 @@ impl Dispatch<WlPointer, ()> for Seen {
         | wl_pointer::Event::Motion { surface_x, surface_y, .. } = event
         {
             seen.motion.push((surface_x, surface_y));
+        }
+        if let wl_pointer::Event::Enter { serial, .. } = event {
+            seen.entered = serial;
         }
         if let wl_pointer::Event::Button { state, .. } = event {
             let down = matches!(state.into_result(), Ok(wl_pointer::ButtonState::Pressed));
@@ -407,6 +428,8 @@ impl Dispatch<ZwpTabletToolV2, Kind> for Seen {
     }
 }
 
+delegate_noop!(Seen: WpCursorShapeManagerV1);
+delegate_noop!(Seen: WpCursorShapeDeviceV1);
 delegate_noop!(Seen: ignore ZwpTabletV2);
 delegate_noop!(Seen: ZwpTabletManagerV2);
 

@@ -63,6 +63,10 @@ impl Stage for BuiltinStage {
         self.worker.link.capturer().map(|capturer| Box::new(capturer) as Box<dyn Capturer>)
     }
 
+    fn tells_cursor(&self) -> bool {
+        true
+    }
+
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
         self.worker.link.injector().map(|injector| Box::new(injector) as Box<dyn Injector>)
     }

@@ -24,7 +24,7 @@ use super::dial::{Link, close};
 use super::pair::CLOSE_GRACE;
 use super::shared::{Frames, ReadFailed, Shared};
 use crate::end::{End, EndedBy};
-use crate::session::{Command, Event, Input, Output, Session, SessionConfig, SessionError, Unit};
+use crate::session::{Command, CursorState, Event, Input, Output, Session, SessionConfig, SessionError, Unit};
 use crate::summary::Summary;
 
 /// Decides about one datagram after the other: true loses it.
@@ -271,6 +271,12 @@ impl StreamHandle {
     /// [`ClipError`].
     pub async fn fetch_clipboard(&self, seq: u32, mime: &str, most: usize) -> Result<Vec<u8>, ClipError> {
         clipboard::fetch(&self.shared, seq, mime, most).await
+    }
+
+    /// The host's pointer, for whoever draws it; `None` where the host does.
+    #[must_use]
+    pub fn cursor(&self) -> Option<CursorState> {
+        self.shared.session().cursor()
     }
 
     /// Asks something of the session.

@@ -13,6 +13,7 @@
 //! Nothing is allocated per frame once it runs: give access units back with [`Session::recycle`].
 
 mod config;
+mod cursor;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use punktfunk_core::control::{ClipOffer, ClipPolicy, ClipReason, ControlMessage, LaunchKind};
 use punktfunk_core::datagram::{HidOutput, RichInput, Rumble};
 use punktfunk_core::framing::frame_with;
-use punktfunk_core::handshake::{ExtensionBlock, HostCaps2, Start, Welcome};
+use punktfunk_core::handshake::{ExtensionBlock, HostCaps, HostCaps2, Start, Welcome};
 use punktfunk_core::input::InputEvent;
 use punktfunk_core::reassemble::AccessUnit;
 use punktfunk_core::{DecodeError, Grants, Mode, Timestamp};
@@ -31,6 +32,7 @@ use punktfunk_core::{DecodeError, Grants, Mode, Timestamp};
 use crate::policy::SpeedOutcome;
 use crate::summary::Summary;
 pub use config::SessionConfig;
+pub use cursor::CursorState;
 use running::Running;
 
 /// What happened.
@@ -82,6 +84,11 @@ pub enum Command {
     Clipboard {
         /// Wished state.
         enabled: bool,
+    },
+    /// Draw the pointer on this side, or let the host do it; only in a session with [`HostCaps::CURSOR`].
+    RenderCursor {
+        /// This side draws.
+        client_draws: bool,
     },
     /// Run a speed test; ignored while one runs.
     SpeedTest {
@@ -289,6 +296,15 @@ impl Session {
     pub fn summary(&self) -> Option<Summary> {
         match &self.phase {
             Phase::Running(running) => Some(running.summary()),
+            _ => None,
+        }
+    }
+
+    /// The host's pointer; `None` where the host draws it, as long as there is no session with [`HostCaps::CURSOR`].
+    #[must_use]
+    pub fn cursor(&self) -> Option<CursorState> {
+        match &self.phase {
+            Phase::Running(running) if running.welcome().host_caps.contains(HostCaps::CURSOR) => Some(running.cursor()),
             _ => None,
         }
     }

@@ -13,6 +13,7 @@ use punktfunk_core::reassemble::{AccessUnit, Event as ReassemblyEvent, Reassembl
 use punktfunk_core::seal::{Direction, Opener};
 use punktfunk_core::{Mode, Timestamp};
 
+use super::cursor::{Cursor, CursorState};
 use super::{Command, Event, Input, Output, SessionConfig, Unit, message};
 use crate::latency::{Latency, Stage};
 use crate::policy::{
@@ -39,6 +40,7 @@ pub(super) struct Running {
     mode: ModeChange,
     /// The last rumble of each pad, by its number.
     rumble: [Option<u8>; MAX_PADS as usize],
+    cursor: Cursor,
     latency: Latency,
     window: WindowSamples,
     counts: Counts,
@@ -102,6 +104,7 @@ impl Running {
             speed: None,
             mode: ModeChange::default(),
             rumble: [None; MAX_PADS as usize],
+            cursor: Cursor::new(),
             latency: Latency::new(),
             window: WindowSamples {
                 ages_ns: Vec::with_capacity(WINDOW_SAMPLES),
@@ -117,6 +120,10 @@ impl Running {
 
     pub(super) fn welcome(&self) -> &Welcome {
         &self.welcome
+    }
+
+    pub(super) fn cursor(&self) -> CursorState {
+        self.cursor.state()
     }
 
     pub(super) fn recycle(&mut self, unit: AccessUnit) {
@@ -149,6 +156,9 @@ impl Running {
                     if self.is_new(&rumble) {
                         out.push_back(Output::Event(Event::Rumble(rumble)));
                     }
+                }
+                Ok(HostDatagram::CursorPosition { serial, visible, grabbed, x, y }) => {
+                    self.cursor.on_place(serial, visible, grabbed, x, y);
                 }
                 Ok(HostDatagram::HidOutput(output)) => out.push_back(Output::Event(Event::HidOutput(output))),
                 Ok(_) => {}
@@ -270,7 +280,8 @@ impl Running {
                 out.push_back(Output::Event(Event::ClipState { enabled, policy, reason }));
             }
             ControlMessage::ClipOffer(offer) => out.push_back(Output::Event(Event::ClipOffer(offer))),
-            // Cursor and pads are for clients that asked for them.
+            ControlMessage::CursorShape(shape) => self.cursor.on_shape(shape),
+            // Pads are for clients that asked for them.
             _ => {}
         }
     }
@@ -286,6 +297,10 @@ impl Running {
             Command::SetMode(mode) => self.mode.wanted = Some(mode),
             Command::Clipboard { enabled } => {
                 out.push_back(message(&ControlMessage::ClipControl { enabled, files: false }));
+            }
+            Command::RenderCursor { client_draws } => {
+                self.cursor.set_drawing(client_draws);
+                out.push_back(message(&ControlMessage::CursorRenderMode { client_draws }));
             }
             Command::Keyframe => out.push_back(message(&ControlMessage::RequestKeyframe)),
             Command::SpeedTest { target_kbps, duration_ms } => self.start_speed(now, target_kbps, duration_ms, out),

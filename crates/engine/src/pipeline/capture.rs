@@ -15,26 +15,37 @@ pub(crate) struct CaptureLoop {
     pipes: Arc<Pipes>,
     /// What the encoder makes of pictures: a source that can do that by the way does.
     colour: Colour,
+    /// The pointer stays out of the pictures.
+    cursor_apart: bool,
 }
 
 impl CaptureLoop {
-    pub fn new(shared: &Arc<Shared>, mail: &Arc<Mailboxes>, pipes: &Arc<Pipes>, colour: Colour) -> Self {
-        Self { shared: Arc::clone(shared), mail: Arc::clone(mail), pipes: Arc::clone(pipes), colour }
+    pub fn new(
+        shared: &Arc<Shared>,
+        mail: &Arc<Mailboxes>,
+        pipes: &Arc<Pipes>,
+        colour: Colour,
+        cursor_apart: bool,
+    ) -> Self {
+        Self { shared: Arc::clone(shared), mail: Arc::clone(mail), pipes: Arc::clone(pipes), colour, cursor_apart }
     }
 
     /// Runs until the session stops or no capturer works any more.
-    pub fn run(self, stage: &mut dyn Stage) {
+    pub fn run(mut self, stage: &mut dyn Stage) {
         if let Err(ending) = self.work(stage) {
             self.shared.end(ending);
         }
     }
 
-    fn work(&self, stage: &mut dyn Stage) -> Result<(), Ending> {
-        let mut source = Source::open(stage, 0, self.colour).map_err(failed)?;
+    fn work(&mut self, stage: &mut dyn Stage) -> Result<(), Ending> {
+        let mut source = Source::open(stage, 0, self.colour, self.cursor_apart).map_err(failed)?;
         let mut trouble = Trouble::default();
         while !self.shared.stopping() {
             self.obey(stage, &mut source)?;
             let seen = source.refill(&self.pipes).and_then(|()| source.capturer.wait(Instant::now() + SLICE));
+            if let Some(update) = source.capturer.take_cursor() {
+                self.shared.events.cursor(&update);
+            }
             match seen {
                 Ok(Captured::Frame(frame)) => {
                     trouble.healthy();
@@ -61,13 +72,21 @@ impl CaptureLoop {
     }
 
     /// Carries out what the other threads and the plane want from the stage.
-    fn obey(&self, stage: &mut dyn Stage, source: &mut Source) -> Result<(), Ending> {
+    fn obey(&mut self, stage: &mut dyn Stage, source: &mut Source) -> Result<(), Ending> {
         let orders = self.mail.take_stage();
         if orders.injector_wanted {
             let injector = stage.injector().inspect_err(|error| {
                 tracing::warn!(session = self.shared.id, code = error.reason.code, "no input: {}", error.detail);
             });
             self.mail.inject(|orders| orders.injector = Some(injector.ok()));
+        }
+        // Asked again, everything is told again: between two orders of which only this one was read, something was lost.
+        if let Some(apart) = orders.cursor_apart.filter(|apart| *apart || self.cursor_apart) {
+            self.cursor_apart = apart;
+            // A source that is gone says so at the next picture, too, and is replaced there.
+            if let Err(error) = source.capturer.set_cursor_apart(apart) {
+                tracing::debug!(session = self.shared.id, "the pointer: {error}");
+            }
         }
         let Some(wanted) = orders.mode else { return Ok(()) };
         let active = match stage.set_mode(wanted) {
@@ -126,7 +145,7 @@ impl CaptureLoop {
             error.detail
         );
         self.shared.stats.counters.capture_restarts.one();
-        Source::open(stage, generation, self.colour).map_err(failed)
+        Source::open(stage, generation, self.colour, self.cursor_apart).map_err(failed)
     }
 }
 
@@ -141,9 +160,12 @@ struct Source {
 }
 
 impl Source {
-    fn open(stage: &mut dyn Stage, generation: u32, colour: Colour) -> Result<Self, CaptureError> {
+    fn open(stage: &mut dyn Stage, generation: u32, colour: Colour, cursor_apart: bool) -> Result<Self, CaptureError> {
         let mut capturer = stage.capturer()?;
         capturer.take_planes(colour)?;
+        if cursor_apart && !capturer.set_cursor_apart(true)? {
+            tracing::warn!("this source tells nothing of its pointer, which stays in the pictures");
+        }
         let mut source = Self { capturer, free: Vec::new(), lent: 0, generation, mode: stage.mode() };
         source.make_slots()?;
         Ok(source)

@@ -50,6 +50,8 @@ pub enum SessionCommand {
         /// Length in ms.
         duration_ms: u32,
     },
+    /// Who draws the pointer from now on: the client, or the host into the pictures.
+    CursorApart(bool),
     /// What the client may do from now on. What it holds and may no longer hold is released.
     SetGrants(Grants),
 }
@@ -82,6 +84,7 @@ impl SessionControl {
             SessionCommand::Probe { target_kbps, duration_ms } => {
                 mail.send(|orders| orders.probe = Some((target_kbps, duration_ms)));
             }
+            SessionCommand::CursorApart(apart) => mail.stage(|orders| orders.cursor_apart = Some(apart)),
             SessionCommand::SetGrants(grants) => {
                 mail.inject(|orders| orders.grants = Some(grants));
                 mail.pads(grants);
@@ -215,6 +218,8 @@ pub(crate) struct Mailboxes {
 #[derive(Debug, Default)]
 pub(crate) struct StageOrders {
     pub mode: Option<Mode>,
+    /// Whether the pointer stays out of the pictures.
+    pub cursor_apart: Option<bool>,
     /// The inject thread wants an injector.
     pub injector_wanted: bool,
 }

@@ -57,6 +57,9 @@ pub struct SessionParams {
     pub frames: u32,
     /// What the client may do.
     pub grants: Grants,
+    /// The client draws the pointer: pictures come without it, and [`crate::link::ClientEvents::cursor`] tells of it. Only for
+    /// a stage that can do so.
+    pub cursor_apart: bool,
     /// How it makes gamepads; `None` = it has none.
     pub pads: Option<PadsSetup>,
     /// Called first on every thread: name and role, for scheduling class and timer slack.
@@ -144,6 +147,7 @@ impl Session {
             clock,
             frames,
             grants,
+            cursor_apart,
             pads,
             on_thread_start,
         } = params;
@@ -178,7 +182,7 @@ impl Session {
         });
         let stage_slot = Arc::new(StageSlot::new(stage));
         let send = SendLoop::new(&shared, &mail, &pipes, packetizer, sink, frames, shard_payload);
-        let capture = CaptureLoop::new(&shared, &mail, &pipes, plan.colour);
+        let capture = CaptureLoop::new(&shared, &mail, &pipes, plan.colour, cursor_apart);
         let inject = InjectLoop::new(&shared, &mail, grants);
         let pads = pads.map(|setup| PadsLoop::new(&shared, &mail, setup, grants));
 

@@ -24,8 +24,8 @@ use punktfunk_engine::plan::{ClientWish, HostOffer, SessionPlan, plan};
 use punktfunk_engine::session::{Ending, Session, SessionControl, SessionEnd, SessionHandle, SessionParams};
 use punktfunk_media::fake::{EncoderScript, FakeEncoderFactory, PcmCodec, SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{
-    AudioCodec, AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, Colour, EncoderFactory, Mode,
-    PadFeedback, Reason, reason,
+    AudioCodec, AudioCodecConfig, AudioRequest, ChannelLayout, Codec, CodecSet, Colour, CursorUpdate, EncoderFactory,
+    Mode, PadFeedback, Reason, reason,
 };
 
 pub const MODE: Mode = Mode { width: 320, height: 240, refresh_hz: 240 };
@@ -67,6 +67,7 @@ pub struct Seen {
     pub sound_ends: Vec<SoundEnd>,
     pub microphone_ends: Vec<SoundEnd>,
     pub endings: Vec<Ending>,
+    pub cursor: Vec<CursorUpdate>,
     pub pads: Vec<(u8, PadFeedback)>,
     pub pads_again: Vec<(u8, PadFeedback)>,
 }
@@ -130,6 +131,10 @@ impl ClientEvents for Client {
 
     fn pipeline_gap(&self, gap: Duration) {
         self.note(|s| s.gaps.push(gap));
+    }
+
+    fn cursor(&self, update: &CursorUpdate) {
+        self.note(|s| s.cursor.push(update.clone()));
     }
 
     fn bitrate_changed(&self, kbps: u32) {
@@ -364,6 +369,7 @@ pub struct Setup {
     pub colour: Colour,
     pub frames: u32,
     pub grants: Grants,
+    pub cursor_apart: bool,
     pub faults: LinkFaults,
     pub sound: Option<SoundSetup>,
     pub microphone: Option<Arc<dyn AudioCodec>>,
@@ -381,6 +387,7 @@ impl Default for Setup {
             colour: Colour::default(),
             frames: 0,
             grants: Grants::ALL,
+            cursor_apart: false,
             faults: LinkFaults::default(),
             sound: None,
             microphone: None,
@@ -431,6 +438,7 @@ impl Setup {
             clock,
             frames: self.frames,
             grants: self.grants,
+            cursor_apart: self.cursor_apart,
             pads: self.pads,
             on_thread_start: self.hook,
         };

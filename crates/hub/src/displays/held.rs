@@ -159,6 +159,10 @@ impl Stage for Held {
         self.with(|stage| stage.capturer())
     }
 
+    fn tells_cursor(&self) -> bool {
+        self.with(|stage| stage.tells_cursor())
+    }
+
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
         self.with(|stage| stage.injector())
     }

@@ -6,11 +6,12 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::cursor::SyntheticCursor;
 use super::desktop::{DeathWatch, Output};
 use super::{SyntheticOptions, stamp};
 use crate::{
-    CaptureError, Captured, CapturedFrame, Capturer, Damage, FrameLayout, Mode, PixelFormat, Rect, Slot, SlotMemory,
-    Transform, reason,
+    CaptureError, Captured, CapturedFrame, Capturer, CursorUpdate, Damage, FrameLayout, Mode, PixelFormat, Rect, Slot,
+    SlotMemory, Transform, reason,
 };
 
 /// Draws picture after picture: a background that moves evenly (noise-free, so that an encoder spends on it what it
@@ -31,6 +32,7 @@ pub struct SyntheticCapturer {
     /// Pictures drawn in this layout.
     drawn_here: u64,
     next_due: Instant,
+    cursor: SyntheticCursor,
 }
 
 impl SyntheticCapturer {
@@ -50,6 +52,7 @@ impl SyntheticCapturer {
             drawn: 0,
             drawn_here: 0,
             next_due: Instant::now(),
+            cursor: SyntheticCursor::default(),
         }
     }
 
@@ -149,6 +152,7 @@ impl Capturer for SyntheticCapturer {
         let Some(mut slot) = self.lent.pop_front() else { return Ok(Captured::Unchanged) };
         self.draw(&mut slot);
         let damage = self.damage();
+        self.cursor.walk(self.drawn, &self.layout);
         self.drawn += 1;
         self.drawn_here += 1;
         let drawn_at = Instant::now();
@@ -160,6 +164,15 @@ impl Capturer for SyntheticCapturer {
             capture_time: Duration::ZERO,
             convert_time: Duration::ZERO,
         }))
+    }
+
+    fn set_cursor_apart(&mut self, apart: bool) -> Result<bool, CaptureError> {
+        self.cursor.set_apart(apart && !self.options.faults.no_cursor);
+        Ok(self.cursor.apart)
+    }
+
+    fn take_cursor(&mut self) -> Option<CursorUpdate> {
+        self.cursor.take()
     }
 }
 

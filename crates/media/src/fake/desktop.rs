@@ -238,6 +238,10 @@ impl Stage for SyntheticStage {
         Ok(Box::new(SyntheticCapturer::new(Arc::clone(&self.output), self.death_watch(), &options)))
     }
 
+    fn tells_cursor(&self) -> bool {
+        !self.options.faults.no_cursor
+    }
+
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
         let faults = &self.options.faults;
         if faults.no_injector {

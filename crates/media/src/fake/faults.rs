@@ -19,6 +19,8 @@ pub struct Faults {
     pub mode_answer: ModeAnswer,
     /// The stage has no injector (`inject.unsupported`).
     pub no_injector: bool,
+    /// The pointer cannot be told of beside the pictures.
+    pub no_cursor: bool,
     /// Injectors take fingers, but no pen.
     pub no_pen: bool,
     /// Injectors take neither fingers nor a pen.

@@ -285,6 +285,7 @@ impl Actor {
             clock,
             frames: 0,
             grants: self.granted,
+            cursor_apart: false,
             pads: self.shared.pads(),
             on_thread_start: self.shared.config.on_thread_start.clone(),
         };

@@ -79,6 +79,7 @@ impl LiveSession {
             clock: SessionClock::start(),
             frames: 0,
             grants: Grants::ALL,
+            cursor_apart: false,
             pads: None,
             on_thread_start: None,
         };

@@ -38,7 +38,8 @@ impl SeatHandler for State {
             self.tell_scale(surface);
         }
         self.cursor.set_image(image);
-        self.changed(None);
+        self.apart.reshaped();
+        self.pointer_changed();
     }
 }
 
@@ -67,7 +68,8 @@ impl TabletSeatHandler for State {
             self.tell_scale(surface);
         }
         self.cursor.set_image(image);
-        self.changed(None);
+        self.apart.reshaped();
+        self.pointer_changed();
     }
 }
 

@@ -65,10 +65,14 @@ impl CompositorHandler for State {
                 self.popup_or_layer_committed(surface);
             }
         }
+        if self.apart.is_on() && self.cursor.surface() == Some(&root) {
+            return self.cursor_committed(&root);
+        }
         self.changed(Some(&root));
     }
 
     fn destroyed(&mut self, _surface: &WlSurface) {
+        self.apart.reshaped();
         self.changed(None);
     }
 }
