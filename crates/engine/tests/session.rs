@@ -44,6 +44,24 @@ fn a_client_gets_every_frame_in_order_with_a_keyframe_first() {
 }
 
 #[test]
+fn a_source_that_draws_for_slots_draws_no_more_than_a_slow_encoder_takes() {
+    let run = |for_slots| {
+        let takes = std::time::Duration::from_millis(20);
+        let (encoders, _) = logged(EncoderScript { takes, ..EncoderScript::default() });
+        let desktop = SyntheticDesktop::new(SyntheticOptions { for_slots, ..Default::default() });
+        let running = Setup { encoders, desktop, ..Setup::default() }.start();
+        running.client.wait_units(40);
+        running.finish().stats.counters
+    };
+    // One that draws anyway (240 times a second here) is asked all the time, and the newest picture is the one that counts.
+    let (free, bound) = (run(false), run(true));
+    assert!(free.replaced > free.captured / 2, "{free:?}");
+    assert!(bound.replaced * 10 < bound.captured, "{bound:?}");
+    // And it keeps the encoder as busy.
+    assert!(bound.encoded - bound.repeats > 30 && free.encoded - free.repeats > 30, "{bound:?} {free:?}");
+}
+
+#[test]
 fn indices_have_no_gaps_and_stamps_rise() {
     let running = Setup::default().start();
     running.client.wait_units(100);

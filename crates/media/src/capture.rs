@@ -45,6 +45,12 @@ pub trait Capturer: Send {
         1
     }
 
+    /// Whether a lent slot makes the source draw a picture that nobody would have drawn without it: then one is lent only
+    /// when the encoder is about to take the picture.
+    fn draws_for_slots(&self) -> bool {
+        false
+    }
+
     /// Waits for a picture, at most until `deadline`. The first picture comes at once, whatever changed or not.
     ///
     /// # Errors

@@ -157,6 +157,10 @@ impl Capturer for WorkerCapturer {
         Ok(true)
     }
 
+    fn draws_for_slots(&self) -> bool {
+        true
+    }
+
     fn make_slot(&mut self) -> Result<Slot, CaptureError> {
         let no_memory = |e: std::io::Error| CaptureError {
             reason: &reason::CAPTURE_LOST,

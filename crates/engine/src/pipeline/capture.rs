@@ -42,7 +42,10 @@ impl CaptureLoop {
         let mut trouble = Trouble::default();
         while !self.shared.stopping() {
             self.obey(stage, &mut source)?;
-            let seen = source.refill(&self.pipes).and_then(|()| source.capturer.wait(Instant::now() + SLICE));
+            let credit = self.pipes.pictures.is_empty() && self.pipes.credit.is_there(self.shared.clock.now_ns());
+            let slice = |source: &Source| if source.lent == 0 && !credit { CREDIT_LOOK } else { SLICE };
+            let seen =
+                source.refill(&self.pipes, credit).and_then(|()| source.capturer.wait(Instant::now() + slice(&source)));
             if let Some(update) = source.capturer.take_cursor() {
                 self.shared.events.cursor(&update);
             }
@@ -193,12 +196,14 @@ impl Source {
         }
     }
 
-    /// Collects slots that came back and lends as many as the capturer takes.
-    fn refill(&mut self, pipes: &Pipes) -> Result<(), CaptureError> {
+    /// Collects slots that came back and lends as many as the capturer takes; to one that draws because of it, one, when
+    /// there is `credit` for it.
+    fn refill(&mut self, pipes: &Pipes, credit: bool) -> Result<(), CaptureError> {
         while let Some(returned) = pipes.returned.pop() {
             self.take_back(returned);
         }
-        while self.lent < self.capturer.max_lent() {
+        let most = if self.capturer.draws_for_slots() { usize::from(credit) } else { self.capturer.max_lent() };
+        while self.lent < most {
             let Some(slot) = self.free.pop() else { break };
             self.capturer.lend(slot)?;
             self.lent += 1;
@@ -243,6 +248,8 @@ fn failed(error: CaptureError) -> Ending {
 
 /// How long the thread may sit in the capturer before it looks whether the session stops or wants another mode.
 const SLICE: Duration = Duration::from_millis(25);
+/// The same while nothing is lent for want of credit: later than this no slot is lent that might have been.
+const CREDIT_LOOK: Duration = Duration::from_millis(1);
 /// Before trying again after a failure in passing.
 const BREATH: Duration = Duration::from_millis(5);
 /// Slots beside the lent ones: one waits for the encoder, one is with it (and stays, for repeats).

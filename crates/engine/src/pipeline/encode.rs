@@ -13,6 +13,7 @@ use punktfunk_media::{
 };
 
 use super::cadence::{Idle, Stamps};
+use super::credit::Usual;
 use super::ladder::Ladder;
 use super::rate::Budget;
 use super::{Picture, Pipes, ReturnedSlot, Unit};
@@ -54,6 +55,8 @@ pub(crate) struct EncodeLoop {
     /// The encoder was rebuilt while running: tell the client how long nothing came.
     rebuilt: bool,
     packets_at_report: u64,
+    /// What a picture usually takes.
+    usual: Usual,
 }
 
 /// What to feed the encoder.
@@ -105,6 +108,7 @@ impl EncodeLoop {
             anchor_due: false,
             rebuilt: false,
             packets_at_report: 0,
+            usual: Usual::default(),
         }
     }
 
@@ -142,6 +146,11 @@ impl EncodeLoop {
             }
             if self.mail.thumbnails.wanted() && self.show() {
                 continue;
+            }
+            if room {
+                self.pipes.credit.open();
+            } else {
+                self.pipes.credit.close();
             }
             let wake = if room { earliest(self.repeat_at(), self.ask_at()) } else { None };
             self.mail.encode_signal.wait(seen, wake);
@@ -365,6 +374,7 @@ impl EncodeLoop {
         let open = self.ladder.current().ok_or_else(missing)?;
         let picture = self.current.as_ref().ok_or_else(missing)?;
         let started = Instant::now();
+        self.pipes.credit.busy(self.shared.clock.at(started).as_nanos(), self.usual.get());
         let keyframe = if self.force || !open.fed { Keyframe::Force } else { Keyframe::Auto };
         if feed == Feed::Repeat && open.fed {
             open.encoder.submit_repeat(keyframe)?;
@@ -379,6 +389,9 @@ impl EncodeLoop {
             return Err(EncodeError { reason: &reason::ENCODE_FAILED, detail });
         }
         let done = Instant::now();
+        if !unit.frame.keyframe && feed == Feed::Fresh {
+            self.usual.note(done - started);
+        }
         let frame = &picture.frame;
         let (drawn_at, capture_time, convert_time) = match feed {
             Feed::Fresh => (frame.drawn_at, frame.capture_time, frame.convert_time),

@@ -8,6 +8,7 @@
 mod audio;
 mod cadence;
 mod capture;
+mod credit;
 mod encode;
 mod held;
 mod inject;
@@ -29,6 +30,7 @@ use punktfunk_media::{CapturedFrame, EncodedFrame, Slot};
 
 pub(crate) use audio::AudioLoop;
 pub(crate) use capture::CaptureLoop;
+use credit::Credit;
 pub(crate) use encode::EncodeLoop;
 pub(crate) use inject::InjectLoop;
 pub(crate) use input_queue::InputQueue;
@@ -43,6 +45,8 @@ use crate::session::Mailboxes;
 /// The queues of a session.
 pub(crate) struct Pipes {
     pub pictures: Latest<Picture>,
+    /// When the encoder takes the next one.
+    pub credit: Credit,
     pub returned: Bounded<ReturnedSlot>,
     pub units: Bounded<Unit>,
     pub spare: Bounded<Unit>,
@@ -62,6 +66,7 @@ impl Pipes {
         let (capture, encode, send) = (&mail.capture_signal, &mail.encode_signal, &mail.send_signal);
         Self {
             pictures: Latest::new(encode.clone()),
+            credit: Credit::default(),
             returned: Bounded::new(RETURNED_DEPTH, capture.clone(), encode.clone()),
             units: Bounded::new(UNITS_DEPTH, send.clone(), encode.clone()),
             spare,

@@ -31,6 +31,11 @@ impl<T> Latest<T> {
         replaced
     }
 
+    /// Whether nothing is there to be read.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_none()
+    }
+
     /// Takes the item.
     pub fn take(&self) -> Option<T> {
         self.lock().take()

@@ -108,6 +108,10 @@ impl Capturer for SyntheticCapturer {
         self.layout
     }
 
+    fn draws_for_slots(&self) -> bool {
+        self.options.for_slots
+    }
+
     fn make_slot(&mut self) -> Result<Slot, CaptureError> {
         let slot = Slot { index: self.slots_made, memory: Box::new(HeapMemory(vec![0; self.layout.len()])) };
         self.slots_made += 1;

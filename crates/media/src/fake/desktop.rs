@@ -20,13 +20,15 @@ pub struct SyntheticOptions {
     pub background: bool,
     /// Draw as fast as slots are lent, instead of once per refresh.
     pub unpaced: bool,
+    /// Say that pictures are drawn because slots are lent.
+    pub for_slots: bool,
     /// What shall go wrong.
     pub faults: Faults,
 }
 
 impl Default for SyntheticOptions {
     fn default() -> Self {
-        Self { background: true, unpaced: false, faults: Faults::default() }
+        Self { background: true, unpaced: false, for_slots: false, faults: Faults::default() }
     }
 }
 

@@ -21,6 +21,8 @@ pub struct EncoderScript {
     pub fixed_rate: bool,
     /// It honours invalidations.
     pub can_invalidate: bool,
+    /// How long an access unit takes.
+    pub takes: Duration,
     /// Bytes of an access unit; 0 = as the bitrate asks.
     pub unit_bytes: usize,
 }
@@ -189,6 +191,7 @@ impl Encoder for FakeEncoder {
             return Err(self.broken("the picture has another size than it was opened for"));
         }
         self.seen = true;
+        std::thread::sleep(self.kind.script.takes);
         self.take(keyframe)
     }
 
