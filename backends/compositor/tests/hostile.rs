@@ -11,12 +11,15 @@ use std::os::fd::AsFd as _;
 use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, next_frame, shows, wait_until};
 use punktfunk_compositor::WorkerCapturer;
-use punktfunk_media::{Captured, Capturer as _, Colour};
+use punktfunk_media::{Captured, Capturer as _, Colour, Injector as _, InputAction};
 use punktfunk_testkit::window::Window;
 use rustix::fs::{MemfdFlags, memfd_create};
 use wayland_client::{Proxy as _, WEnum};
 use wayland_protocols::wp::text_input::zv3::client::zwp_text_input_manager_v3::ZwpTextInputManagerV3;
 use wayland_protocols::wp::text_input::zv3::client::zwp_text_input_v3;
+use wayland_protocols::xdg::foreign::zv2::client::{
+    zxdg_exporter_v2::ZxdgExporterV2, zxdg_importer_v2::ZxdgImporterV2,
+};
 use wayland_protocols_misc::zwp_input_method_v2::client::zwp_input_method_manager_v2::ZwpInputMethodManagerV2;
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1;
 
@@ -272,4 +275,200 @@ fn one_that_says_what_no_text_input_means() {
     input.commit();
     let _ = program.roundtrip();
     assert_goes_on(&mut worker, &mut capturer);
+}
+
+/// A surface with this many ancestors would need more of a stack than any program is worth.
+const DEEP: usize = 20_000;
+
+#[test]
+fn one_that_nests_surfaces_without_end_is_cut_off() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    // From the root down, and from the bottom up.
+    for down in [true, false] {
+        let mut program = Program::connect(&worker.display());
+        let handle = program.handle();
+        let root = program.window();
+        let mut surfaces = Vec::new();
+        while surfaces.len() < DEEP {
+            surfaces.extend((0..2000).map(|_| program.compositor.create_surface(&handle, ())));
+            // Each is told its scale, and what nobody fetches has an end, too.
+            program.roundtrip().unwrap();
+        }
+        let mut pairs: Vec<_> = surfaces.windows(2).collect();
+        if !down {
+            pairs.reverse();
+        }
+        let mut outcome = Ok(());
+        for (n, pair) in pairs.into_iter().enumerate() {
+            let _ = program.subcompositor.get_subsurface(&pair[1], &pair[0], &handle, ());
+            if n % 500 == 0 {
+                outcome = outcome.and_then(|()| program.roundtrip());
+            }
+        }
+        let _ = program.subcompositor.get_subsurface(&surfaces[0], &root, &handle, ());
+        for surface in surfaces.iter().rev().chain([&root]) {
+            surface.commit();
+        }
+        let cut_off = outcome.and_then(|()| program.roundtrip()).is_err();
+        assert!(cut_off, "{DEEP} nested surfaces were let be");
+        assert_goes_on(&mut worker, &mut capturer);
+    }
+}
+
+#[test]
+fn a_few_nested_surfaces_are_let_be() {
+    let worker = Worker::start(MODE);
+    let mut program = Program::connect(&worker.display());
+    let handle = program.handle();
+    let mut parent = program.window();
+    for _ in 0..32 {
+        let child = program.compositor.create_surface(&handle, ());
+        let _ = program.subcompositor.get_subsurface(&child, &parent, &handle, ());
+        parent = child;
+    }
+    program.roundtrip().unwrap();
+}
+
+#[test]
+fn one_that_puts_a_surface_above_itself_is_cut_off() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    for above in [true, false] {
+        let mut program = Program::connect(&worker.display());
+        let handle = program.handle();
+        let (parent, child) = (program.window(), program.compositor.create_surface(&handle, ()));
+        let subsurface = program.subcompositor.get_subsurface(&child, &parent, &handle, ());
+        match above {
+            true => subsurface.place_above(&child),
+            false => subsurface.place_below(&child),
+        }
+        assert!(program.roundtrip().is_err());
+        assert_goes_on(&mut worker, &mut capturer);
+    }
+}
+
+#[test]
+fn ones_whose_popups_go_in_circles_or_hang_too_deep_are_cut_off() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    let circle = |program: &mut Program, length: usize| {
+        let handle = program.handle();
+        let place = program.wm.create_positioner(&handle, ());
+        place.set_size(10, 10);
+        place.set_anchor_rect(0, 0, 10, 10);
+        let surfaces: Vec<_> = (0..length).map(|_| program.compositor.create_surface(&handle, ())).collect();
+        let shells: Vec<_> = surfaces.iter().map(|s| program.wm.get_xdg_surface(s, &handle, ())).collect();
+        for (n, shell) in shells.iter().enumerate() {
+            shell.get_popup(Some(&shells[(n + 1) % length]), &place, &handle, ());
+        }
+    };
+    for length in [1, 2, 3] {
+        let mut program = Program::connect(&worker.display());
+        circle(&mut program, length);
+        assert!(program.roundtrip().is_err(), "a circle of {length} was let be");
+        assert_goes_on(&mut worker, &mut capturer);
+    }
+    let mut program = Program::connect(&worker.display());
+    let handle = program.handle();
+    let place = program.wm.create_positioner(&handle, ());
+    place.set_size(10, 10);
+    place.set_anchor_rect(0, 0, 10, 10);
+    let root = program.compositor.create_surface(&handle, ());
+    let mut parent = program.wm.get_xdg_surface(&root, &handle, ());
+    parent.get_toplevel(&handle, ());
+    let mut outcome = Ok(());
+    for n in 0..DEEP {
+        let shell = program.wm.get_xdg_surface(&program.compositor.create_surface(&handle, ()), &handle, ());
+        shell.get_popup(Some(&parent), &place, &handle, ());
+        parent = shell;
+        if n % 500 == 0 {
+            outcome = outcome.and_then(|()| program.roundtrip());
+        }
+    }
+    let cut_off = outcome.and_then(|()| program.roundtrip()).is_err();
+    assert!(cut_off, "{DEEP} popups on each other were let be");
+    assert_goes_on(&mut worker, &mut capturer);
+}
+
+#[test]
+fn one_whose_window_is_to_be_its_own_parent_stays_without() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    let mut program = Program::connect(&worker.display());
+    let handle = program.handle();
+    let exporter: ZxdgExporterV2 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    let importer: ZxdgImporterV2 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    let (window, other) = (program.window(), program.window());
+    let _exported = exporter.export_toplevel(&window, &handle, ());
+    program.roundtrip().unwrap();
+    let imported = importer.import_toplevel(program.seen.exported.clone().expect("a handle"), &handle, ());
+    imported.set_parent_of(&other);
+    program.roundtrip().unwrap();
+    imported.set_parent_of(&window);
+    program.roundtrip().unwrap();
+    assert_goes_on(&mut worker, &mut capturer);
+}
+
+#[test]
+fn a_menus_grab_and_an_input_methods_grab_get_along() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    let mut injector = worker.link().injector().unwrap();
+    let mut press = |code| {
+        for down in [true, false] {
+            injector.inject(&InputAction::Key { code, down }).unwrap();
+        }
+    };
+    for method_first in [true, false] {
+        let mut program = Program::connect(&worker.display());
+        let handle = program.handle();
+        let methods: ZwpInputMethodManagerV2 = program.list.bind(&handle, 1..=1, ()).unwrap();
+        let inputs: ZwpTextInputManagerV3 = program.list.bind(&handle, 1..=1, ()).unwrap();
+        let method = methods.get_input_method(&program.seat, &handle, ());
+        let input = inputs.get_text_input(&program.seat, &handle, ());
+        let keyboard = program.seat.get_keyboard(&handle, ());
+        let surface = program.compositor.create_surface(&handle, ());
+        let shell = program.wm.get_xdg_surface(&surface, &handle, ());
+        let _toplevel = shell.get_toplevel(&handle, ());
+        surface.commit();
+        program.roundtrip().unwrap();
+        let picture = program.picture(1280, 720, [9, 9, 9]);
+        program.show(&surface, &picture);
+        program.roundtrip().unwrap();
+        wait_until("it has the keyboard", || worker.link().windows().unwrap().iter().any(|w| w.focused));
+        input.enable();
+        input.commit();
+        program.roundtrip().unwrap();
+        // Whoever has the keyboard heard the number of the grab before: anybody may say it again.
+        let (popup_surface, mut grabs) = (program.compositor.create_surface(&handle, ()), Vec::new());
+        let place = program.wm.create_positioner(&handle, ());
+        place.set_size(50, 50);
+        place.set_anchor_rect(0, 0, 10, 10);
+        let popup_shell = program.wm.get_xdg_surface(&popup_surface, &handle, ());
+        let popup = popup_shell.get_popup(Some(&shell), &place, &handle, ());
+        for turn in [method_first, !method_first] {
+            match turn {
+                true => grabs.push(method.grab_keyboard(&handle, ())),
+                false => popup.grab(&program.seat, program.seen.serial),
+            }
+            program.roundtrip().unwrap();
+            press(30);
+            program.roundtrip().unwrap();
+        }
+        popup_surface.commit();
+        program.roundtrip().unwrap();
+        press(48);
+        grabs.push(method.grab_keyboard(&handle, ()));
+        program.roundtrip().unwrap();
+        press(30);
+        grabs.drain(..).for_each(|grab| grab.release());
+        program.roundtrip().unwrap();
+        popup.destroy();
+        press(48);
+        program.roundtrip().unwrap();
+        keyboard.release();
+        drop(program);
+        assert_goes_on(&mut worker, &mut capturer);
+    }
 }

@@ -114,3 +114,93 @@ fn a_menu_opens_at_a_click_and_an_item_is_chosen_by_another() {
         wait_for_title(&mut *stage, bed, "chose second");
     }
 }
+
+/// A game, as far as hands can tell: it locks the mouse, adds up how far it went, and takes text. All of that is its title.
+const GAME: &str = r#"
+import ctypes, struct, sys
+sdl = ctypes.CDLL("libSDL2-2.0.so.0")
+sdl.SDL_CreateWindow.restype = sdl.SDL_GetWindowSurface.restype = ctypes.c_void_p
+sdl.SDL_GetError.restype = sdl.SDL_GetCurrentVideoDriver.restype = ctypes.c_char_p
+for f in (sdl.SDL_GetWindowSurface, sdl.SDL_UpdateWindowSurface, sdl.SDL_RaiseWindow, sdl.SDL_GetWindowFlags):
+    f.argtypes = [ctypes.c_void_p]
+sdl.SDL_SetWindowTitle.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+must = lambda ok: ok or sys.exit(sdl.SDL_GetError().decode())
+must(sdl.SDL_Init(0x20) == 0)
+driver = sdl.SDL_GetCurrentVideoDriver().decode()
+window = must(sdl.SDL_CreateWindow(b"waits", 0, 0, 640, 480, 0x20))
+must(sdl.SDL_GetWindowSurface(window))
+sdl.SDL_StartTextInput()
+x = y = clicks = locked = 0
+text, event = "", ctypes.create_string_buffer(56)
+FOCUS = 0x200 | 0x400
+while True:
+    sdl.SDL_GetWindowSurface(window)
+    sdl.SDL_UpdateWindowSurface(window)
+    if not locked and sdl.SDL_GetWindowFlags(window) & FOCUS == FOCUS:
+        must(sdl.SDL_SetRelativeMouseMode(1) == 0)
+        sdl.SDL_PumpEvents()
+        sdl.SDL_FlushEvent(0x400)
+        locked = 1
+    while sdl.SDL_WaitEventTimeout(event, 10):
+        kind, = struct.unpack_from("I", event)
+        if kind == 0x400 and locked:
+            dx, dy = struct.unpack_from("2i", event, 28)
+            x, y = x + dx, y + dy
+        elif kind == 0x401:
+            clicks += 1
+        elif kind == 0x303:
+            text += ctypes.string_at(ctypes.addressof(event) + 12).decode()
+    title = f"{driver} {'locked' if locked else 'free'} {x} {y} {clicks} {text}"
+    sdl.SDL_SetWindowTitle(window, title.encode())
+"#;
+
+#[test]
+fn a_game_hears_every_step_of_a_locked_mouse_and_what_is_typed() {
+    let bed = Bed::BuiltIn;
+    for driver in ["wayland", "x11"] {
+        let command = format!("SDL_VIDEODRIVER={driver} exec python3 \"$HOME/game.py\" >\"$HOME/said\" 2>&1");
+        let bench = PrivateBench::new(bed, PrivateContent::Shell(command)).unwrap();
+        std::fs::write(bench.launch.scratch().join("home/game.py"), GAME).unwrap();
+        let mut stage = bench.open("a", MODE);
+        let mut injector = stage.injector().unwrap();
+        let mut capturer = stage.capturer().unwrap();
+        common::lend_new(&mut *capturer);
+        // Somewhere on it: only a game under the pointer has the mouse.
+        wait_until("it draws", || titles(&mut *stage).iter().any(|t| t.starts_with(driver)));
+        let mut said = |wanted: &str, injector: &mut dyn punktfunk_media::Injector, actions: &[InputAction]| {
+            actions.iter().for_each(|a| injector.inject(a).unwrap());
+            let until = std::time::Instant::now() + common::PATIENCE;
+            loop {
+                if let Ok(punktfunk_media::Captured::Frame(frame)) =
+                    capturer.wait(std::time::Instant::now() + std::time::Duration::from_millis(20))
+                {
+                    capturer.lend(frame.slot).unwrap();
+                }
+                let seen = titles(&mut *stage);
+                if seen.iter().any(|title| title == wanted) {
+                    return;
+                }
+                let out = std::fs::read_to_string(bench.launch.scratch().join("home/said"));
+                assert!(std::time::Instant::now() < until, "{bed:?}: {wanted:?}, not {seen:?} {out:?}");
+            }
+        };
+        said(&format!("{driver} locked 0 0 0 "), &mut *injector, &[InputAction::MotionAbs { x: 0.5, y: 0.5 }]);
+        // Further than any output is wide, there and not quite back. No step is like the one before: SDL takes two that are, in
+        // the same millisecond, for one that X11 told twice.
+        let step = |n: i32| if n < 300 { (17 + n % 2, -9) } else { (-1 - n % 2, 40) };
+        let (x, y) = (0..500).map(step).fold((0, 0), |(x, y), (dx, dy)| (x + dx, y + dy));
+        let motion = |(dx, dy): (i32, i32)| InputAction::Motion { dx: dx.into(), dy: dy.into() };
+        let steps: Vec<_> = (0..500).map(step).map(motion).collect();
+        said(&format!("{driver} locked {x} {y} 0 "), &mut *injector, &steps);
+        // It is still there, and has both hands.
+        let hands = [
+            InputAction::Button { code: 0x110, down: true },
+            InputAction::Button { code: 0x110, down: false },
+            key(35, true),
+            key(35, false),
+            key(23, true),
+            key(23, false),
+        ];
+        said(&format!("{driver} locked {x} {y} 1 hi"), &mut *injector, &hands);
+    }
+}

@@ -27,6 +27,7 @@ on_both!(
     a_host_killed_hard_leaves_nothing_behind,
     a_lease_outlives_the_host_and_the_next_start_takes_it_over,
     a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once,
+    a_killed_compositor_costs_its_own_client_and_no_other,
 );
 
 fn serve<'a>(kind: &'a str, linger: &'a str) -> [&'a str; 7] {
@@ -329,4 +330,58 @@ fn a_killed_compositor_ends_or_recovers_and_the_next_client_streams_at_once(kind
     // Not a timed test: a host that is stuck needs the 8 s idle timeout or longer.
     assert!(started.elapsed() < Duration::from_secs(20), "{}", host.log());
     let _ = streaming.wait();
+}
+
+fn a_killed_compositor_costs_its_own_client_and_no_other(kind: &str) {
+    let host = Host::start(&serve(kind, "off"));
+    let first = paired(&host);
+    // One pairing per 2 s reaches an armed window.
+    std::thread::sleep(Duration::from_millis(2100));
+    let second = paired(&host);
+    let quic = host.quic.to_string();
+    // The first one's terminal says which desktop it is on.
+    let (folder, script) = (host.root().join("home/folder"), first.dir().join("input.jsonl"));
+    let line = format!("echo $XDG_RUNTIME_DIR > {}", folder.display());
+    let mut text = format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
+    for down in [true, false] {
+        text += &format!("{}\n", serde_json::json!({"t_ms": 2500, "ev": "key", "key": "ENTER", "down": down}));
+    }
+    std::fs::write(&script, text).unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| must_stream(&second, host.quic, &["--mode", "800x600@30", "--seconds", "14"]));
+        let mut killed = first.command(&["stream", &quic, "--mode", "1280x720@60", "--seconds", "60"]);
+        let killed = killed.args(["--input", "input.jsonl"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        let said = || std::fs::read_to_string(&folder).unwrap_or_default();
+        while !said().ends_with('\n') {
+            assert!(Instant::now() < until, "its terminal says nothing\n{}", host.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mine = format!("XDG_RUNTIME_DIR={}", said().trim());
+        let on_it = |pid: &i32| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|b| *b == 0).any(|variable| variable == mine.as_bytes())
+        };
+        let before = compositors(&host, kind);
+        let (its, others): (Vec<i32>, Vec<i32>) = before.into_iter().partition(on_it);
+        assert!(its.len() == 1 && !others.is_empty(), "{its:?} of {mine}, {others:?}: {:?}", host.processes());
+        let pid = rustix::process::Pid::from_raw(its[0]).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        // It hears why, or goes on with a desktop that was opened anew; here it has a minute for neither.
+        let (id, outcome) = (killed.id(), scope.spawn(|| killed.wait_with_output().unwrap()));
+        let other = other.join().unwrap();
+        assert_eq!(other.number("/frames_lost"), 0.0, "{other:#?}");
+        assert_eq!(other.number("/decode_errors"), 0.0, "{other:#?}");
+        assert!(other.number("/frames_received") > 20.0, "{other:#?}");
+        if !outcome.is_finished() {
+            assert!(host.log().contains("desktop.died"), "it went on without a word\n{}", host.log());
+            let probe = rustix::process::Pid::from_raw(id as i32).expect("a pid");
+            let _ = rustix::process::kill_process(probe, rustix::process::Signal::KILL);
+        } else {
+            let outcome = outcome.join().unwrap();
+            let said = String::from_utf8_lossy(&outcome.stderr).into_owned();
+            assert!(said.contains("desktop.died"), "{said}\n{}", host.log());
+        }
+    });
+    must_stream(&first, host.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
 }

@@ -48,13 +48,23 @@ use wayland_protocols::wp::tablet::zv2::client::{
 use wayland_protocols::wp::text_input::zv3::client::{
     zwp_text_input_manager_v3::ZwpTextInputManagerV3, zwp_text_input_v3::ZwpTextInputV3,
 };
+use wayland_protocols::xdg::foreign::zv2::client::{
+    zxdg_exported_v2::{self, ZxdgExportedV2},
+    zxdg_exporter_v2::ZxdgExporterV2,
+    zxdg_imported_v2::ZxdgImportedV2,
+    zxdg_importer_v2::ZxdgImporterV2,
+};
 use wayland_protocols::xdg::shell::client::{
+    xdg_popup::XdgPopup,
+    xdg_positioner::XdgPositioner,
     xdg_surface::{self, XdgSurface},
     xdg_toplevel::XdgToplevel,
     xdg_wm_base::{self, XdgWmBase},
 };
 use wayland_protocols_misc::zwp_input_method_v2::client::{
-    zwp_input_method_manager_v2::ZwpInputMethodManagerV2, zwp_input_method_v2::ZwpInputMethodV2,
+    zwp_input_method_keyboard_grab_v2::{self, ZwpInputMethodKeyboardGrabV2},
+    zwp_input_method_manager_v2::ZwpInputMethodManagerV2,
+    zwp_input_method_v2::ZwpInputMethodV2,
 };
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::{
     zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1, zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1,
@@ -100,6 +110,10 @@ pub struct Seen {
     /// When commits were seen, on the presentation clock in nanoseconds; `None`: discarded.
     pub presented: Vec<Option<u64>>,
     pub presentation_clock: Option<u32>,
+    /// The handle of the surface exported last.
+    pub exported: Option<String>,
+    /// The last number that the keyboard, or a grab of it, came with.
+    pub serial: u32,
 }
 
 /// A buffer and the file behind it.
@@ -260,6 +274,12 @@ impl Dispatch<WlKeyboard, ()> for Seen {
         _: &Connection,
         _: &QueueHandle<Self>,
     ) {
+        if let wl_keyboard::Event::Enter { serial, .. }
+        | wl_keyboard::Event::Modifiers { serial, .. }
+        | wl_keyboard::Event::Key { serial, .. } = event
+        {
+            seen.serial = serial;
+        }
         if let wl_keyboard::Event::Key { key, state, .. } = event {
             seen.keys.push((key, matches!(state.into_result(), Ok(wl_keyboard::KeyState::Pressed))));
         }
@@ -439,3 +459,40 @@ delegate_noop!(Seen: ZwpTextInputManagerV3);
 delegate_noop!(Seen: ignore ZwpTextInputV3);
 delegate_noop!(Seen: ZwpInputMethodManagerV2);
 delegate_noop!(Seen: ignore ZwpInputMethodV2);
+
+impl Dispatch<ZwpInputMethodKeyboardGrabV2, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpInputMethodKeyboardGrabV2,
+        event: zwp_input_method_keyboard_grab_v2::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        // The desktop counts on: the grab itself has the number before that of its first modifiers.
+        if let zwp_input_method_keyboard_grab_v2::Event::Modifiers { serial, .. } = event {
+            seen.serial = serial.wrapping_sub(1);
+        }
+    }
+}
+
+impl Dispatch<ZxdgExportedV2, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZxdgExportedV2,
+        event: zxdg_exported_v2::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        if let zxdg_exported_v2::Event::Handle { handle } = event {
+            seen.exported = Some(handle);
+        }
+    }
+}
+
+delegate_noop!(Seen: ZxdgExporterV2);
+delegate_noop!(Seen: ZxdgImporterV2);
+delegate_noop!(Seen: ignore ZxdgImportedV2);
+delegate_noop!(Seen: ignore XdgPopup);
+delegate_noop!(Seen: XdgPositioner);

@@ -5,3 +5,4 @@ mod seat;
 mod selection;
 mod shell;
 mod surfaces;
+mod trees;

@@ -24,6 +24,7 @@ use smithay::{
     delegate_xdg_shell,
 };
 
+use super::trees;
 use crate::server::focus::KeyFocus;
 use crate::server::input::Moment;
 use crate::server::moving::Holder;
@@ -52,6 +53,9 @@ impl XdgShellHandler for State {
     }
 
     fn new_popup(&mut self, surface: PopupSurface, _positioner: PositionerState) {
+        if !trees::hangs_soundly(&surface) {
+            return;
+        }
         self.constrain(&surface);
         if let Err(e) = self.popups.track_popup(PopupKind::Xdg(surface)) {
             tracing::debug!("a popup was gone at once: {e}");

@@ -22,8 +22,8 @@ use smithay::wayland::shm::{ShmHandler, ShmState};
 use smithay::wayland::xdg_foreign::{XdgForeignHandler, XdgForeignState};
 use smithay::xwayland::XWaylandClientData;
 use smithay::{
-    delegate_compositor, delegate_foreign_toplevel_list, delegate_fractional_scale, delegate_idle_inhibit,
-    delegate_output, delegate_presentation, delegate_single_pixel_buffer, delegate_viewporter, delegate_xdg_foreign,
+    delegate_foreign_toplevel_list, delegate_fractional_scale, delegate_idle_inhibit, delegate_output,
+    delegate_presentation, delegate_single_pixel_buffer, delegate_viewporter,
 };
 
 use crate::server::state::{ClientState, State};
@@ -176,7 +176,6 @@ impl XdgForeignHandler for State {
     }
 }
 
-delegate_compositor!(State);
 delegate_output!(State);
 delegate_viewporter!(State);
 delegate_fractional_scale!(State);
@@ -184,4 +183,3 @@ delegate_single_pixel_buffer!(State);
 delegate_presentation!(State);
 delegate_idle_inhibit!(State);
 delegate_foreign_toplevel_list!(State);
-delegate_xdg_foreign!(State);
