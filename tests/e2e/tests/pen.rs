@@ -70,7 +70,12 @@ const STROKES: [&str; 6] = [
 fn a_client_of_punktfunk_1_draws() {
     let (host, line, said) = host(&["--open"]);
     let probe = Probe::new();
-    let mut script = format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
+    // A terminal first.
+    let mut script = String::new();
+    for (key, down) in [("META", true), ("ENTER", true), ("ENTER", false), ("META", false)] {
+        script += &format!("{}\n", serde_json::json!({"t_ms": 300, "ev": "key", "key": key, "down": down}));
+    }
+    script += &format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
     for down in [true, false] {
         script += &format!("{}\n", serde_json::json!({"t_ms": 2500, "ev": "key", "key": "ENTER", "down": down}));
     }
@@ -127,6 +132,10 @@ fn a_client_of_gamestream_draws() {
     });
     let mut session =
         client.start(StreamOptions::default(), Taps::default()).unwrap_or_else(|e| panic!("{e}\n{}", host.log()));
+    assert!(session.wait_first_frame(PATIENCE), "no picture\n{}", host.log());
+    for (key, down) in [(0x5b, true), (0x0d, true), (0x0d, false), (0x5b, false)] {
+        assert!(session.input(input::key(key, down, 0, 0)));
+    }
     // The shell reads what is typed once it is there.
     std::thread::sleep(Duration::from_secs(2));
     for c in line.chars() {

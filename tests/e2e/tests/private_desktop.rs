@@ -342,7 +342,8 @@ fn a_killed_compositor_costs_its_own_client_and_no_other(kind: &str) {
     // The first one's terminal says which desktop it is on.
     let (folder, script) = (host.root().join("home/folder"), first.dir().join("input.jsonl"));
     let line = format!("echo $XDG_RUNTIME_DIR > {}", folder.display());
-    let mut text = format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
+    let mut text = terminal_wanted(kind, 300);
+    text += &format!("{}\n", serde_json::json!({"t_ms": 1500, "ev": "text", "text": line}));
     for down in [true, false] {
         text += &format!("{}\n", serde_json::json!({"t_ms": 2500, "ev": "key", "key": "ENTER", "down": down}));
     }
