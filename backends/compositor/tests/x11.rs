@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,8 +10,66 @@ use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, pixel, settle, wait_until};
 use punktfunk_compositor::WindowInfo;
 use punktfunk_media::{Capturer as _, Injector as _, InputAction, Mode};
+use punktfunk_testkit::desktop::skip;
 use x11rb::connection::Connection as _;
 use x11rb::protocol::xproto::ConnectionExt as _;
+
+/// Whose Xwayland.
+#[derive(Clone, Copy)]
+enum Server {
+    /// The one that is installed: 22.1 on Debian 12, which has no protocol to tell which window is which surface.
+    Installed,
+    /// That of a Debian 13 root folder (`PUNKTFUNK_TRIXIE`): 24.1, which has.
+    Trixie,
+}
+
+impl Server {
+    /// A worker that would start it. `None`: it is not there, which was said.
+    fn worker(self) -> Option<Worker> {
+        let Self::Trixie = self else { return Some(Worker::start(MODE)) };
+        let tree = std::env::var_os("PUNKTFUNK_TRIXIE").map(PathBuf::from);
+        let Some(tree) = tree.filter(|tree| tree.join("usr/bin/Xwayland").exists()) else {
+            skip("a Debian 13 root folder with Xwayland (PUNKTFUNK_TRIXIE names none)");
+            return None;
+        };
+        // With its own libraries; the rest is this machine's.
+        let script = format!(
+            "#!/bin/sh\nexec {tree}/lib64/ld-linux-x86-64.so.2 --library-path {tree}/usr/lib/x86_64-linux-gnu \
+             {tree}/usr/bin/Xwayland \"$@\"\n",
+            tree = tree.display()
+        );
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trixie");
+        std::fs::create_dir_all(&folder).unwrap();
+        // Moved there whole: tests run side by side.
+        let new = tempfile::NamedTempFile::new_in(&folder).unwrap();
+        std::fs::write(new.path(), script).unwrap();
+        std::fs::set_permissions(new.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        new.into_temp_path().persist(folder.join("Xwayland")).unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        Some(Worker::start_with(MODE, &[("PATH", &format!("{}:{path}", folder.display()))]))
+    }
+}
+
+/// Every test below, with both.
+macro_rules! with_both {
+    ($($name:ident),* $(,)?) => {
+        mod installed {
+            $(#[test] fn $name() { super::$name(super::Server::Installed); })*
+        }
+        mod trixie {
+            $(#[test] fn $name() { super::$name(super::Server::Trixie); })*
+        }
+    };
+}
+
+with_both!(
+    an_x11_program_is_drawn_and_typed_into_and_follows_the_mode,
+    x11_programs_see_the_outputs_own_pixels_at_every_scale,
+    a_menu_of_an_x11_program_lies_above_it_and_closes_again,
+    the_clipboard_goes_both_ways_between_x11_and_wayland,
+    an_xwayland_that_is_killed_takes_x11_programs_along_and_nothing_else,
+    an_x11_program_that_grabs_the_server_does_not_stop_the_desktop,
+);
 
 /// Writes a script and starts it on the desktop.
 fn start(worker: &Worker, name: &str, script: &str) {
@@ -50,7 +109,7 @@ const H: u16 = 35;
 const I: u16 = 23;
 const RETURN: u16 = 28;
 
-/// Children of the worker with this name.
+/// Children of the worker that run a program of this name, by whatever loader.
 fn children(worker: &Worker, name: &str) -> Vec<i32> {
     let of = |entry: std::fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
@@ -58,14 +117,16 @@ fn children(worker: &Worker, name: &str) -> Vec<i32> {
         let (head, tail) = stat.rsplit_once(") ")?;
         let mut fields = tail.split_ascii_whitespace();
         let (state, parent) = (fields.next()?, fields.next()?.parse::<u32>().ok()?);
-        (head.ends_with(&format!("({name}")) && parent == worker.child.id() && state != "Z").then_some(pid)
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let loaded = words.split(|b| *b == 0).any(|word| word.ends_with(format!("/{name}").as_bytes()));
+        let runs = loaded || head.ends_with(&format!("({name}"));
+        (runs && parent == worker.child.id() && state != "Z").then_some(pid)
     };
     std::fs::read_dir("/proc").unwrap().flatten().filter_map(of).collect()
 }
 
-#[test]
-fn an_x11_program_is_drawn_and_typed_into_and_follows_the_mode() {
-    let worker = Worker::start(MODE);
+fn an_x11_program_is_drawn_and_typed_into_and_follows_the_mode(server: Server) {
+    let Some(worker) = server.worker() else { return };
     assert!(children(&worker, "Xwayland").is_empty(), "it starts with the first program");
     let mut capturer = worker.link().capturer().unwrap();
     lend_new(&mut capturer);
@@ -97,9 +158,8 @@ fn an_x11_program_is_drawn_and_typed_into_and_follows_the_mode() {
     wait_until("it closes", || windows(&worker).is_empty());
 }
 
-#[test]
-fn x11_programs_see_the_outputs_own_pixels_at_every_scale() {
-    let worker = Worker::start(MODE);
+fn x11_programs_see_the_outputs_own_pixels_at_every_scale(server: Server) {
+    let Some(worker) = server.worker() else { return };
     worker.link().set_mode(MODE, Some(1.5)).unwrap();
     let sizes = worker.dir.path().join("sizes");
     start(&worker, "size.sh", &format!("xdpyinfo > {}.new && mv {0}.new {0}", sizes.display()));
@@ -108,9 +168,8 @@ fn x11_programs_see_the_outputs_own_pixels_at_every_scale() {
     assert!(told.contains("1280x720 pixels"), "{told}");
 }
 
-#[test]
-fn a_menu_of_an_x11_program_lies_above_it_and_closes_again() {
-    let worker = Worker::start(MODE);
+fn a_menu_of_an_x11_program_lies_above_it_and_closes_again(server: Server) {
+    let Some(worker) = server.worker() else { return };
     let mut capturer = worker.link().capturer().unwrap();
     lend_new(&mut capturer);
     // Its menus are Xaw's, which are override-redirect windows.
@@ -136,9 +195,8 @@ fn a_menu_of_an_x11_program_lies_above_it_and_closes_again() {
     frame_until(&mut capturer, "the menu to close", |frame| pixel(frame, 0.51, 0.6) == [0, 128, 0]);
 }
 
-#[test]
-fn the_clipboard_goes_both_ways_between_x11_and_wayland() {
-    let worker = Worker::start(MODE);
+fn the_clipboard_goes_both_ways_between_x11_and_wayland(server: Server) {
+    let Some(worker) = server.worker() else { return };
     let text = "Grüße, 世界 🦀";
     for selection in ["clipboard", "primary"] {
         let primary = if selection == "primary" { &["--primary"][..] } else { &[] };
@@ -179,9 +237,8 @@ fn the_clipboard_goes_both_ways_between_x11_and_wayland() {
     }
 }
 
-#[test]
-fn an_xwayland_that_is_killed_takes_x11_programs_along_and_nothing_else() {
-    let mut worker = Worker::start(MODE);
+fn an_xwayland_that_is_killed_takes_x11_programs_along_and_nothing_else(server: Server) {
+    let Some(mut worker) = server.worker() else { return };
     let mut program = Program::connect(&worker.display());
     let surface = program.window();
     let picture = program.picture(1280, 720, [0, 0, 255]);
@@ -202,9 +259,8 @@ fn an_xwayland_that_is_killed_takes_x11_programs_along_and_nothing_else() {
     wait_until("the line arrives", || std::fs::read_to_string(&typed).is_ok_and(|text| text == "hi"));
 }
 
-#[test]
-fn an_x11_program_that_grabs_the_server_does_not_stop_the_desktop() {
-    let mut worker = Worker::start(MODE);
+fn an_x11_program_that_grabs_the_server_does_not_stop_the_desktop(server: Server) {
+    let Some(mut worker) = server.worker() else { return };
     let numbers = std::fs::read_to_string(worker.dir.path().join("x11-displays")).unwrap();
     let number = numbers.lines().next().unwrap();
     let (grabs, _) = x11rb::connect(Some(&format!(":{number}"))).unwrap();

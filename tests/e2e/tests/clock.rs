@@ -61,8 +61,13 @@ fn a_wall_clock_that_jumps_disturbs_nobody() {
             std::thread::sleep(Duration::from_millis(50));
         }
         let later = pin(&host).expect("a PIN");
-        for seconds in [DAY, -2 * DAY, 300 * DAY, -1] {
+        let client = json(&host, &["ctl", "clients", "list", "--json"])[0]["id"].as_str().map(str::to_owned);
+        let client = client.expect("the one that streams");
+        for (seconds, scale) in [(DAY, "125"), (-2 * DAY, "150"), (300 * DAY, "175"), (-1, "200")] {
             set(&clock, seconds);
+            // Something that acts on the stream, and that the host writes down with its date.
+            let scaled = host.command(&["ctl", "clients", "scale", &client, scale]);
+            assert!(scaled.status.success(), "{seconds}: {scaled:?}");
             std::thread::sleep(Duration::from_millis(800));
             assert_eq!(sessions().as_array().map(Vec::len), Some(1), "{seconds}: it goes on\n{}", host.log());
         }

@@ -242,6 +242,11 @@ impl State {
         }
         tracing::warn!("Xwayland ended: {why}");
         self.x11.ended();
+        // smithay keeps surfaces by serials for ever, and the next server counts from 1 again: its windows would be linked to
+        // surfaces that are gone.
+        let shell = XWaylandShellState::new::<Self>(&self.display);
+        let before = std::mem::replace(&mut self.x11.shell, shell);
+        self.display.remove_global::<Self>(before.global());
         let all = self.space.elements().chain(&self.unmapped);
         let gone: Vec<_> = all.filter(|w| matches!(w, AppWindow::X11(_))).cloned().collect();
         for window in &gone {
