@@ -127,7 +127,7 @@ sdl.SDL_SetWindowTitle.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
 must = lambda ok: ok or sys.exit(sdl.SDL_GetError().decode())
 must(sdl.SDL_Init(0x20) == 0)
 driver = sdl.SDL_GetCurrentVideoDriver().decode()
-window = must(sdl.SDL_CreateWindow(b"waits", 0, 0, 640, 480, 0x20))
+window = must(sdl.SDL_CreateWindow(b"waits", 0, 0, 640, 480, 0x1021))
 must(sdl.SDL_GetWindowSurface(window))
 sdl.SDL_StartTextInput()
 x = y = clicks = locked = 0
@@ -156,8 +156,8 @@ while True:
 
 #[test]
 fn a_game_hears_every_step_of_a_locked_mouse_and_what_is_typed() {
-    let bed = Bed::BuiltIn;
-    for driver in ["wayland", "x11"] {
+    // (Private sways run no X11 programs; in a window that does not fill the screen, sway 1.7's pointer leaves a lock.)
+    for (bed, driver) in [(BEDS[0], "wayland"), (BEDS[0], "x11"), (BEDS[1], "wayland")] {
         let command = format!("SDL_VIDEODRIVER={driver} exec python3 \"$HOME/game.py\" >\"$HOME/said\" 2>&1");
         let bench = PrivateBench::new(bed, PrivateContent::Shell(command)).unwrap();
         std::fs::write(bench.launch.scratch().join("home/game.py"), GAME).unwrap();
