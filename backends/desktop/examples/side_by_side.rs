@@ -104,6 +104,9 @@ fn main() {
     for (name, compositor) in &kinds {
         still(&launch, name, compositor, mode);
     }
+    for (name, compositor) in &kinds {
+        changes(&launch, name, compositor, &program, mode);
+    }
     seats(&launch, &kinds[0].1, &program, mode, seconds);
 }
 
@@ -251,6 +254,38 @@ fn still(launch: &Launch, name: &str, compositor: &PrivateCompositor, mode: Mode
         bed.opened,
         self::sleeps(bed.compositor) - sleeps,
         cpu_of(bed.compositor) - cpu
+    );
+}
+
+/// What a live change of the mode costs: pictures that did not come, of those that a moving program would have made.
+fn changes(launch: &Launch, name: &str, compositor: &PrivateCompositor, program: &Path, mode: Mode) {
+    let mut bed = Bed::open(launch, compositor, mode, "changing");
+    let mut drawing = bed.draw(launch, program, "full");
+    let mut capturer = bed.stage.capturer().unwrap_or_else(|e| panic!("{e}"));
+    lend(&mut *capturer);
+    let mut last = Instant::now();
+    consume(&mut *capturer, Duration::from_secs(1), |frame| last = frame.drawn_at);
+    let other = Mode { width: 1920, height: 1080, ..mode };
+    let period = Duration::from_secs(1) / mode.refresh_hz;
+    let mut missed: Vec<u32> = Vec::new();
+    for change in 0..20 {
+        bed.stage.set_mode(if change % 2 == 0 { other } else { mode }).unwrap_or_else(|e| panic!("{e}"));
+        let mut longest = Duration::ZERO;
+        consume(&mut *capturer, Duration::from_millis(500), |frame| {
+            longest = longest.max(frame.drawn_at.saturating_duration_since(last));
+            last = frame.drawn_at;
+        });
+        // A gap of two periods is one picture that did not come.
+        missed.push(((longest.as_secs_f64() / period.as_secs_f64()).round() as u32).saturating_sub(1));
+    }
+    let _ = drawing.kill();
+    let _ = drawing.wait();
+    missed.sort_unstable();
+    println!(
+        "{name}: {} changes of the mode: pictures missed at each p50 {}, most {}",
+        missed.len(),
+        missed[missed.len() / 2],
+        missed[missed.len() - 1]
     );
 }
 

@@ -155,7 +155,8 @@ const HANDS: &str = r#"
 fn newer_sways_carry_private_desktops() {
     let suite = Suite::Trixie;
     let Some(launch) = suite.launch() else { return };
-    let mut host = host_in(suite, &launch, &["serve", "--open", "--desktop", "private", "--linger", "off"], &[]);
+    let args = ["serve", "--open", "--desktop", "private", "--private-desktop", "sway", "--linger", "off"];
+    let mut host = host_in(suite, &launch, &args, &[]);
     host.wait_for_log("private desktop started", Duration::from_secs(20));
     let (a, b) = (Probe::new(), Probe::new());
     let running = [streaming(&a, &host, "1366x768@60", "3"), streaming(&b, &host, "800x600@60", "3")];
