@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, pixel, settle, wait_until};
-use punktfunk_compositor::WindowInfo;
+use punktfunk_compositor::{WindowInfo, X11_DISPLAYS_FILE};
 use punktfunk_media::{Capturer as _, Injector as _, InputAction, Mode};
 use punktfunk_testkit::desktop::skip;
 use x11rb::connection::Connection as _;
-use x11rb::protocol::xproto::ConnectionExt as _;
+use x11rb::protocol::xproto::{AtomEnum, ConnectionExt as _};
 
 /// Whose Xwayland.
 #[derive(Clone, Copy)]
@@ -105,6 +105,22 @@ fn type_keys(worker: &Worker, keys: &[u16]) {
     }
 }
 
+/// Waits until the X server gives keys to an xterm: it hears of that over another connection than of keys.
+fn wait_for_x11_focus(worker: &Worker) {
+    let numbers = std::fs::read_to_string(worker.dir.path().join(X11_DISPLAYS_FILE)).unwrap();
+    let (connection, _) = x11rb::connect(Some(&format!(":{}", numbers.lines().next().unwrap()))).unwrap();
+    let class = |window| {
+        let asked =
+            connection.get_property(false, window, AtomEnum::WM_CLASS, AtomEnum::STRING, 0, 64).ok()?.reply().ok()?;
+        String::from_utf8(asked.value).ok()
+    };
+    wait_until("the terminal has X11's focus", || {
+        let focus = connection.get_input_focus().unwrap().reply().unwrap().focus;
+        // 0 and 1 are no windows (`None`, `PointerRoot`).
+        focus > 1 && class(focus).is_some_and(|class| class.contains("XTerm"))
+    });
+}
+
 const H: u16 = 35;
 const I: u16 = 23;
 const RETURN: u16 = 28;
@@ -136,6 +152,7 @@ fn an_x11_program_is_drawn_and_typed_into_and_follows_the_mode(server: Server) {
     settle(&mut capturer, frame.slot);
     let window = windows(&worker).pop().expect("it is listed");
     assert_eq!((window.app_id.as_str(), window.focused, window.place), ("XTerm", true, [0, 0, 1280, 720]));
+    wait_for_x11_focus(&worker);
     type_keys(&worker, &[H, I, RETURN]);
     wait_until("the line arrives", || std::fs::read_to_string(&typed).is_ok_and(|text| text == "hi"));
 
@@ -255,6 +272,7 @@ fn an_xwayland_that_is_killed_takes_x11_programs_along_and_nothing_else(server: 
     let typed_again = typed_into(&worker);
     assert_eq!(typed, typed_again);
     wait_until("another terminal is there", || windows(&worker).iter().any(|w| w.app_id == "XTerm" && w.focused));
+    wait_for_x11_focus(&worker);
     type_keys(&worker, &[H, I, RETURN]);
     wait_until("the line arrives", || std::fs::read_to_string(&typed).is_ok_and(|text| text == "hi"));
 }
