@@ -42,6 +42,8 @@ impl State {
     pub(super) fn edge_down(&mut self, finger: u32, at: Point<f64, Logical>, alone: bool) {
         let edge = edge_of(at, self.logical_size()).filter(|edge| alone && self.edge_is_of_use(*edge));
         self.edges.watched = edge.map(|edge| Watched { finger, edge, from: at });
+        // A client may have forgotten to lift it.
+        self.edges.taken = self.edges.taken.filter(|taken| *taken != finger);
     }
 
     /// It moved. True: it is the desktop's, no program is to hear of it.
