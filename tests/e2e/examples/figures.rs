@@ -369,7 +369,7 @@ impl Sample {
         for (pid, command) in host.processes() {
             let pid = pid.cast_unsigned();
             match () {
-                () if command.contains("sway ") => compositors += cpu_seconds(pid),
+                () if command.contains("sway ") || command.contains(" compositor ") => compositors += cpu_seconds(pid),
                 // The host and its watchdog are no programs of a desktop.
                 () if command.contains("punktfunk-host ") || pid == host.pid() => {}
                 () => programs += cpu_seconds(pid),
