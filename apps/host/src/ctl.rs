@@ -186,6 +186,13 @@ pub enum Clients {
         /// 100 to 300 in steps of 5; 0: as the host is set.
         percent: u32,
     },
+    /// Change the layout of its keyboard, also on a display in use.
+    Layout {
+        /// Its id.
+        id: String,
+        /// `LAYOUT[:VARIANT[:OPTIONS]]` in XKB's words, e.g. `de:nodeadkeys`; empty: the layout of the desktop.
+        layout: String,
+    },
     /// Let its access end.
     Expire {
         /// Its id.
@@ -543,6 +550,7 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Clients(Clients::Rename { id, name }) => client(id, &patch, json!({ "name": name })),
         Ctl::Clients(Clients::Grants { id, preset }) => client(id, &patch, json!({ "preset": preset.wire() })),
         Ctl::Clients(Clients::Scale { id, percent }) => client(id, &patch, json!({ "scale_percent": percent })),
+        Ctl::Clients(Clients::Layout { id, layout }) => client(id, &patch, json!({ "keyboard_layout": layout })),
         Ctl::Clients(Clients::Expire { id, seconds }) => client(id, &patch, json!({ "expires_in_s": seconds })),
         Ctl::Clients(Clients::Unpair { id }) => delete(format!("clients/{}", segment(id))),
         Ctl::Clients(Clients::UnpairAll) => delete("clients".to_owned()),
@@ -678,6 +686,7 @@ mod tests {
         "clients list",
         "clients rename a1b2 sofa",
         "clients scale a1b2 150",
+        "clients layout a1b2 de:nodeadkeys",
         "clients unpair a1b2",
         "clients unpair-all",
         "pairing status",

@@ -1,10 +1,12 @@
 //! Which keyboard layout the desktop uses. Order: sway's own keyboards (IPC) → `XKB_DEFAULT_*` → what localed keeps on
-//! disk → the host's configuration → `us`.
+//! disk → the host's configuration → `us`. On the built-in desktop, which has no settings of its own, the configuration comes
+//! first. A client's own layout comes before all of them.
 
 use std::fs;
 use std::path::Path;
 
 use punktfunk_inject::KeyboardLayout;
+use punktfunk_media::{StageError, is_keyboard_layout, reason};
 
 use crate::detect::Environment;
 use crate::ipc::Input;
@@ -22,6 +24,28 @@ impl std::fmt::Display for FoundLayout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} (from {})", self.layout, self.source)
     }
+}
+
+/// Finds the layout of the built-in desktop: what the host is told, else as [`find`].
+pub fn of_builtin(environment: &Environment, configured: Option<&KeyboardLayout>) -> FoundLayout {
+    let told = configured.map(|layout| FoundLayout { layout: layout.clone(), source: "configuration" });
+    told.unwrap_or_else(|| find(&[], environment, None))
+}
+
+/// A client's own layout, if XKB knows it.
+///
+/// # Errors
+/// `desktop.layout_refused`.
+pub fn of_client(layout: &str) -> Result<FoundLayout, StageError> {
+    let refused = |detail: String| StageError { reason: &reason::DESKTOP_LAYOUT_REFUSED, detail, fatal: false };
+    if !is_keyboard_layout(layout) {
+        return Err(refused("this is no name of a keyboard layout".to_owned()));
+    }
+    let found = FoundLayout { layout: KeyboardLayout::parse(layout), source: "client" };
+    if !punktfunk_inject::is_known(&found.layout) {
+        return Err(refused(format!("XKB knows no keyboard layout {layout}")));
+    }
+    Ok(found)
 }
 
 /// Finds the layout in the fixed order.
@@ -147,9 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn a_client_may_have_what_xkb_knows_and_nothing_else() {
+        assert_eq!(of_client("de:nodeadkeys").unwrap().to_string(), "de(nodeadkeys) (from client)");
+        for nonsense in ["", "klingon", "de:no-such-variant", "de\0", "../../etc/passwd", &"de,".repeat(100)] {
+            let refused = of_client(nonsense).expect_err(nonsense);
+            assert_eq!((refused.reason.code, refused.fatal), ("desktop.layout_refused", false));
+        }
+    }
+
+    #[test]
     fn the_order_is_sway_then_environment() {
         let environment = Environment::from_pairs([("XKB_DEFAULT_LAYOUT", "it")]);
         let found = find(&[], &environment, Some(&KeyboardLayout::named("se")));
         assert_eq!((found.layout.layout.as_str(), found.source), ("it", "XKB_DEFAULT_LAYOUT"));
+        let told = of_builtin(&environment, Some(&KeyboardLayout::named("se")));
+        assert_eq!(told.to_string(), "se (from configuration)");
+        assert_eq!(of_builtin(&environment, None).to_string(), "it (from XKB_DEFAULT_LAYOUT)");
     }
 }

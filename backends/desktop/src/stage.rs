@@ -8,9 +8,11 @@ use punktfunk_media::{
     LaunchError, Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
 };
 
+use punktfunk_inject::LiveLayout;
+
 use crate::app::{self, MarkedApp, Starter};
 use crate::ipc::SwayIpc;
-use crate::keyboard::FoundLayout;
+use crate::keyboard::{self, FoundLayout};
 use crate::output;
 use crate::touch::{NoTouch, TouchDevices};
 use crate::wlroots::SessionSockets;
@@ -50,7 +52,12 @@ pub struct SwayStage {
     output: String,
     mode: Mode,
     scale_percent: u32,
+    /// The desktop's own.
     keyboard: FoundLayout,
+    /// Its client's, if it has one.
+    own_keyboard: Option<FoundLayout>,
+    /// The one of them that injectors have.
+    layout: LiveLayout,
     /// Keeps a pointer and a keyboard on the seat between sessions. Without, programs would lose the seat's keyboard
     /// whenever a client leaves, and the first keys of the next one. `None` where the compositor takes no input.
     keeper: Option<Box<dyn Injector>>,
@@ -75,7 +82,8 @@ impl SwayStage {
         keyboard: FoundLayout,
         backing: Box<dyn Backing>,
     ) -> Self {
-        let keeper = punktfunk_inject::open(&sockets.display, &output, &keyboard.layout)
+        let layout = LiveLayout::new(keyboard.layout.clone());
+        let keeper = punktfunk_inject::open(&sockets.display, &output, &layout)
             .inspect_err(|e| tracing::warn!(output, "no input on this desktop: {e}"))
             .ok();
         tracing::info!(output, %mode, %keyboard, "stage open");
@@ -85,6 +93,8 @@ impl SwayStage {
             mode,
             scale_percent: 100,
             keyboard,
+            own_keyboard: None,
+            layout,
             keeper,
             touch: None,
             backing,
@@ -112,6 +122,10 @@ impl SwayStage {
 }
 
 impl SwayStage {
+    fn layout_in_use(&self) -> &FoundLayout {
+        self.own_keyboard.as_ref().unwrap_or(&self.keyboard)
+    }
+
     /// Tells sway where to go on. Only the view depends on it.
     fn go(&self, command: &str) {
         if let Err(e) = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| ipc.command(command)) {
@@ -165,6 +179,16 @@ impl Stage for SwayStage {
         Ok(())
     }
 
+    fn set_keyboard_layout(&mut self, layout: Option<&str>) -> Result<(), StageError> {
+        let own = layout.map(keyboard::of_client).transpose()?;
+        if own != self.own_keyboard {
+            self.own_keyboard = own;
+            self.layout.set(self.layout_in_use().layout.clone());
+            tracing::info!(output = self.output, keyboard = %self.layout_in_use(), "keyboard layout changed");
+        }
+        Ok(())
+    }
+
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
         self.program_ended();
         self.rest(false).map_err(|e| CaptureError { reason: e.reason, detail: e.detail, fatal: e.fatal })?;
@@ -172,7 +196,7 @@ impl Stage for SwayStage {
     }
 
     fn injector(&mut self) -> Result<Box<dyn Injector>, InjectError> {
-        let open = || punktfunk_inject::open(&self.sockets.display, &self.output, &self.keyboard.layout);
+        let open = || punktfunk_inject::open(&self.sockets.display, &self.output, &self.layout);
         let injector = open()?;
         // A fresh one, since nobody reads what the compositor tells the keeper, and its buffers are finite.
         self.keeper = open().ok();
@@ -249,7 +273,7 @@ impl Stage for SwayStage {
     }
 
     fn keyboard_layout(&self) -> String {
-        self.keyboard.to_string()
+        self.layout_in_use().to_string()
     }
 
     fn keep(&mut self, keep: Keep) -> bool {

@@ -21,7 +21,7 @@ use punktfunk_audio::{DesktopSound, PipeWire};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
     AudioPolicyCell, Desktop, DesktopInfo, Journal, JournalError, Mode, OpenError, Reason, RunningApp, SoundState,
-    Stage, StageRequest, UndoGuard, UndoRecord, reason,
+    Stage, StageError, StageRequest, UndoGuard, UndoRecord, reason,
 };
 
 use crate::app::{AppRecord, MarkedApp, end_app};
@@ -218,6 +218,10 @@ impl Desktop for WlrootsDesktop {
     fn keyboard_layout(&self) -> Option<String> {
         let layout = SwayIpc::connect(&self.sockets.ipc).and_then(|mut ipc| self.layout(&mut ipc));
         layout.inspect_err(|e| tracing::debug!("no keyboard layout: {e}")).ok().map(|l| l.to_string())
+    }
+
+    fn check_keyboard_layout(&self, layout: &str) -> Result<(), StageError> {
+        keyboard::of_client(layout).map(drop)
     }
 
     fn touch(&self) -> Result<(), &'static Reason> {

@@ -217,7 +217,12 @@ fn the_pointer_is_exact_on_every_output_at_every_scale() {
         for (name, (width, height), scale, colour) in outputs {
             let window = Window::open(&sway.display, Some(name), colour);
             window.wait("its full size", |seen| seen.contains(&Seen::Shown { width: 1280, height: 720 }));
-            let mut injector = punktfunk_inject::open(&sway.display, name, &KeyboardLayout::named("us")).unwrap();
+            let mut injector = punktfunk_inject::open(
+                &sway.display,
+                name,
+                &punktfunk_inject::LiveLayout::new(KeyboardLayout::named("us")),
+            )
+            .unwrap();
             let (w, h) = (f64::from(width), f64::from(height));
             for (x, y) in
                 [(0, 0), (1, 2), (2, 1), (3, 5), (640, 359), (1001, 700), (width / 2, 7), (width - 1, height - 1)]

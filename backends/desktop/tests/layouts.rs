@@ -7,7 +7,7 @@ mod common;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::{Bed, MODE, PATIENCE, PrivateBench, key, on_every_sway, wait_until};
+use common::{Bed, MODE, PATIENCE, PrivateBench, key, on_every_desktop, on_every_sway, wait_until};
 use punktfunk_core::keys::vk_to_evdev;
 use punktfunk_desktop::{KeyboardLayout, PrivateContent};
 use punktfunk_media::{Injector, InputAction};
@@ -53,7 +53,9 @@ fn what_is_pressed_is_what_appears_under_every_layout() {
         let mut terminal = Terminal { file: home.join("typed"), lines: 0 };
         for board in BOARDS {
             let layout = KeyboardLayout::parse(board.layout);
-            let mut injector = punktfunk_inject::open(&bench.display(), "HEADLESS-1", &layout).unwrap();
+            let mut injector =
+                punktfunk_inject::open(&bench.display(), "HEADLESS-1", &punktfunk_inject::LiveLayout::new(layout))
+                    .unwrap();
             terminal.type_board(&mut *injector, board, &format!("{suite:?}"));
         }
     });
@@ -78,6 +80,43 @@ fn what_is_pressed_is_what_appears_on_the_built_in_desktop() {
             std::fs::remove_file(home.join(file)).unwrap();
         }
     }
+}
+
+/// A client with a layout of its own: in the same terminal, one after the other, then the desktop's own again.
+#[test]
+fn a_clients_own_layout_is_in_force_at_once() {
+    on_every_desktop(|suite| {
+        let command = "exec foot sh -c 'stty -echo; echo ready >\"$HOME/ready\"; cat >\"$HOME/typed\"'".to_owned();
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Shell(command)) else { return };
+        let home = bench.launch.scratch().join("home");
+        std::fs::copy(COMPOSE, home.join(".XCompose")).expect("libx11-data is installed");
+        let mut stage = bench.open("a", MODE);
+        wait_until("the terminal runs", || home.join("ready").exists());
+        wait_until("the terminal has the keyboard", || bench.focused() == "foot");
+        let own = stage.keyboard_layout();
+        let mut injector = stage.injector().unwrap();
+        let mut terminal = Terminal { file: home.join("typed"), lines: 0 };
+        for board in BOARDS {
+            bench.desktop().check_keyboard_layout(board.layout).unwrap();
+            stage.set_keyboard_layout(Some(board.layout)).unwrap();
+            assert!(stage.keyboard_layout().ends_with("(from client)"), "{}", stage.keyboard_layout());
+            terminal.type_board(&mut *injector, board, &format!("{suite:?}, the client's own"));
+        }
+        let unknown = "no-such-layout";
+        let refused = [bench.desktop().check_keyboard_layout(unknown), stage.set_keyboard_layout(Some(unknown))];
+        assert_eq!(refused.map(|r| r.expect_err("nobody knows it").reason.code), ["desktop.layout_refused"; 2]);
+        // Refused: the last one stays. Shift is held while it changes: what is held stays held.
+        let last = BOARDS.last().unwrap();
+        stage.set_keyboard_layout(Some(last.layout)).unwrap();
+        terminal.type_board(&mut *injector, last, &format!("{suite:?}, still"));
+        let code = |vk| vk_to_evdev(vk).unwrap();
+        injector.inject(&key(code(LEFT_SHIFT), true)).unwrap();
+        stage.set_keyboard_layout(None).unwrap();
+        injector.inject(&key(code(LEFT_SHIFT), false)).unwrap();
+        assert_eq!(stage.keyboard_layout(), own);
+        let boards = BOARDS.iter().find(|b| own.starts_with(b.layout)).expect("the machine's own is one of ours");
+        terminal.type_board(&mut *injector, boards, &format!("{suite:?}, the desktop's own again"));
+    });
 }
 
 #[test]

@@ -331,7 +331,12 @@ fn the_layout_of_the_desktops_own_keyboard_is_used() {
         let Some(launch) = suite.launch() else { return };
         // A headless sway has no keyboard. One inside another has: the outer seat's, which it takes for hardware.
         let outer = TestSway::start(&launch, "");
-        let keyboard = punktfunk_inject::open(&outer.display, "HEADLESS-1", &KeyboardLayout::named("us")).unwrap();
+        let keyboard = punktfunk_inject::open(
+            &outer.display,
+            "HEADLESS-1",
+            &punktfunk_inject::LiveLayout::new(KeyboardLayout::named("us")),
+        )
+        .unwrap();
         let layouts = "input type:keyboard {\nxkb_layout us,de\nxkb_variant ,nodeadkeys\n}\n";
         let inner = TestSway::start_inside(&outer, &launch, layouts);
         let sockets = SessionSockets { ipc: inner.ipc.clone(), display: inner.display.clone() };

@@ -1,6 +1,8 @@
 //! A keyboard layout in XKB's words (rules `evdev`): model, layout, variant, options.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Which keyboard the desktop believes to have. Empty texts mean XKB's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +51,43 @@ impl fmt::Display for KeyboardLayout {
             write!(f, " {}", self.options)?;
         }
         Ok(())
+    }
+}
+
+/// A layout that injectors share, and that may change while they are in use: they take the new one with the first key
+/// that finds no other held.
+#[derive(Clone, Debug, Default)]
+pub struct LiveLayout(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    layout: Mutex<KeyboardLayout>,
+    /// Rises with every change: looked at with every key.
+    generation: AtomicU64,
+}
+
+impl LiveLayout {
+    /// Starts with `layout`.
+    #[must_use]
+    pub fn new(layout: KeyboardLayout) -> Self {
+        Self(Arc::new(Shared { layout: Mutex::new(layout), generation: AtomicU64::new(0) }))
+    }
+
+    /// Changes it for all that share it.
+    pub fn set(&self, layout: KeyboardLayout) {
+        *self.0.layout.lock().unwrap_or_else(PoisonError::into_inner) = layout;
+        self.0.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The layout, and what [`Self::generation`] says while it is the one.
+    pub(crate) fn get(&self) -> (KeyboardLayout, u64) {
+        // Read first: a change in between is then seen with the next key.
+        let generation = self.generation();
+        (self.0.layout.lock().unwrap_or_else(PoisonError::into_inner).clone(), generation)
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
     }
 }
 

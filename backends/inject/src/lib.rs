@@ -24,7 +24,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-pub use layout::KeyboardLayout;
+pub use keys::is_known;
+pub use layout::{KeyboardLayout, LiveLayout};
 use punktfunk_media::{InjectError, Injector, InjectorCaps, InputAction, reason};
 pub use text_keymap::{KeymapPace, Stroke, TextKeymap};
 
@@ -36,13 +37,13 @@ use crate::pointer::Pointer;
 use crate::text::Text;
 
 /// Opens an injector whose coordinates are the pixels of the output `output` (its connector name) of the compositor
-/// that listens at the Wayland socket `display`. The keyboard has `layout`; one that XKB does not know is replaced by
-/// `us` with a warning.
+/// that listens at the Wayland socket `display`. The keyboard has `layout`, whatever it becomes; a first one that XKB
+/// does not know is replaced by `us` with a warning.
 ///
 /// # Errors
 /// [`InjectError`] with `inject.unsupported` when the compositor lacks the protocols, `inject.lost` when it or the
 /// output is gone.
-pub fn open(display: &Path, output: &str, layout: &KeyboardLayout) -> Result<Box<dyn Injector>, InjectError> {
+pub fn open(display: &Path, output: &str, layout: &LiveLayout) -> Result<Box<dyn Injector>, InjectError> {
     let mut link = Link::open(display, output)?;
     let keys = Keys::create(&link, layout)?;
     let text = Text::create(&link)?;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::admission::Admission;
 use crate::apps::Apps;
-use crate::displays::{ClientFacts, DisplayConfig, Displays};
+use crate::displays::{ClientFacts, DisplayConfig, Displays, OwnFit};
 use crate::events::{EventKind, Events};
 use crate::journal::FileJournal;
 use crate::library::{Library, LibraryConfig};
@@ -235,8 +235,12 @@ impl ClientFacts for Trusted {
         }
     }
 
-    fn scale_percent(&self, identity: &str) -> Option<u32> {
-        self.trust.get(&Fingerprint::from_hex(identity)?)?.scale_percent
+    fn own(&self, identity: &str) -> OwnFit {
+        let record = Fingerprint::from_hex(identity).and_then(|who| self.trust.get(&who));
+        record.map_or_else(OwnFit::default, |r| OwnFit {
+            scale_percent: r.scale_percent,
+            keyboard_layout: r.keyboard_layout,
+        })
     }
 }
 

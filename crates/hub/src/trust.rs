@@ -41,6 +41,8 @@ pub struct ClientRecord {
     pub kind: ClientKind,
     /// How large programs draw on its displays, in percent; `None`: as the host is set.
     pub scale_percent: Option<u32>,
+    /// Its keyboard, `LAYOUT[:VARIANT[:OPTIONS]]` in XKB's words; `None`: the desktop's own layout.
+    pub keyboard_layout: Option<String>,
 }
 
 /// Which protocol a client speaks.
@@ -66,7 +68,16 @@ impl ClientRecord {
     #[must_use]
     pub fn new(fingerprint: Fingerprint, name: String, grants: Grants) -> Self {
         let (paired_at, kind) = (unix_s(SystemTime::now()), ClientKind::Native);
-        Self { fingerprint, name, grants, expires_at: None, paired_at, kind, scale_percent: None }
+        Self {
+            fingerprint,
+            name,
+            grants,
+            expires_at: None,
+            paired_at,
+            kind,
+            scale_percent: None,
+            keyboard_layout: None,
+        }
     }
 
     /// The id used by command line and API: the first 12 hexadecimal digits of the fingerprint.
@@ -135,6 +146,8 @@ pub struct ClientChange {
     pub expires_at: Option<Option<u64>>,
     /// New scale of its displays in percent: `Some(None)` for the host's.
     pub scale_percent: Option<Option<u32>>,
+    /// New keyboard layout: `Some(None)` for the desktop's.
+    pub keyboard_layout: Option<Option<String>>,
 }
 
 impl Trust {
@@ -187,6 +200,8 @@ impl Trust {
         let kept = next.clients.iter().position(|c| c.fingerprint.0 == record.fingerprint);
         let before = kept.map(|i| next.clients.remove(i));
         let scale_percent = record.scale_percent.or_else(|| before.as_ref().and_then(|b| b.scale_percent));
+        let keyboard_layout =
+            record.keyboard_layout.or_else(|| before.as_ref().and_then(|b| b.keyboard_layout.clone()));
         let extra = before.map(|b| b.extra).unwrap_or_default();
         let name = crate::sanitise_name(&record.name, &record.fingerprint);
         next.clients.push(Client {
@@ -197,6 +212,7 @@ impl Trust {
             expires_at: record.expires_at,
             kind: record.kind,
             scale_percent,
+            keyboard_layout,
             extra,
         });
         stored.set(next)?;
@@ -251,6 +267,9 @@ impl Trust {
         }
         if let Some(scale_percent) = change.scale_percent {
             client.scale_percent = scale_percent;
+        }
+        if let Some(keyboard_layout) = change.keyboard_layout {
+            client.keyboard_layout = keyboard_layout;
         }
         let narrows = Grants(before.grants).contains(Grants(client.grants))
             && client.expires_at.unwrap_or(u64::MAX) <= before.expires_at.unwrap_or(u64::MAX);
@@ -320,6 +339,8 @@ struct Client {
     kind: ClientKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     scale_percent: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keyboard_layout: Option<String>,
     #[serde(flatten)]
     extra: serde_json::Map<String, serde_json::Value>,
 }
@@ -335,6 +356,7 @@ impl Client {
             kind: self.kind,
             // Whatever the file says.
             scale_percent: self.scale_percent.filter(|p| punktfunk_media::is_scale_percent(*p)),
+            keyboard_layout: self.keyboard_layout.clone().filter(|l| punktfunk_media::is_keyboard_layout(l)),
         }
     }
 }

@@ -23,6 +23,15 @@ pub trait Desktop: Send + Sync {
         None
     }
 
+    /// Whether its stages take this keyboard layout (`LAYOUT[:VARIANT[:OPTIONS]]` in XKB's words). Blocking, some
+    /// milliseconds.
+    ///
+    /// # Errors
+    /// [`StageError`] with `desktop.layout_refused`: its stages keep their own, or nobody knows this one.
+    fn check_keyboard_layout(&self, _layout: &str) -> Result<(), StageError> {
+        Err(own_layout())
+    }
+
     /// Whether a stage opened now would take touch and pen, for `doctor`; if not, why. Blocking, one question to the
     /// compositor.
     ///
@@ -131,6 +140,15 @@ pub trait Stage: Send {
         }
         let detail = "this desktop keeps its own scale".to_owned();
         Err(StageError { reason: &reason::DESKTOP_SCALE_REFUSED, detail, fatal: false })
+    }
+
+    /// Gives the keyboard another layout (as for [`Desktop::check_keyboard_layout`]) while programs run; `None`: the
+    /// desktop's own. Keys that are held stay held. Not more than a round trip to the compositor.
+    ///
+    /// # Errors
+    /// [`StageError`] with `desktop.layout_refused`, never fatal by itself: the keyboard stays as it was.
+    fn set_keyboard_layout(&mut self, layout: Option<&str>) -> Result<(), StageError> {
+        layout.map_or(Ok(()), |_| Err(own_layout()))
     }
 
     /// A capturer for this output. One at a time; the previous one must be gone.
@@ -249,6 +267,22 @@ pub struct OpenError {
 #[must_use]
 pub const fn is_scale_percent(percent: u32) -> bool {
     percent >= 100 && percent <= 300 && percent.is_multiple_of(5)
+}
+
+/// Whether this can be a keyboard layout, `LAYOUT[:VARIANT[:OPTIONS]]`: what XKB's names are made of, and not more than
+/// [`LONGEST_LAYOUT`] bytes. Whether XKB knows it is another matter.
+#[must_use]
+pub fn is_keyboard_layout(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+:,.()".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.len() <= LONGEST_LAYOUT && text.chars().all(plain)
+}
+
+/// A dozen layouts with their variants fit.
+pub const LONGEST_LAYOUT: usize = 128;
+
+fn own_layout() -> StageError {
+    let detail = "this desktop keeps its own keyboard layout".to_owned();
+    StageError { reason: &reason::DESKTOP_LAYOUT_REFUSED, detail, fatal: false }
 }
 
 /// A running stage failed.

@@ -35,7 +35,10 @@ pub use clipboard::{
 };
 pub use colour::{Colour, Matrix};
 pub use cursor::{CursorImage, CursorPlace, CursorUpdate};
-pub use desktop::{Adopted, Desktop, DesktopInfo, Keep, OpenError, Stage, StageError, StageRequest, is_scale_percent};
+pub use desktop::{
+    Adopted, Desktop, DesktopInfo, Keep, LONGEST_LAYOUT, OpenError, Stage, StageError, StageRequest,
+    is_keyboard_layout, is_scale_percent,
+};
 pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,
     FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError,

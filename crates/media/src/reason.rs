@@ -81,6 +81,7 @@ reasons! {
     CONSOLE_PASSWORD_WRONG = "console.password_wrong", "The password is wrong.", "Try again; `punktfunk-host console-url --reset` prints a link to set a new one.";
     CONSOLE_SIGNED_OUT = "console.signed_out", "You are signed out.", "Sign in again.";
     DESKTOP_DIED = "desktop.died", "The compositor behind this session ended.", "Reconnect: the host opens a new display.";
+    DESKTOP_LAYOUT_REFUSED = "desktop.layout_refused", "The keyboard cannot have that layout.", "Name it as XKB does, LAYOUT[:VARIANT[:OPTIONS]]: us, de, de:nodeadkeys, us:dvorak, fr (see `localectl list-x11-keymap-layouts`).";
     DESKTOP_MISSING = "desktop.missing", "No desktop session was found, and the private desktop's programs are not installed.", "Install sway, or start the host inside a desktop session.";
     DESKTOP_MODE_REFUSED = "desktop.mode_refused", "The compositor did not take the requested mode.", "Choose another resolution or refresh rate.";
     DESKTOP_OPEN_FAILED = "desktop.open_failed", "The compositor did not give us an output.", "Run `punktfunk-host probe-compositor` and follow what it prints.";

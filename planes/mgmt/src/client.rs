@@ -185,6 +185,7 @@ impl Client {
                 paired_at_s,
                 expires_at_s,
                 scale_percent: None,
+                keyboard_layout: None,
                 streaming,
             });
         }

@@ -66,6 +66,7 @@ impl Problem {
                 &[
                     &reason::API_BAD_REQUEST,
                     &reason::CONSOLE_PASSWORD_UNFIT,
+                    &reason::DESKTOP_LAYOUT_REFUSED,
                     &reason::DESKTOP_SCALE_REFUSED,
                     &reason::LIBRARY_COVER_INVALID,
                     &reason::LIBRARY_INVALID,

@@ -173,6 +173,10 @@ pub struct ClientView {
     /// How large programs draw on its displays, in percent, if it has a scale of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_percent: Option<u32>,
+    /// Its keyboard, `LAYOUT[:VARIANT[:OPTIONS]]` in XKB's words, if it has a layout of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "de:nodeadkeys")]
+    pub keyboard_layout: Option<String>,
 }
 
 /// Which protocol a device speaks.
@@ -219,6 +223,11 @@ pub struct ClientChangeRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 150)]
     pub scale_percent: Option<u32>,
+    /// Its keyboard, `LAYOUT[:VARIANT[:OPTIONS]]` in XKB's words; empty: the layout of the desktop. Reaches live sessions at
+    /// once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "de:nodeadkeys", max_length = 128)]
+    pub keyboard_layout: Option<String>,
 }
 
 /// A live session.

@@ -130,15 +130,26 @@ async fn the_command_line_pairs_lists_and_revokes() {
         preset: None,
         expires_in_s: Some(0),
         scale_percent: Some(150),
+        keyboard_layout: Some("de:nodeadkeys".into()),
     };
     let view = client.change(&view.id, &change).await.expect("it is there");
     assert_eq!((view.name.as_str(), view.grants, view.expires_at_s), ("sofa", 1, None));
-    assert_eq!(view.scale_percent, Some(150));
+    assert_eq!((view.scale_percent, view.keyboard_layout.as_deref()), (Some(150), Some("de:nodeadkeys")));
     let scale = |percent| ClientChangeRequest { scale_percent: Some(percent), ..ClientChangeRequest::default() };
     let refused = client.change(&view.id, &scale(151)).await.expect_err("no step of 5");
     assert_eq!(code_of(&refused), "desktop.scale_refused");
     let view = client.change(&view.id, &scale(0)).await.expect("as the host is set");
     assert_eq!((view.scale_percent, view.grants), (None, 1));
+    let layout =
+        |text: &str| ClientChangeRequest { keyboard_layout: Some(text.into()), ..ClientChangeRequest::default() };
+    for nonsense in ["-", "de;us", "de\u{202e}", &"de,".repeat(50)] {
+        let refused = client.change(&view.id, &layout(nonsense)).await.expect_err(nonsense);
+        assert_eq!(code_of(&refused), "desktop.layout_refused");
+    }
+    let view = client.change(&view.id, &scale(0)).await.expect("nothing");
+    assert_eq!(view.keyboard_layout.as_deref(), Some("de:nodeadkeys"));
+    let view = client.change(&view.id, &layout("")).await.expect("the desktop's");
+    assert_eq!((view.keyboard_layout, view.grants), (None, 1));
     client.revoke(&view.id).await.expect("it is there");
     assert!(client.devices().await.expect("answers").is_empty());
 

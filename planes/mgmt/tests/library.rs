@@ -15,7 +15,7 @@ use punktfunk_media::fake::{SyntheticDesktop, SyntheticOptions};
 use punktfunk_media::{AppSpec, Mode, StageRequest};
 use punktfunk_mgmt::client::{Client, ClientError, segment};
 use punktfunk_mgmt::socket::ControlSocket;
-use punktfunk_mgmt::{HostFacts, MgmtState, router};
+use punktfunk_mgmt::{ClientChangeRequest, HostFacts, MgmtState, router};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -197,4 +197,23 @@ async fn a_program_is_launched_into_a_session_that_streams() {
     assert_eq!(bench.entry("app:w").await.expect("there")["running_for"], json!([]));
     assert_eq!(bench.ask("POST", "/steam%3A1/launch", Some(json!({"client": id}))).await, Err("app.unknown".into()));
     drop(stage);
+}
+
+#[tokio::test]
+async fn what_a_live_display_refuses_is_not_kept_for_the_next_one() {
+    let bench = Bench::new().await;
+    let id = format!("{TV}")[..12].to_owned();
+    let scale = |percent| ClientChangeRequest { scale_percent: Some(percent), ..ClientChangeRequest::default() };
+    let kept = async || bench.client.devices().await.expect("answers")[0].scale_percent;
+    // Nobody streams: it is for what comes.
+    bench.client.change(&id, &scale(150)).await.expect("saved");
+    let mode = Mode { width: 64, height: 64, refresh_hz: 60 };
+    let request = StageRequest { identity: TV.to_string(), name: "tv".into(), mode };
+    let _stage = bench.displays.acquire(&request).expect("open, though it keeps its own scale");
+    let Err(ClientError::Refused(problem)) = bench.client.change(&id, &scale(200)).await else { panic!("refused") };
+    assert_eq!((&*problem.code, kept().await), ("desktop.scale_refused", Some(150)));
+    let layout = ClientChangeRequest { keyboard_layout: Some("de".into()), ..ClientChangeRequest::default() };
+    let Err(ClientError::Refused(problem)) = bench.client.change(&id, &layout).await else { panic!("refused") };
+    assert_eq!(problem.code, "desktop.layout_refused");
+    assert_eq!(bench.client.devices().await.expect("answers")[0].keyboard_layout, None);
 }

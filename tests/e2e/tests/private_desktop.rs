@@ -22,6 +22,7 @@ on_both!(
     pair_stream_look_and_type,
     two_clients_each_get_their_own_display,
     windows_are_listed_and_closed_from_outside,
+    a_device_has_its_own_keyboard_layout,
     the_desktop_and_its_programs_survive_a_reconnect,
     ctrl_c_takes_everything_down,
     a_host_killed_hard_leaves_nothing_behind,
@@ -249,6 +250,38 @@ fn windows_are_listed_and_closed_from_outside(kind: &str) {
         streams.join().unwrap();
         assert!(ask(&["sessions", "windows", &id]).is_none(), "the session is over");
     });
+}
+
+/// From its first key on, and another one while it streams.
+fn a_device_has_its_own_keyboard_layout(kind: &str) {
+    let host = Host::start(&serve(kind, "off"));
+    let probe = paired(&host);
+    let device = ctl(&host, &["clients", "list"]).expect("answers")[0]["id"].as_str().expect("an id").to_owned();
+    let unknown = host.command(&["ctl", "clients", "layout", &device, "no-such-layout"]);
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("desktop.layout_refused"), "{unknown:?}");
+    ctl(&host, &["clients", "layout", &device, "de"]).expect("known");
+
+    // The keys of `touch zy` on a US board: `touch yz` on a German one, `touch wy` on a French one.
+    let (home, script) = (host.root().join("home"), probe.dir().join("input.jsonl"));
+    let mut text = terminal_wanted(kind, 300);
+    for t_ms in [1500, 5000] {
+        for (i, key) in ["T", "O", "U", "C", "H", "SPACE", "Z", "Y", "ENTER"].into_iter().enumerate() {
+            text += &format!("{}\n", serde_json::json!({"t_ms": t_ms + 40 * i, "ev": "key", "key": key}));
+        }
+    }
+    std::fs::write(&script, text).unwrap();
+    let args = ["--mode", "1280x720@60", "--seconds", "8", "--input", "input.jsonl"];
+    std::thread::scope(|scope| {
+        let stream = scope.spawn(|| must_stream(&probe, host.quic, &args));
+        wait(&host, "the German line", &|| home.join("yz").exists());
+        ctl(&host, &["clients", "layout", &device, "fr"]).expect("known");
+        let listed = ctl(&host, &["clients", "list"]).expect("answers");
+        assert_eq!(listed[0]["keyboard_layout"], "fr", "{listed}");
+        wait(&host, "the French line", &|| home.join("wy").exists());
+        stream.join().expect("no panic");
+    });
+    assert!(!home.join("zy").exists(), "nothing was typed on a US board");
 }
 
 fn the_desktop_and_its_programs_survive_a_reconnect(kind: &str) {

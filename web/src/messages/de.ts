@@ -129,6 +129,8 @@ export const de: typeof en = {
     scale: "Größe dessen, was Programme zeichnen",
     asHost: "wie in den Einstellungen",
     scaleHelp: "Auf Bildschirmen, die der Host macht; gilt sofort.",
+    layout: "Tastaturbelegung",
+    layoutHelp: "Wie XKB sie nennt, BELEGUNG:VARIANTE; leer: die des Desktops. Gilt sofort.",
     unpair: "Entkoppeln",
     unpairSure: "{name} entkoppeln? Die Sitzung endet sofort.",
     unpairAll: "Alle entkoppeln",

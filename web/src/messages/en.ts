@@ -127,6 +127,8 @@ export const en = {
     scale: "Size of what programs draw",
     asHost: "as in the settings",
     scaleHelp: "On displays that the host makes; in force at once.",
+    layout: "Keyboard layout",
+    layoutHelp: "As XKB names it, LAYOUT:VARIANT; empty: the desktop's own. In force at once.",
     unpair: "Unpair",
     unpairSure: "Unpair {name}? Its session ends at once.",
     unpairAll: "Unpair all",

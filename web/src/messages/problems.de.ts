@@ -51,6 +51,7 @@ export const deProblems: Record<string, [message: string, fix: string]> = {
   "console.password_wrong": ["Das Passwort ist falsch.", "Versuche es noch einmal; `punktfunk-host console-url --reset` zeigt einen Link für ein neues."],
   "console.signed_out": ["Du bist abgemeldet.", "Melde dich wieder an."],
   "desktop.died": ["Der Compositor hinter dieser Sitzung ist beendet.", "Verbinde neu: Der Host öffnet einen neuen Bildschirm."],
+  "desktop.layout_refused": ["Diese Tastaturbelegung kann die Tastatur nicht haben.", "Nenne sie, wie XKB es tut, BELEGUNG[:VARIANTE[:OPTIONEN]]: us, de, de:nodeadkeys, us:dvorak, fr (siehe `localectl list-x11-keymap-layouts`)."],
   "desktop.missing": ["Es gibt keine Desktop-Sitzung, und die Programme des privaten Desktops sind nicht installiert.", "Installiere sway, oder starte den Host in einer Desktop-Sitzung."],
   "desktop.mode_refused": ["Der Compositor hat den gewünschten Modus nicht angenommen.", "Wähle eine andere Auflösung oder Bildrate."],
   "desktop.open_failed": ["Der Compositor hat keinen Bildschirm hergegeben.", "Führe `punktfunk-host probe-compositor` aus, und folge dem, was es sagt."],

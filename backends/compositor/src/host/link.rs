@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{CaptureError, InjectError, Mode, reason};
 
 use super::{WorkerCapturer, WorkerInjector};
@@ -98,6 +99,15 @@ impl WorkerLink {
         let Mode { width, height, refresh_hz } = mode;
         let answer = self.ask(&Question::SetMode { width, height, refresh_hz, scale })?;
         answer.mode().ok_or_else(|| self.nonsense())
+    }
+
+    /// Gives the seat's keyboard another layout.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the old one stays where XKB does not know this one.
+    pub fn set_keyboard(&mut self, layout: &KeyboardLayout) -> Result<(), LinkError> {
+        let KeyboardLayout { model, layout, variant, options } = layout.clone();
+        self.ask(&Question::SetKeyboard { model, layout, variant, options }).map(drop)
     }
 
     /// Starts `sh SCRIPT` on the desktop, with `env` (`NAME=value` each) added to its environment.

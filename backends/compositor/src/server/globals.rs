@@ -170,7 +170,8 @@ pub fn seat(
     Ok(seat)
 }
 
-fn xkb_config(layout: &KeyboardLayout) -> XkbConfig<'_> {
+/// The layout in smithay's words.
+pub fn xkb_config(layout: &KeyboardLayout) -> XkbConfig<'_> {
     XkbConfig {
         rules: "evdev",
         model: &layout.model,

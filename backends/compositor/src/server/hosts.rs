@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
+use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{CursorImage, CursorPlace, Mode};
 
 use super::held::Held;
@@ -207,6 +208,11 @@ fn answer(question: &Question, state: &mut State, programs: &mut Programs) -> An
         Question::SetMode { width, height, refresh_hz, scale } => {
             let mode = Mode { width: *width, height: *height, refresh_hz: *refresh_hz };
             state.set_mode(mode, *scale).map_or_else(refused, |()| state_of(state))
+        }
+        Question::SetKeyboard { model, layout, variant, options } => {
+            let [model, layout, variant, options] = [model, layout, variant, options].map(String::clone);
+            let layout = KeyboardLayout { model, layout, variant, options };
+            state.set_layout(&layout).map_or_else(refused, |()| Answer::Done)
         }
         Question::Start { script, env } => {
             programs.start(Path::new(script), env).map_or_else(|e| refused(format!("{script}: {e}")), |()| Answer::Done)

@@ -4,8 +4,9 @@ use smithay::input::keyboard::xkb;
 use smithay::input::keyboard::{KeyboardTarget as _, ModifiersState};
 use smithay::utils::SERIAL_COUNTER;
 
-use punktfunk_inject::{KeymapPace, TextKeymap};
+use punktfunk_inject::{KeyboardLayout, KeymapPace, TextKeymap};
 
+use super::globals;
 use super::input::Moment;
 use super::state::State;
 
@@ -84,13 +85,29 @@ impl State {
         if keyboard.set_keymap_from_string(self, own).is_err() {
             tracing::warn!("XKB refuses the keymap that it made");
         }
-        // Only the locks: keys that were held meanwhile are known to the keyboard.
-        let locks = ModifiersState {
-            caps_lock: modifiers.caps_lock,
-            num_lock: modifiers.num_lock,
-            ..keyboard.modifier_state()
-        };
-        self.set_modifiers(locks);
+        self.keep_locks(modifiers);
+    }
+
+    /// Gives the keyboard another layout. Keys that are held, and locks, stay.
+    pub(super) fn set_layout(&mut self, layout: &KeyboardLayout) -> Result<(), String> {
+        let unknown = || format!("XKB knows no keyboard layout {layout}");
+        if !layout.is_plain() {
+            return Err(unknown());
+        }
+        self.leave_text_keymap();
+        let Some(keyboard) = self.seat.get_keyboard() else { return Ok(()) };
+        let before = keyboard.modifier_state();
+        keyboard.set_xkb_config(self, globals::xkb_config(layout)).map_err(|_| unknown())?;
+        self.keep_locks(before);
+        tracing::info!(%layout, "keyboard layout changed");
+        Ok(())
+    }
+
+    /// Locks are `before`'s under another keymap. Keys that are held are known to the keyboard itself.
+    fn keep_locks(&mut self, before: ModifiersState) {
+        let Some(keyboard) = self.seat.get_keyboard() else { return };
+        let ModifiersState { caps_lock, num_lock, .. } = before;
+        self.set_modifiers(ModifiersState { caps_lock, num_lock, ..keyboard.modifier_state() });
     }
 }
 

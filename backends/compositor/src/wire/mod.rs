@@ -55,7 +55,7 @@ impl Role {
 pub const READY: &[u8] = b"ready";
 const MAGIC: [u8; 3] = *b"pfd";
 /// Raised when a message changes its meaning: workers outlive the host that started them.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The longest message, a question with a command in it for one.
 pub const LONGEST: usize = 64 * 1024;
 

@@ -20,6 +20,17 @@ pub enum Question {
         /// Output pixels per logical pixel; as it is if `None`.
         scale: Option<f64>,
     },
+    /// Another keyboard layout, at once; in XKB's words, empty for its defaults.
+    SetKeyboard {
+        /// Model.
+        model: String,
+        /// Layouts.
+        layout: String,
+        /// Their variants.
+        variant: String,
+        /// Options.
+        options: String,
+    },
     /// Starts `sh FILE` as a program of the desktop.
     Start {
         /// The script, on this machine.

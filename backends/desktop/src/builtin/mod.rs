@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, Reason, RunningApp, Stage, StageRequest, UndoGuard,
-    UndoRecord, reason,
+    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, Reason, RunningApp, Stage, StageError, StageRequest,
+    UndoGuard, UndoRecord, reason,
 };
 
 use crate::app::MarkedApp;
@@ -50,7 +50,7 @@ impl BuiltinDesktop {
         environment: Environment,
         configured: Option<&KeyboardLayout>,
     ) -> Self {
-        let keyboard = keyboard::find(&[], &environment, configured);
+        let keyboard = keyboard::of_builtin(&environment, configured);
         Self { config, command, environment, keyboard, protocols: Mutex::default(), spare: Mutex::default() }
     }
 
@@ -59,13 +59,13 @@ impl BuiltinDesktop {
         Worker::start(&self.config, &self.command, &self.environment, layout, journal, identity, mode)
     }
 
-    fn stage(&self, worker: Worker, mode: Mode, scale: f64) -> BuiltinStage {
+    fn stage(&self, worker: Worker, mode: Mode, scale: f64, fresh: bool) -> BuiltinStage {
         let mut protocols = self.protocols.lock().unwrap_or_else(PoisonError::into_inner);
         if protocols.is_empty() {
             *protocols = punktfunk_capture::globals(&worker.display()).unwrap_or_default();
         }
         drop(protocols);
-        BuiltinStage::new(worker, mode, scale, self.keyboard.clone())
+        BuiltinStage::new(worker, mode, scale, self.keyboard.clone(), fresh)
     }
 
     fn take_spare(&self) -> Option<Worker> {
@@ -89,6 +89,10 @@ impl Desktop for BuiltinDesktop {
         Some(self.keyboard.to_string())
     }
 
+    fn check_keyboard_layout(&self, layout: &str) -> Result<(), StageError> {
+        keyboard::of_client(layout).map(drop)
+    }
+
     fn touch(&self) -> Result<(), &'static Reason> {
         Ok(())
     }
@@ -105,7 +109,7 @@ impl Desktop for BuiltinDesktop {
         };
         worker.set_mode(request.mode)?;
         worker.show(&self.config, &self.environment, &request.name)?;
-        Ok(Box::new(self.stage(worker, request.mode, 1.0)))
+        Ok(Box::new(self.stage(worker, request.mode, 1.0, true)))
     }
 
     fn warm(&self, journal: &Arc<dyn Journal>) {
@@ -127,7 +131,7 @@ impl Desktop for BuiltinDesktop {
         let identity = private.identity.clone();
         // What cannot be taken over ends here: dropping it undoes it.
         let (worker, mode, scale) = Worker::adopt(&self.config, private, guard)?;
-        Some(Adopted { identity: identity?, stage: Box::new(self.stage(worker, mode, scale)) })
+        Some(Adopted { identity: identity?, stage: Box::new(self.stage(worker, mode, scale, false)) })
     }
 
     fn app(&self, token: &str) -> Option<Box<dyn RunningApp>> {

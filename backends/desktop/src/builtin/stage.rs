@@ -11,7 +11,7 @@ use punktfunk_media::{
 
 use super::worker::Worker;
 use crate::app::{self, Starter};
-use crate::keyboard::FoundLayout;
+use crate::keyboard::{self, FoundLayout};
 use crate::output::check_scale;
 use crate::private::PrivateSound;
 
@@ -19,18 +19,23 @@ use crate::private::PrivateSound;
 pub struct BuiltinStage {
     mode: Mode,
     scale_percent: u32,
+    /// The desktop's own.
     keyboard: FoundLayout,
+    /// The one that it has, as far as this host knows.
+    has: Option<FoundLayout>,
     sound: Arc<PrivateSound>,
     worker: Worker,
 }
 
 impl BuiltinStage {
-    /// A stage on `worker`, which has `mode`, and `scale` output pixels per logical pixel.
-    pub fn new(worker: Worker, mode: Mode, scale: f64, keyboard: FoundLayout) -> Self {
+    /// A stage on `worker`, which has `mode`, `scale` output pixels per logical pixel, and maybe (`fresh`) the desktop's own
+    /// `keyboard`.
+    pub fn new(worker: Worker, mode: Mode, scale: f64, keyboard: FoundLayout, fresh: bool) -> Self {
+        let has = fresh.then(|| keyboard.clone());
         let sound = Arc::new(PrivateSound { runtime_dir: worker.family.runtime_dir().to_owned() });
         tracing::info!(%mode, %keyboard, "stage open");
         // A worker's scale is at most single digits.
-        Self { mode, scale_percent: (scale * 100.0).round() as u32, keyboard, sound, worker }
+        Self { mode, scale_percent: (scale * 100.0).round() as u32, keyboard, has, sound, worker }
     }
 }
 
@@ -56,6 +61,17 @@ impl Stage for BuiltinStage {
         answer.map_err(|error| stage_error(&error, &reason::DESKTOP_SCALE_REFUSED))?;
         self.scale_percent = percent;
         tracing::info!(percent, "scale changed");
+        Ok(())
+    }
+
+    fn set_keyboard_layout(&mut self, layout: Option<&str>) -> Result<(), StageError> {
+        let wanted = layout.map_or_else(|| Ok(self.keyboard.clone()), keyboard::of_client)?;
+        if self.has.as_ref() != Some(&wanted) {
+            let answer = self.worker.link.set_keyboard(&wanted.layout);
+            answer.map_err(|error| stage_error(&error, &reason::DESKTOP_LAYOUT_REFUSED))?;
+            tracing::info!(keyboard = %wanted, "keyboard layout changed");
+            self.has = Some(wanted);
+        }
         Ok(())
     }
 
@@ -120,7 +136,7 @@ impl Stage for BuiltinStage {
     }
 
     fn keyboard_layout(&self) -> String {
-        self.keyboard.to_string()
+        self.has.as_ref().unwrap_or(&self.keyboard).to_string()
     }
 
     fn keep(&mut self, keep: Keep) -> bool {

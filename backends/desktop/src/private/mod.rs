@@ -21,8 +21,8 @@ pub use content::builtin_files;
 pub use family::{Family, Recipe};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{
-    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, RunningApp, Stage, StageRequest, UndoGuard, UndoRecord,
-    reason,
+    Adopted, Desktop, DesktopInfo, Journal, Mode, OpenError, RunningApp, Stage, StageError, StageRequest, UndoGuard,
+    UndoRecord, reason,
 };
 pub use sound::{PrivateSound, SOUND_SCRIPT};
 
@@ -104,6 +104,10 @@ impl Desktop for PrivateDesktop {
 
     fn keyboard_layout(&self) -> Option<String> {
         Some(self.keyboard.to_string())
+    }
+
+    fn check_keyboard_layout(&self, layout: &str) -> Result<(), StageError> {
+        keyboard::of_client(layout).map(drop)
     }
 
     fn open(&self, request: &StageRequest, journal: &Arc<dyn Journal>) -> Result<Box<dyn Stage>, OpenError> {

@@ -79,9 +79,9 @@ impl Visitor {
         self.with(|stage| stage.windows()).unwrap_or_else(|| Err(no_windows()))
     }
 
-    /// Scales it, if a session uses it.
-    pub fn rescale(&self, percent: u32) -> Result<(), StageError> {
-        self.with(|stage| scale(stage, percent)).unwrap_or(Ok(()))
+    /// Fits it to its client, if a session uses it.
+    pub fn fit(&self, to: &Fit) -> Result<(), StageError> {
+        self.with(|stage| fit(stage, to)).unwrap_or(Ok(()))
     }
 
     /// As [`Stage::focus_window`].
@@ -101,9 +101,19 @@ impl Visitor {
     }
 }
 
-/// Scales a stage that has another scale.
-pub(super) fn scale(stage: &mut dyn Stage, percent: u32) -> Result<(), StageError> {
-    if stage.scale_percent() == percent { Ok(()) } else { stage.set_scale_percent(percent) }
+/// How a display fits its client.
+pub struct Fit {
+    /// How large programs draw, in percent.
+    pub scale_percent: u32,
+    /// The client's own keyboard layout.
+    pub keyboard_layout: Option<String>,
+}
+
+/// Fits a stage to its client: as far as it can be, with the first thing that it does not take.
+pub(super) fn fit(stage: &mut dyn Stage, to: &Fit) -> Result<(), StageError> {
+    let scaled =
+        if stage.scale_percent() == to.scale_percent { Ok(()) } else { stage.set_scale_percent(to.scale_percent) };
+    scaled.and(stage.set_keyboard_layout(to.keyboard_layout.as_deref()))
 }
 
 /// Its session ended, or has not begun.
@@ -153,6 +163,10 @@ impl Stage for Held {
 
     fn set_scale_percent(&mut self, percent: u32) -> Result<(), StageError> {
         self.with(|stage| stage.set_scale_percent(percent))
+    }
+
+    fn set_keyboard_layout(&mut self, layout: Option<&str>) -> Result<(), StageError> {
+        self.with(|stage| stage.set_keyboard_layout(layout))
     }
 
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {

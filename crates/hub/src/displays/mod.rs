@@ -30,8 +30,8 @@ use punktfunk_media::{
     WindowError, reason,
 };
 
-use self::held::Held;
 pub(crate) use self::held::Visitor;
+use self::held::{Fit, Held};
 use self::keeper::Keeper;
 pub use self::keeper::Linger;
 use crate::events::{EventKind, Events, unix_ms};
@@ -64,8 +64,17 @@ pub trait ClientFacts: Send + Sync {
     /// Whether a display may (still) be kept for it: not for one whose access was revoked.
     fn may_keep(&self, identity: &str) -> bool;
 
-    /// The scale of its displays in percent, if it has one of its own.
-    fn scale_percent(&self, identity: &str) -> Option<u32>;
+    /// What its displays have of its own.
+    fn own(&self, identity: &str) -> OwnFit;
+}
+
+/// What a client's displays have that the host's others have not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnFit {
+    /// How large programs draw, in percent; `None`: as the host is set.
+    pub scale_percent: Option<u32>,
+    /// Its keyboard, `LAYOUT[:VARIANT[:OPTIONS]]`; `None`: the desktop's own.
+    pub keyboard_layout: Option<String>,
 }
 
 /// Nothing is known of anybody: every display may be kept.
@@ -74,8 +83,8 @@ impl ClientFacts for () {
         true
     }
 
-    fn scale_percent(&self, _identity: &str) -> Option<u32> {
-        None
+    fn own(&self, _identity: &str) -> OwnFit {
+        OwnFit::default()
     }
 }
 
@@ -247,9 +256,9 @@ impl Displays {
         };
         let result = result.map(|mut stage| {
             stage.keep(shared.keep_of(None));
-            // One that cannot be scaled is still one to be seen.
-            if let Err(e) = held::scale(&mut *stage, shared.scale_for(&request.identity)) {
-                tracing::warn!(code = e.reason.code, identity = %request.identity, "the display keeps its scale: {e}");
+            // One that does not fit is still one to be seen.
+            if let Err(e) = held::fit(&mut *stage, &shared.fit_for(&request.identity)) {
+                tracing::warn!(code = e.reason.code, identity = %request.identity, "the display stays as it was: {e}");
             }
             stage
         });
@@ -316,18 +325,27 @@ impl Displays {
         self.shared.scale.store(percent, Ordering::Relaxed);
         let in_use: Vec<_> = lock(&self.shared.state).in_use.keys().cloned().collect();
         for identity in in_use {
-            if let Err(e) = self.rescale(&identity) {
-                tracing::warn!(code = e.reason.code, identity, "the display keeps its scale: {e}");
+            if let Err(e) = self.refit(&identity) {
+                tracing::warn!(code = e.reason.code, identity, "the display stays as it was: {e}");
             }
         }
     }
 
-    /// Gives the display that a session of this identity uses, if there is one, the scale that its client has now. Blocking.
+    /// Gives the display that a session of this identity uses, if there is one, the scale and the keyboard layout that its
+    /// client has now. Blocking.
     ///
     /// # Errors
-    /// [`StageError`]: it keeps the one it had.
-    pub fn rescale(&self, identity: &str) -> Result<(), StageError> {
-        self.visit(identity).map_or(Ok(()), |display| display.rescale(self.shared.scale_for(identity)))
+    /// [`StageError`]: it keeps what it had.
+    pub fn refit(&self, identity: &str) -> Result<(), StageError> {
+        self.visit(identity).map_or(Ok(()), |display| display.fit(&self.shared.fit_for(identity)))
+    }
+
+    /// As [`Desktop::check_keyboard_layout`].
+    ///
+    /// # Errors
+    /// [`StageError`] with `desktop.layout_refused`.
+    pub fn check_keyboard_layout(&self, layout: &str) -> Result<(), StageError> {
+        self.shared.desktop.check_keyboard_layout(layout)
     }
 
     /// The display that a session of this identity uses now, for starting programs on it.
@@ -452,8 +470,10 @@ impl Shared {
         Ok(Held::new(stage, Arc::downgrade(self), &request.identity))
     }
 
-    fn scale_for(&self, identity: &str) -> u32 {
-        self.clients.scale_percent(identity).unwrap_or_else(|| self.scale.load(Ordering::Relaxed))
+    fn fit_for(&self, identity: &str) -> Fit {
+        let own = self.clients.own(identity);
+        let scale_percent = own.scale_percent.unwrap_or_else(|| self.scale.load(Ordering::Relaxed));
+        Fit { scale_percent, keyboard_layout: own.keyboard_layout }
     }
 
     fn changed(&self, identity: &str, what: &'static str) {

@@ -31,6 +31,7 @@ struct TestStage {
     born: usize,
     mode: Mode,
     scale: u32,
+    layout: Option<String>,
     identity: String,
     guard: Option<UndoGuard>,
 }
@@ -52,6 +53,7 @@ impl TestDesktop {
             born,
             mode,
             scale: 100,
+            layout: None,
             identity: identity.into(),
             guard: Some(guard),
         })
@@ -118,6 +120,15 @@ impl Stage for TestStage {
         Ok(())
     }
 
+    fn set_keyboard_layout(&mut self, layout: Option<&str>) -> Result<(), StageError> {
+        if layout != self.layout.as_deref() && self.shared.refuse_modes.load(Ordering::SeqCst) {
+            let detail = "told to".into();
+            return Err(StageError { reason: &reason::DESKTOP_LAYOUT_REFUSED, detail, fatal: false });
+        }
+        self.layout = layout.map(str::to_owned);
+        Ok(())
+    }
+
     fn capturer(&mut self) -> Result<Box<dyn Capturer>, CaptureError> {
         Err(CaptureError { reason: &reason::CAPTURE_UNSUPPORTED, detail: String::new(), fatal: true })
     }
@@ -131,7 +142,7 @@ impl Stage for TestStage {
     }
 
     fn keyboard_layout(&self) -> String {
-        "us".into()
+        self.layout.clone().unwrap_or_else(|| "us".into())
     }
 
     fn keep(&mut self, keep: Keep) -> bool {
@@ -292,8 +303,8 @@ fn what_is_kept_for_a_client_ends_with_its_access() {
             self.0.load(Ordering::SeqCst)
         }
 
-        fn scale_percent(&self, _: &str) -> Option<u32> {
-            None
+        fn own(&self, _: &str) -> OwnFit {
+            OwnFit::default()
         }
     }
     let clients = WhilePaired(Arc::clone(&paired));
@@ -308,15 +319,16 @@ fn what_is_kept_for_a_client_ends_with_its_access() {
 }
 
 #[test]
-fn a_display_has_its_clients_scale_else_the_hosts_and_changes_with_both() {
+fn a_display_has_its_clients_scale_and_layout_else_the_hosts_and_changes_with_both() {
     struct Own(Arc<AtomicU32>);
     impl ClientFacts for Own {
         fn may_keep(&self, _: &str) -> bool {
             true
         }
 
-        fn scale_percent(&self, identity: &str) -> Option<u32> {
-            (identity == "a").then(|| self.0.load(Ordering::SeqCst))
+        fn own(&self, identity: &str) -> OwnFit {
+            let scale_percent = (identity == "a").then(|| self.0.load(Ordering::SeqCst));
+            OwnFit { scale_percent, keyboard_layout: scale_percent.map(|percent| format!("l{percent}")) }
         }
     }
     let dir = tempfile::tempdir().expect("a folder");
@@ -329,23 +341,25 @@ fn a_display_has_its_clients_scale_else_the_hosts_and_changes_with_both() {
     let a = displays.acquire(&request("a", MODE)).expect("opens");
     let b = displays.acquire(&request("b", MODE)).expect("opens");
     assert_eq!((a.scale_percent(), b.scale_percent()), (200, 125));
+    assert_eq!((a.keyboard_layout(), b.keyboard_layout()), ("l200".into(), "us".into()));
     // Live, each by what is its own.
     displays.set_scale_percent(150);
     assert_eq!((a.scale_percent(), b.scale_percent()), (200, 150));
     own.store(175, Ordering::SeqCst);
-    displays.rescale("a").expect("takes it");
+    displays.refit("a").expect("takes it");
     assert_eq!((a.scale_percent(), b.scale_percent()), (175, 150));
+    assert_eq!((a.keyboard_layout(), b.keyboard_layout()), ("l175".into(), "us".into()));
     // Nobody streams: there is nothing to scale, and the next session has it.
     displays.release("a", Some(a), Release::Linger);
     own.store(100, Ordering::SeqCst);
-    displays.rescale("a").expect("nothing to do");
+    displays.refit("a").expect("nothing to do");
     let a = displays.acquire(&request("a", MODE)).expect("reuses");
-    assert_eq!(a.scale_percent(), 100);
+    assert_eq!((a.scale_percent(), a.keyboard_layout()), (100, "l100".into()));
     // A desktop that refuses is streamed as it is.
     desktop.0.refuse_modes.store(true, Ordering::SeqCst);
-    assert_eq!(displays.rescale("b").map_err(|e| e.reason.code), Ok(()), "it has that scale");
+    assert_eq!(displays.refit("b").map_err(|e| e.reason.code), Ok(()), "it has that scale");
     own.store(300, Ordering::SeqCst);
-    assert_eq!(displays.rescale("a").map_err(|e| e.reason.code), Err("desktop.scale_refused"));
+    assert_eq!(displays.refit("a").map_err(|e| e.reason.code), Err("desktop.scale_refused"));
     assert!(displays.acquire(&request("c", MODE)).is_ok());
 }
 

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use punktfunk_core::Grants;
 use punktfunk_hub::trust::{self, ClientChange, ClientRecord, TrustError, TrustState};
-use punktfunk_media::{is_scale_percent, reason};
+use punktfunk_media::{StageError, is_keyboard_layout, is_scale_percent, reason};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,7 +62,7 @@ pub(super) async fn list(State(state): State<MgmtState>) -> Json<Vec<ClientView>
     Json(state.hub.trust().list().iter().map(|record| view(&state, record, now)).collect())
 }
 
-/// Changes a device's name, access or scale; live sessions feel it at once
+/// Changes a device's name, access, scale or keyboard layout; live sessions feel it at once
 #[utoipa::path(
     patch, path = "/api/v1/clients/{id}", operation_id = "client_change", tag = "clients",
     params(("id" = String, Path, description = "Id of the device, or a unique beginning of its fingerprint")),
@@ -88,14 +88,32 @@ pub(super) async fn change(
             return Err(Problem::new(&reason::DESKTOP_SCALE_REFUSED).with_detail(format!("{percent} %")));
         }
     };
-    let rescale = scale_percent.and(state.displays.get().cloned());
-    let change = ClientChange { name: request.name, grants, expires_at, scale_percent };
+    let keyboard_layout = match request.keyboard_layout {
+        None => None,
+        Some(layout) if layout.is_empty() => Some(None),
+        Some(layout) if is_keyboard_layout(&layout) => Some(Some(layout)),
+        Some(layout) => return Err(Problem::new(&reason::DESKTOP_LAYOUT_REFUSED).with_detail(layout)),
+    };
+    let fits = scale_percent.is_some() || keyboard_layout.is_some();
+    let displays = state.displays.get().filter(|_| fits).cloned();
+    let change = ClientChange { name: request.name, grants, expires_at, scale_percent, keyboard_layout };
     let hub = state.hub.clone();
     let change = move || {
+        let refused = |e: StageError| Problem::new(e.reason).with_detail(e.detail);
+        if let (Some(displays), Some(Some(layout))) = (&displays, &change.keyboard_layout) {
+            displays.check_keyboard_layout(layout).map_err(refused)?;
+        }
+        let before = hub.trust().list();
         let record = hub.trust().change(&id, change).map_err(|e| problem(&e))?;
-        if let Some(displays) = rescale {
-            let done = displays.rescale(&record.fingerprint.to_string());
-            done.map_err(|e| Problem::new(e.reason).with_detail(e.detail))?;
+        let fitted = displays.map_or(Ok(()), |displays| displays.refit(&record.fingerprint.to_string()));
+        if let Err(e) = fitted {
+            // What its display refuses is not kept for the next one.
+            if let Some(before) = before.into_iter().find(|b| b.fingerprint == record.fingerprint) {
+                let (scale_percent, keyboard_layout) = (Some(before.scale_percent), Some(before.keyboard_layout));
+                let back = ClientChange { scale_percent, keyboard_layout, ..ClientChange::default() };
+                hub.trust().change(&id, back).map_err(|e| problem(&e))?;
+            }
+            return Err(refused(e));
         }
         Ok::<_, Problem>(record)
     };
@@ -156,6 +174,7 @@ pub(super) fn view(state: &MgmtState, record: &ClientRecord, now: SystemTime) ->
         paired_at_s: record.paired_at,
         expires_at_s: record.expires_at,
         scale_percent: record.scale_percent,
+        keyboard_layout: record.keyboard_layout.clone(),
         streaming: sessions.iter().any(|s| s.fingerprint == Some(record.fingerprint)),
     }
 }
