@@ -30,9 +30,9 @@ fn wait_for_title(stage: &mut dyn Stage, bed: Bed, wanted: &str) {
 #[test]
 fn a_browser_takes_keys_and_text_of_any_language_in_a_field() {
     for bed in BEDS {
-        let command = "exec chromium --ozone-platform=wayland --no-sandbox --disable-gpu --no-first-run \
+        let command = "exec env WAYLAND_DEBUG=client chromium --ozone-platform=wayland --no-sandbox --disable-gpu --no-first-run \
              --disable-background-networking --disable-component-update --disable-sync --disable-quic \
-             --password-store=basic --user-data-dir=\"$HOME/browser\" --app=\"file://$HOME/page.html\" >/dev/null 2>&1";
+             --password-store=basic --user-data-dir=\"$HOME/browser\" --app=\"file://$HOME/page.html\" >/dev/null 2>\"$HOME/heard\"";
         let bench = PrivateBench::new(bed, PrivateContent::Shell(command.to_owned())).unwrap();
         // What is typed is the window's title, once a key has come through: a browser drops those that come before its
         // page is the one that gets them, which its page cannot see.
@@ -57,6 +57,63 @@ fn a_browser_takes_keys_and_text_of_any_language_in_a_field() {
         wait_for_title(&mut *stage, bed, "typed hi");
         " Grüße € 世界".chars().for_each(|c| injector.inject(&InputAction::Text(c)).unwrap());
         wait_for_title(&mut *stage, bed, "typed hi Grüße € 世界");
+        let heard = std::fs::read(bench.launch.scratch().join("home/heard")).unwrap();
+        let written = String::from_utf8_lossy(&heard).matches(".commit_string(").count();
+        assert_eq!(written > 0, bed == Bed::BuiltIn, "as text there, as keys here: {bed:?}");
+    }
+}
+
+/// A line to type into; what is in it is the window's title.
+const ENTRY: &str = r#"
+import gi
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gtk
+window, entry = Gtk.Window(title="ready"), Gtk.Entry()
+entry.connect("changed", lambda _: window.set_title("typed " + entry.get_text()))
+window.add(entry)
+window.show_all()
+Gtk.main()
+"#;
+
+/// The built-in desktop writes where programs want text; those that say so get no keymap for it.
+#[test]
+fn programs_that_want_text_get_it_as_text() {
+    const TEXT: &str = "Grüße € 世界 🦀 नमस्ते";
+    let terminal = "exec foot sh -c 'stty -echo; echo ready >\"$HOME/ready\"; cat >\"$HOME/typed\"'";
+    for (program, command) in [("foot", terminal), ("GTK", "GDK_BACKEND=wayland exec python3 \"$HOME/entry.py\"")] {
+        // libwayland writes down what it hears.
+        let command = format!("WAYLAND_DEBUG=client; export WAYLAND_DEBUG; {command} 2>\"$HOME/heard\"");
+        let bench = PrivateBench::new(Bed::BuiltIn, PrivateContent::Shell(command)).unwrap();
+        let home = bench.launch.scratch().join("home");
+        std::fs::write(home.join("entry.py"), ENTRY).unwrap();
+        let heard = |what: &str| {
+            let heard = std::fs::read(home.join("heard")).unwrap_or_default();
+            String::from_utf8_lossy(&heard).lines().filter(|line| line.contains(what)).count()
+        };
+        let mut stage = bench.open("a", MODE);
+        let mut injector = stage.injector().unwrap();
+        wait_until("it has the keyboard", || stage.windows().unwrap().iter().any(|window| window.focused));
+        if program == "foot" {
+            wait_until("the shell reads", || home.join("ready").exists());
+        }
+        wait_until(&format!("{program} wants text"), || {
+            injector.inject(&InputAction::Text('~')).unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            heard(".commit_string(") > 0
+        });
+        let (keymaps, before) = (heard(".keymap("), heard(".commit_string("));
+        TEXT.chars().for_each(|c| injector.inject(&InputAction::Text(c)).unwrap());
+        let all = || heard(".commit_string(") - before >= TEXT.chars().count();
+        wait_until(&format!("{program} heard it all"), all);
+        assert_eq!(heard(".keymap("), keymaps, "{program}");
+        if program == "foot" {
+            injector.inject(&InputAction::Text('\n')).unwrap();
+            let typed = || std::fs::read_to_string(home.join("typed")).unwrap_or_default();
+            wait_until("the line arrives", || typed().trim_start_matches('~') == format!("{TEXT}\n"));
+        } else {
+            let is_it = |title: &String| title.trim_start_matches("typed ").trim_start_matches('~') == TEXT;
+            wait_until("the line is there", || titles(&mut *stage).iter().any(is_it));
+        }
     }
 }
 

@@ -132,6 +132,7 @@ impl Server {
     fn flush(&mut self) -> io::Result<()> {
         self.state.space.refresh();
         self.state.popups.cleanup();
+        self.state.follow_text_input();
         self.display.flush_clients()
     }
 

@@ -32,6 +32,7 @@ mod screen;
 mod shortcuts;
 mod state;
 mod text;
+mod text_input;
 mod window;
 mod windows;
 mod x11;

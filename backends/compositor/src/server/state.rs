@@ -22,6 +22,7 @@ use super::pointer::PointerMemory;
 use super::screen::Screen;
 use super::shortcuts;
 use super::text::TextKeyboard;
+use super::text_input::TextInputs;
 use super::window::AppWindow;
 use super::x11::X11;
 use super::{ServerConfig, check_mode};
@@ -54,6 +55,7 @@ pub struct State {
     pub(super) pointer: PointerMemory,
     pub(super) pen: PenMemory,
     pub(super) text: TextKeyboard,
+    pub(super) text_inputs: TextInputs,
     pub(super) shortcuts_held: shortcuts::Held,
     /// Somebody asked for another terminal.
     pub(super) terminal_wanted: bool,
@@ -79,6 +81,7 @@ impl State {
             globals: Globals::new(&display),
             seats,
             text: TextKeyboard::default(),
+            text_inputs: TextInputs::default(),
             shortcuts_held: Vec::new(),
             terminal_wanted: false,
             seat,

@@ -1,4 +1,5 @@
-//! Text of any language: the keyboard gets a keymap that has the character, and the desktop's own back with the next key.
+//! Text of any language: written where a program wants text (`text_input.rs`). For all others the keyboard gets a keymap
+//! that has the character, and the desktop's own back with the next key.
 
 use smithay::input::keyboard::xkb;
 use smithay::input::keyboard::{KeyboardTarget as _, ModifiersState};
@@ -24,6 +25,10 @@ pub struct TextKeyboard {
 impl State {
     /// Types one character. Control characters without a key are left out.
     pub(super) fn type_character(&mut self, character: char, at: Moment) {
+        // Enter, Tab and their like are keys, whatever is written.
+        if !character.is_control() && self.write_character(character) {
+            return;
+        }
         let Some((stroke, new)) = self.text.keymap.stroke(character) else {
             tracing::debug!("U+{:04X} is a control character without a key", u32::from(character));
             return;

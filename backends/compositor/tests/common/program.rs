@@ -46,7 +46,8 @@ use wayland_protocols::wp::tablet::zv2::client::{
     zwp_tablet_v2::ZwpTabletV2,
 };
 use wayland_protocols::wp::text_input::zv3::client::{
-    zwp_text_input_manager_v3::ZwpTextInputManagerV3, zwp_text_input_v3::ZwpTextInputV3,
+    zwp_text_input_manager_v3::ZwpTextInputManagerV3,
+    zwp_text_input_v3::{self, ZwpTextInputV3},
 };
 use wayland_protocols::xdg::foreign::zv2::client::{
     zxdg_exported_v2::{self, ZxdgExportedV2},
@@ -64,7 +65,8 @@ use wayland_protocols::xdg::shell::client::{
 use wayland_protocols_misc::zwp_input_method_v2::client::{
     zwp_input_method_keyboard_grab_v2::{self, ZwpInputMethodKeyboardGrabV2},
     zwp_input_method_manager_v2::ZwpInputMethodManagerV2,
-    zwp_input_method_v2::ZwpInputMethodV2,
+    zwp_input_method_v2::{self, ZwpInputMethodV2},
+    zwp_input_popup_surface_v2::ZwpInputPopupSurfaceV2,
 };
 use wayland_protocols_misc::zwp_virtual_keyboard_v1::client::{
     zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1, zwp_virtual_keyboard_v1::ZwpVirtualKeyboardV1,
@@ -103,6 +105,12 @@ pub struct Seen {
     pub buttons: Vec<&'static str>,
     /// Keys, by their evdev codes, and whether they went down.
     pub keys: Vec<(u32, bool)>,
+    /// How often the keyboard got a keymap.
+    pub keymaps: usize,
+    /// Of text inputs: `enter`, `leave`, `commit TEXT`, `done NUMBER`.
+    pub text: Vec<String>,
+    /// Of input methods: `activate`, `deactivate`, `unavailable`.
+    pub method: Vec<&'static str>,
     /// Relative motion.
     pub relative: Vec<(f64, f64)>,
     /// `locked`, `unlocked`, `confined`, `unconfined`.
@@ -280,6 +288,9 @@ impl Dispatch<WlKeyboard, ()> for Seen {
         {
             seen.serial = serial;
         }
+        if let wl_keyboard::Event::Keymap { .. } = event {
+            seen.keymaps += 1;
+        }
         if let wl_keyboard::Event::Key { key, state, .. } = event {
             seen.keys.push((key, matches!(state.into_result(), Ok(wl_keyboard::KeyState::Pressed))));
         }
@@ -456,9 +467,48 @@ delegate_noop!(Seen: ZwpTabletManagerV2);
 delegate_noop!(Seen: ZwpVirtualKeyboardManagerV1);
 delegate_noop!(Seen: ZwpVirtualKeyboardV1);
 delegate_noop!(Seen: ZwpTextInputManagerV3);
-delegate_noop!(Seen: ignore ZwpTextInputV3);
+
+impl Dispatch<ZwpTextInputV3, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpTextInputV3,
+        event: zwp_text_input_v3::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        use zwp_text_input_v3::Event;
+        seen.text.push(match event {
+            Event::Enter { .. } => "enter".to_owned(),
+            Event::Leave { .. } => "leave".to_owned(),
+            Event::CommitString { text } => format!("commit {}", text.unwrap_or_default()),
+            Event::Done { serial } => format!("done {serial}"),
+            other => format!("{other:?}"),
+        });
+    }
+}
+
 delegate_noop!(Seen: ZwpInputMethodManagerV2);
-delegate_noop!(Seen: ignore ZwpInputMethodV2);
+delegate_noop!(Seen: ignore ZwpInputPopupSurfaceV2);
+
+impl Dispatch<ZwpInputMethodV2, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpInputMethodV2,
+        event: zwp_input_method_v2::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        use zwp_input_method_v2::Event;
+        match event {
+            Event::Activate => seen.method.push("activate"),
+            Event::Deactivate => seen.method.push("deactivate"),
+            Event::Unavailable => seen.method.push("unavailable"),
+            _ => {}
+        }
+    }
+}
 
 impl Dispatch<ZwpInputMethodKeyboardGrabV2, ()> for Seen {
     fn event(

@@ -2,7 +2,6 @@
 //!
 //! - A pool that is to have no size: smithay answers with an error and goes on to unwrap the size.
 //! - A keymap that is shorter than its program says: it is mapped and read as told, and the fault is nobody's to catch.
-//! - Text input with numbers that mean nothing: they are unwrapped.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -10,8 +9,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use smithay::reexports::wayland_protocols::wp::text_input::zv3::server::zwp_text_input_manager_v3::ZwpTextInputManagerV3;
-use smithay::reexports::wayland_protocols::wp::text_input::zv3::server::zwp_text_input_v3::{self, ZwpTextInputV3};
 use smithay::reexports::wayland_protocols_misc::zwp_virtual_keyboard_v1::server::zwp_virtual_keyboard_manager_v1::ZwpVirtualKeyboardManagerV1;
 use smithay::reexports::wayland_protocols_misc::zwp_virtual_keyboard_v1::server::zwp_virtual_keyboard_v1::{
     self, ZwpVirtualKeyboardV1,
@@ -21,10 +18,9 @@ use smithay::reexports::wayland_server::protocol::wl_buffer::WlBuffer;
 use smithay::reexports::wayland_server::protocol::wl_shm::{self, WlShm};
 use smithay::reexports::wayland_server::protocol::wl_shm_pool::{self, WlShmPool};
 use smithay::reexports::wayland_server::{
-    Client, DataInit, Dispatch, DisplayHandle, Resource as _, WEnum, delegate_dispatch, delegate_global_dispatch,
+    Client, DataInit, Dispatch, DisplayHandle, Resource as _, delegate_dispatch, delegate_global_dispatch,
 };
 use smithay::wayland::shm::{ShmBufferUserData, ShmPoolUserData, ShmState};
-use smithay::wayland::text_input::{TextInputManagerState, TextInputUserData};
 use smithay::wayland::virtual_keyboard::{
     VirtualKeyboardManagerGlobalData, VirtualKeyboardManagerState, VirtualKeyboardUserData,
 };
@@ -100,40 +96,6 @@ fn copied(file: &OwnedFd, size: u32) -> std::io::Result<OwnedFd> {
     let mut copy = File::from(memfd_create("keymap", MemfdFlags::CLOEXEC)?);
     copy.write_all(&bytes)?;
     copy.as_fd().try_clone_to_owned()
-}
-
-delegate_global_dispatch!(State: [ZwpTextInputManagerV3: ()] => TextInputManagerState);
-delegate_dispatch!(State: [ZwpTextInputManagerV3: ()] => TextInputManagerState);
-
-impl Dispatch<ZwpTextInputV3, TextInputUserData> for State {
-    fn request(
-        state: &mut Self,
-        client: &Client,
-        input: &ZwpTextInputV3,
-        request: zwp_text_input_v3::Request,
-        data: &TextInputUserData,
-        display: &DisplayHandle,
-        init: &mut DataInit<'_, Self>,
-    ) {
-        use zwp_text_input_v3::Request;
-        let unknown = match &request {
-            Request::SetTextChangeCause { cause } => matches!(cause, WEnum::Unknown(_)),
-            Request::SetContentType { hint, purpose } => {
-                matches!(hint, WEnum::Unknown(_)) || matches!(purpose, WEnum::Unknown(_))
-            }
-            _ => false,
-        };
-        // Programs of a later version of the protocol may say more than we know; it only helps an input method.
-        if !unknown {
-            <TextInputManagerState as Dispatch<_, _, Self>>::request(
-                state, client, input, request, data, display, init,
-            );
-        }
-    }
-
-    fn destroyed(state: &mut Self, client: ClientId, input: &ZwpTextInputV3, data: &TextInputUserData) {
-        <TextInputManagerState as Dispatch<_, _, Self>>::destroyed(state, client, input, data);
-    }
 }
 
 /// XKB's largest are a tenth of this.

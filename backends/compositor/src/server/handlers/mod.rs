@@ -5,4 +5,5 @@ mod seat;
 mod selection;
 mod shell;
 mod surfaces;
+mod text_input;
 mod trees;

@@ -19,10 +19,7 @@ use smithay::wayland::shell::xdg::{PopupSurface, PositionerState, ToplevelSurfac
 use smithay::wayland::xdg_activation::{
     XdgActivationHandler, XdgActivationState, XdgActivationToken, XdgActivationTokenData,
 };
-use smithay::{
-    delegate_input_method_manager, delegate_layer_shell, delegate_xdg_activation, delegate_xdg_decoration,
-    delegate_xdg_shell,
-};
+use smithay::{delegate_layer_shell, delegate_xdg_activation, delegate_xdg_decoration, delegate_xdg_shell};
 
 use super::trees;
 use crate::server::focus::KeyFocus;
@@ -273,7 +270,6 @@ delegate_xdg_shell!(State);
 delegate_xdg_decoration!(State);
 delegate_layer_shell!(State);
 delegate_xdg_activation!(State);
-delegate_input_method_manager!(State);
 
 /// A program starts within this time or is not waited for any more.
 const TOKEN_GOOD_FOR: std::time::Duration = std::time::Duration::from_secs(10);
