@@ -1,12 +1,13 @@
 //! Processes by identity, not by number: a process id is only believed together with the time it started, and the
 //! family of a private desktop is found by a mark in its environment (sway puts what it starts into sessions of their
-//! own, so a process group does not hold it together).
+//! own, so a process group does not hold it together), and by a number that goes with the mark, since some programs
+//! overwrite their environment.
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, kill_process_group, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// A process that cannot be confused with a later one of the same number.
@@ -57,10 +58,11 @@ impl Patience {
     pub const PROGRAM: Self = Self { polite: Duration::from_millis(2200), killed: Duration::from_millis(800) };
 }
 
-/// Ends every process that carries `mark` (`NAME=value`) in its environment, and the group of `leader`: first politely,
-/// then for good. Returns when none is left, or `Err` with those that remain.
+/// Ends every process that carries `mark` (`NAME=value`) or its number, and the group of `leader`: first politely, then for
+/// good. Returns when none is left, or `Err` with those that remain.
 pub fn end_family(leader: Option<ProcessId>, mark: &str, patience: Patience) -> Result<(), Vec<i32>> {
-    end_all(leader, &|| family(mark), patience)
+    let number = number_of(mark);
+    end_all(leader, &|| [family(mark), numbered(number)].concat(), patience)
 }
 
 /// The same for whatever `find` finds, and all that those started.
@@ -113,14 +115,12 @@ impl Clan<'_> {
 
 /// Every process with its parent.
 fn parents() -> Vec<(i32, i32)> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let parent = |pid: i32| -> Option<i32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // Field 4; see `ProcessId::of`.
         stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
     };
-    let pids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| Some((pid, parent(pid)?))).collect()
+    pids().filter_map(|pid| Some((pid, parent(pid)?))).collect()
 }
 
 /// Every living process that carries `mark` in its environment.
@@ -128,14 +128,46 @@ pub fn family(mark: &str) -> Vec<i32> {
     processes(&|environment| environment.has(mark))
 }
 
+/// The number that goes with a mark. A family has it as the soft limit of `RLIMIT_LOCKS`: children inherit that, everybody may
+/// read it (proc(5), `limits`), it outlives any change of the environment, and nothing obeys or sets it (getrlimit(2): only
+/// Linux 2.4 before 2.4.25 had it).
+pub fn number_of(mark: &str) -> u64 {
+    // FNV-1a with 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>), into a range that no administrator sets by hand.
+    let hash = mark
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    hash >> 16 | 1 << 48
+}
+
+/// Gives this process, and all that it starts from now on, a number. Two system calls, no memory: fit for a forked child.
+pub fn take_number(number: u64) -> std::io::Result<()> {
+    let maximum = getrlimit(Resource::Locks).maximum;
+    // A lower hard limit than the number cannot be raised: then the mark alone has to do.
+    if maximum.is_none_or(|maximum| maximum >= number) {
+        setrlimit(Resource::Locks, Rlimit { current: Some(number), maximum })?;
+    }
+    Ok(())
+}
+
+/// Every living process with this number.
+fn numbered(number: u64) -> Vec<i32> {
+    let has_it = |pid: i32| {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        let soft =
+            limits.lines().find_map(|line| line.strip_prefix("Max file locks"))?.split_ascii_whitespace().next()?;
+        (soft.parse() == Ok(number)).then(|| ProcessId::of(pid)).flatten()
+    };
+    pids().filter(|pid| has_it(*pid).is_some()).collect()
+}
+
+/// Every process id.
+fn pids() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok())
+}
+
 /// Every living process whose environment is as `wanted` says.
 pub fn processes(wanted: &dyn Fn(&Environ) -> bool) -> Vec<i32> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    entries
-        .flatten()
-        .filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| Environ::of(*pid).is_some_and(|e| wanted(&e)) && ProcessId::of(*pid).is_some())
-        .collect()
+    pids().filter(|pid| Environ::of(*pid).is_some_and(|e| wanted(&e)) && ProcessId::of(*pid).is_some()).collect()
 }
 
 /// What a process was started with.
@@ -182,6 +214,7 @@ fn wait_gone(clan: &mut Clan<'_>, within: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::process::CommandExt as _;
     use std::process::Command;
 
     #[test]
@@ -220,6 +253,23 @@ mod tests {
         assert_eq!(end_family(None, &mark, Patience::DESKTOP), Ok(()));
         parent.wait().unwrap();
         assert!(!child.is_alive());
+    }
+
+    #[test]
+    fn who_hides_its_mark_and_has_lost_its_parent_is_known_by_its_number() {
+        let mark = format!("PUNKTFUNK_TEST_NUMBER={}", std::process::id());
+        let number = number_of(&mark);
+        let mut parent = Command::new("sh");
+        parent.args(["-c", "env -i sleep 60 & exit"]);
+        // SAFETY: two system calls, which touch no memory of this process.
+        unsafe { parent.pre_exec(move || take_number(number)) };
+        parent.spawn().unwrap().wait().unwrap();
+        let orphans: Vec<_> = numbered(number).into_iter().filter_map(ProcessId::of).collect();
+        assert_eq!((orphans.len(), family(&mark).len()), (1, 0));
+        assert_eq!(end_family(None, &mark, Patience::DESKTOP), Ok(()));
+        assert!(!orphans[0].is_alive());
+        assert_ne!(number, number_of("PUNKTFUNK_TEST_NUMBER="));
+        assert_eq!(number >> 48, 1, "apart from what limits are");
     }
 
     #[test]

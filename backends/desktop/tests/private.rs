@@ -201,7 +201,11 @@ fn a_warm_spare_becomes_a_clients_desktop() {
 #[test]
 fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
     on_every_desktop(|suite| {
-        let Some(bench) = PrivateBench::new(suite, PrivateContent::Shell("sleep 1000".to_owned())) else { return };
+        // A program with an environment of its own, as browsers' children have, and soon nobody's child.
+        let hidden = format!("sleep 1000.{}", std::process::id());
+        let command = format!("(env -i {hidden} &) ; sleep 1000");
+        let hidden = || runs(&hidden.replace(' ', "\0"));
+        let Some(bench) = PrivateBench::new(suite, PrivateContent::Shell(command)) else { return };
         let mut stage = bench.open("a", MODE);
         let mut capturer = stage.capturer().unwrap();
         let mut injector = stage.injector().unwrap();
@@ -210,7 +214,7 @@ fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
         settle(&mut *capturer, frame.slot);
         let records = bench.journal.records();
         let mark = PrivateBench::mark(&records[0]);
-        wait_until("the program runs", || living(&mark).len() >= 3);
+        wait_until("the programs run", || living(&mark).len() >= 3 && hidden());
         let change: serde_json::Value = serde_json::from_str(&records[0].change).unwrap();
         let sway = change["leader"]["pid"].as_i64().unwrap() as i32;
         rustix::process::kill_process(rustix::process::Pid::from_raw(sway).unwrap(), rustix::process::Signal::KILL)
@@ -238,7 +242,17 @@ fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
         drop(stage);
         // `sleep 1000`, which sway had put into a session of its own, and the bus are gone as well.
         bench.assert_nothing_left(&[mark]);
+        assert!(!hidden(), "{suite:?}: what hides its mark stays behind");
     });
+}
+
+/// Whether a process has this command, word by word.
+fn runs(command: &str) -> bool {
+    let commands = std::fs::read_dir("/proc").unwrap().flatten();
+    commands.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).any(|words| {
+        let words = String::from_utf8_lossy(&words).into_owned();
+        words.trim_end_matches('\0') == command
+    })
 }
 
 fn stage_is_alive(mark: &str, sway: i32) -> bool {

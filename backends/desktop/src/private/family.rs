@@ -16,7 +16,7 @@ use punktfunk_media::{Journal, Keep, OpenError, StageEnvironment, UndoGuard, Und
 use super::config::PrivateConfig;
 use super::{content, open_failed, sound};
 use crate::detect::Environment;
-use crate::process::ProcessId;
+use crate::process::{ProcessId, number_of, take_number};
 use crate::random::random_id;
 use crate::record::{PrivateRecord, no_journal, undo_private, undo_record};
 
@@ -279,9 +279,13 @@ fn command(
     if let Some((name, value)) = record.mark.split_once('=') {
         command.env(name, value);
     }
-    // SAFETY: setsid is async-signal-safe and touches no memory of this process.
+    let number = number_of(&record.mark);
+    // SAFETY: these system calls are async-signal-safe and touch no memory of this process.
     unsafe {
-        command.pre_exec(|| rustix::process::setsid().map(drop).map_err(Into::into));
+        command.pre_exec(move || {
+            take_number(number)?;
+            rustix::process::setsid().map(drop).map_err(Into::into)
+        });
     }
     Ok(command)
 }
