@@ -81,6 +81,11 @@ impl Pacer {
         self.credits = credits;
     }
 
+    /// Whether nobody takes pictures now.
+    pub fn rests(&self) -> bool {
+        self.credits == 0
+    }
+
     /// There is something new to draw: a commit, a pointer that moved. `wants_callback`: whoever committed waits for a
     /// frame callback.
     pub fn changed(&mut self, wants_callback: bool) {

@@ -15,6 +15,8 @@ use punktfunk_media::{Captured, Capturer as _, Colour, Injector as _, InputActio
 use punktfunk_testkit::window::Window;
 use rustix::fs::{MemfdFlags, memfd_create};
 use wayland_client::{Proxy as _, WEnum};
+use wayland_protocols::wp::commit_timing::v1::client::wp_commit_timing_manager_v1::WpCommitTimingManagerV1;
+use wayland_protocols::wp::fifo::v1::client::wp_fifo_manager_v1::WpFifoManagerV1;
 use wayland_protocols::wp::text_input::zv3::client::zwp_text_input_manager_v3::ZwpTextInputManagerV3;
 use wayland_protocols::wp::text_input::zv3::client::zwp_text_input_v3;
 use wayland_protocols::xdg::foreign::zv2::client::{
@@ -245,6 +247,41 @@ fn one_whose_keymap_is_shorter_than_it_says() {
         // smithay cuts it off for typing without a keymap; or it goes on.
         let _ = program.roundtrip();
     }
+    assert_goes_on(&mut worker, &mut capturer);
+}
+
+#[test]
+fn one_whose_pictures_wait_for_ever_is_cut_off_or_let_go() {
+    let mut worker = Worker::start(MODE);
+    let mut capturer = capturing(&worker, None);
+    // A few far ahead: they are let go.
+    let mut program = Program::connect(&worker.display());
+    let handle = program.handle();
+    let timing: WpCommitTimingManagerV1 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    let surface = program.window();
+    let timer = timing.get_timer(&surface, &handle, ());
+    let picture = program.picture(1280, 720, [7, 7, 7]);
+    for _ in 0..3 {
+        timer.set_timestamp(u32::MAX, u32::MAX, u32::MAX);
+        program.show(&surface, &picture);
+        program.roundtrip().unwrap();
+    }
+    let frame = frame_until(&mut capturer, "a picture from the end of time", |f| shows(f, [7, 7, 7]));
+    capturer.lend(frame.slot).unwrap();
+    // Without end: it is cut off.
+    let fifos: WpFifoManagerV1 = program.list.bind(&handle, 1..=1, ()).unwrap();
+    let fifo = fifos.get_fifo(&surface, &handle, ());
+    timer.set_timestamp(u32::MAX, u32::MAX, u32::MAX);
+    surface.commit();
+    let cut_off = (0..1000).any(|_| {
+        for _ in 0..1000 {
+            fifo.wait_barrier();
+            fifo.set_barrier();
+            surface.commit();
+        }
+        program.roundtrip().is_err()
+    });
+    assert!(cut_off, "a million pictures wait");
     assert_goes_on(&mut worker, &mut capturer);
 }
 

@@ -109,9 +109,11 @@ impl Server {
 
     /// Does what is due; says when something will be next.
     fn advance(&mut self) -> Option<Instant> {
+        // First: what is released now is drawn now.
+        let timed = self.state.release_timers();
         let until = self.advance_picture();
         let cursor = self.state.tell_cursor(&mut self.hosts, Instant::now());
-        until.into_iter().chain(cursor).min()
+        until.into_iter().chain(cursor).chain(timed).min()
     }
 
     fn advance_picture(&mut self) -> Option<Instant> {

@@ -5,12 +5,17 @@ use smithay::input::{Seat, SeatState};
 use smithay::output::{Mode as OutputMode, Output, PhysicalProperties, Scale, Subpixel};
 use smithay::reexports::wayland_server::DisplayHandle;
 use smithay::utils::Transform;
+use smithay::wayland::alpha_modifier::AlphaModifierState;
+use smithay::wayland::commit_timing::CommitTimingManagerState;
 use smithay::wayland::compositor::CompositorState;
+use smithay::wayland::content_type::ContentTypeState;
 use smithay::wayland::cursor_shape::CursorShapeManagerState;
+use smithay::wayland::fifo::FifoManagerState;
 use smithay::wayland::foreign_toplevel_list::ForeignToplevelListState;
 use smithay::wayland::fractional_scale::FractionalScaleManagerState;
 use smithay::wayland::idle_inhibit::IdleInhibitManagerState;
 use smithay::wayland::input_method::InputMethodManagerState;
+use smithay::wayland::keyboard_shortcuts_inhibit::KeyboardShortcutsInhibitState;
 use smithay::wayland::output::OutputManagerState;
 use smithay::wayland::pointer_constraints::PointerConstraintsState;
 use smithay::wayland::pointer_gestures::PointerGesturesState;
@@ -23,6 +28,7 @@ use smithay::wayland::selection::wlr_data_control;
 use smithay::wayland::shell::wlr_layer::WlrLayerShellState;
 use smithay::wayland::shell::xdg::XdgShellState;
 use smithay::wayland::shell::xdg::decoration::XdgDecorationState;
+use smithay::wayland::shell::xdg::dialog::XdgDialogState;
 use smithay::wayland::shm::ShmState;
 use smithay::wayland::single_pixel_buffer::SinglePixelBufferState;
 use smithay::wayland::tablet_manager::TabletManagerState;
@@ -31,6 +37,8 @@ use smithay::wayland::viewporter::ViewporterState;
 use smithay::wayland::virtual_keyboard::VirtualKeyboardManagerState;
 use smithay::wayland::xdg_activation::XdgActivationState;
 use smithay::wayland::xdg_foreign::XdgForeignState;
+use smithay::wayland::xdg_toplevel_icon::XdgToplevelIconManager;
+use smithay::wayland::xdg_toplevel_tag::XdgToplevelTagManager;
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::Mode;
@@ -50,8 +58,9 @@ pub struct Globals {
     pub activation: XdgActivationState,
     pub foreign: XdgForeignState,
     pub toplevels: ForeignToplevelListState,
+    pub shortcuts_inhibit: KeyboardShortcutsInhibitState,
     /// Those that only have to be there.
-    _quiet: Quiet,
+    _quiet: (Quiet, Hints),
 }
 
 /// Kept alive, never asked.
@@ -73,6 +82,17 @@ type Quiet = (
     IdleInhibitManagerState,
 );
 
+/// What pictures and windows are, and when they are to be seen.
+type Hints = (
+    FifoManagerState,
+    CommitTimingManagerState,
+    ContentTypeState,
+    AlphaModifierState,
+    XdgDialogState,
+    XdgToplevelIconManager,
+    XdgToplevelTagManager,
+);
+
 impl Globals {
     /// Announces everything.
     pub fn new(display: &DisplayHandle) -> Self {
@@ -92,22 +112,34 @@ impl Globals {
             activation: XdgActivationState::new::<State>(display),
             foreign: XdgForeignState::new::<State>(display),
             toplevels: ForeignToplevelListState::new::<State>(display),
+            shortcuts_inhibit: KeyboardShortcutsInhibitState::new::<State>(display),
             _quiet: (
-                XdgDecorationState::new::<State>(display),
-                OutputManagerState::new_with_xdg_output::<State>(display),
-                ViewporterState::new::<State>(display),
-                FractionalScaleManagerState::new::<State>(display),
-                SinglePixelBufferState::new::<State>(display),
-                PresentationState::new::<State>(display, MONOTONIC),
-                CursorShapeManagerState::new::<State>(display),
-                RelativePointerManagerState::new::<State>(display),
-                PointerConstraintsState::new::<State>(display),
-                PointerGesturesState::new::<State>(display),
-                TextInputManagerState::new::<State>(display),
-                InputMethodManagerState::new::<State, _>(display, |_| true),
-                VirtualKeyboardManagerState::new::<State, _>(display, |_| true),
-                TabletManagerState::new::<State>(display),
-                IdleInhibitManagerState::new::<State>(display),
+                (
+                    XdgDecorationState::new::<State>(display),
+                    OutputManagerState::new_with_xdg_output::<State>(display),
+                    ViewporterState::new::<State>(display),
+                    FractionalScaleManagerState::new::<State>(display),
+                    SinglePixelBufferState::new::<State>(display),
+                    PresentationState::new::<State>(display, MONOTONIC),
+                    CursorShapeManagerState::new::<State>(display),
+                    RelativePointerManagerState::new::<State>(display),
+                    PointerConstraintsState::new::<State>(display),
+                    PointerGesturesState::new::<State>(display),
+                    TextInputManagerState::new::<State>(display),
+                    InputMethodManagerState::new::<State, _>(display, |_| true),
+                    VirtualKeyboardManagerState::new::<State, _>(display, |_| true),
+                    TabletManagerState::new::<State>(display),
+                    IdleInhibitManagerState::new::<State>(display),
+                ),
+                (
+                    FifoManagerState::new::<State>(display),
+                    CommitTimingManagerState::new::<State>(display),
+                    ContentTypeState::new::<State>(display),
+                    AlphaModifierState::new::<State>(display),
+                    XdgDialogState::new::<State>(display),
+                    XdgToplevelIconManager::new::<State>(display),
+                    XdgToplevelTagManager::new::<State>(display),
+                ),
             ),
         }
     }

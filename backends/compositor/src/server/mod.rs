@@ -7,6 +7,7 @@
 //!       ├─► X11: a first program, Xwayland ready, its messages (calloop's descriptor)
 //!       └─► deadline ─┬► Pacer::next ─┬─► frame callbacks
 //!                     │               └─► draw into the lent slot ─► frame note, presentation times
+//!                     ├► pictures that programs want to be seen later
 //!                     └► the pointer beside the picture, where it is wanted there
 //! ```
 //!
@@ -33,6 +34,7 @@ mod shortcuts;
 mod state;
 mod text;
 mod text_input;
+mod timing;
 mod window;
 mod windows;
 mod x11;

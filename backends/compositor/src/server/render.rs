@@ -75,7 +75,7 @@ impl State {
         if damage.is_empty() && !self.screen.first {
             self.pacer.unchanged();
             self.present(&states);
-            return;
+            return self.barriers_drawn();
         }
         let (drawn, converted_in) = self.fill(index, &elements);
         let note =
@@ -84,6 +84,7 @@ impl State {
         self.screen.filled();
         self.pacer.drawn();
         self.present(&states);
+        self.barriers_drawn();
     }
 
     /// Fills a slot with the picture. Says when it was drawn, and how long making planes of it took after that.
@@ -184,6 +185,7 @@ impl State {
 
     /// Lets everything draw that is seen; what is not seen goes on at a crawl.
     pub(super) fn send_callbacks(&mut self) {
+        self.release_barriers();
         let now = Duration::from(Clock::<Monotonic>::new().now());
         let mut left = false;
         self.for_each_surface(|state, surface| {

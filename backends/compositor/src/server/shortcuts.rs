@@ -1,5 +1,5 @@
 //! Keys that are the desktop's own, all with Super, as on the sway desktop: another terminal, close, switch, full screen, a
-//! size of its own; and what can be started.
+//! size of its own; and what can be started. A program may have them all (`handlers/hints.rs`).
 
 use smithay::input::keyboard::{FilterResult, Keycode, Keysym, KeysymHandle, ModifiersState};
 
@@ -21,6 +21,8 @@ pub enum Shortcut {
     Loose,
     /// Super+D: what can be started comes to the front, or goes back.
     Launcher,
+    /// Super+Escape: the keys above are the program's that wants them, or the desktop's again.
+    EveryKey,
     /// The release of a key whose press was one.
     Release,
 }
@@ -45,6 +47,9 @@ impl State {
         let Some(shortcut) = key.raw_latin_sym_or_raw_current_sym().and_then(|sym| shortcut(modifiers, sym)) else {
             return FilterResult::Forward;
         };
+        if shortcut != Shortcut::EveryKey && self.wants_every_key() {
+            return FilterResult::Forward;
+        }
         if !self.shortcuts_held.contains(&code) {
             self.shortcuts_held.push(code);
         }
@@ -54,7 +59,8 @@ impl State {
     /// With a button it moves the window under the pointer.
     pub(super) fn super_is_held(&self) -> bool {
         let held = self.seat.get_keyboard().map(|keyboard| keyboard.modifier_state());
-        held.is_some_and(|ModifiersState { logo, shift, ctrl, alt, .. }| logo && !shift && !ctrl && !alt)
+        let alone = |ModifiersState { logo, shift, ctrl, alt, .. }| logo && !shift && !ctrl && !alt;
+        held.is_some_and(alone) && !self.wants_every_key()
     }
 
     /// Does what a key asked for.
@@ -66,6 +72,7 @@ impl State {
             Shortcut::Close => top.iter().for_each(AppWindow::close),
             Shortcut::Switch => self.switch_window(false),
             Shortcut::Launcher => self.toggle_launcher(),
+            Shortcut::EveryKey => self.toggle_every_key(),
             Shortcut::Loose => top.iter().for_each(|top| self.toggle_loose(top)),
             Shortcut::FullScreen => {
                 if let Some(top) = top {
@@ -88,6 +95,7 @@ fn shortcut(modifiers: &ModifiersState, sym: Keysym) -> Option<Shortcut> {
         (Keysym::space, false) => Some(Shortcut::Loose),
         (Keysym::d, false) => Some(Shortcut::Launcher),
         (Keysym::f, false) => Some(Shortcut::FullScreen),
+        (Keysym::Escape, false) => Some(Shortcut::EveryKey),
         _ => None,
     }
 }

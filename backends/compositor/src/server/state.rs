@@ -23,6 +23,7 @@ use super::screen::Screen;
 use super::shortcuts;
 use super::text::TextKeyboard;
 use super::text_input::TextInputs;
+use super::timing::Timing;
 use super::window::AppWindow;
 use super::x11::X11;
 use super::{ServerConfig, check_mode};
@@ -56,6 +57,7 @@ pub struct State {
     pub(super) pen: PenMemory,
     pub(super) text: TextKeyboard,
     pub(super) text_inputs: TextInputs,
+    pub(super) timing: Timing,
     pub(super) shortcuts_held: shortcuts::Held,
     /// Somebody asked for another terminal.
     pub(super) terminal_wanted: bool,
@@ -82,6 +84,7 @@ impl State {
             seats,
             text: TextKeyboard::default(),
             text_inputs: TextInputs::default(),
+            timing: Timing::default(),
             shortcuts_held: Vec::new(),
             terminal_wanted: false,
             seat,

@@ -23,8 +23,19 @@ use wayland_client::protocol::{
     wl_touch::{self, WlTouch},
 };
 use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, delegate_noop};
+use wayland_protocols::wp::alpha_modifier::v1::client::{
+    wp_alpha_modifier_surface_v1::WpAlphaModifierSurfaceV1, wp_alpha_modifier_v1::WpAlphaModifierV1,
+};
+use wayland_protocols::wp::commit_timing::v1::client::{
+    wp_commit_timer_v1::WpCommitTimerV1, wp_commit_timing_manager_v1::WpCommitTimingManagerV1,
+};
 use wayland_protocols::wp::cursor_shape::v1::client::{
     wp_cursor_shape_device_v1::WpCursorShapeDeviceV1, wp_cursor_shape_manager_v1::WpCursorShapeManagerV1,
+};
+use wayland_protocols::wp::fifo::v1::client::{wp_fifo_manager_v1::WpFifoManagerV1, wp_fifo_v1::WpFifoV1};
+use wayland_protocols::wp::keyboard_shortcuts_inhibit::zv1::client::{
+    zwp_keyboard_shortcuts_inhibit_manager_v1::ZwpKeyboardShortcutsInhibitManagerV1,
+    zwp_keyboard_shortcuts_inhibitor_v1::{self, ZwpKeyboardShortcutsInhibitorV1},
 };
 use wayland_protocols::wp::pointer_constraints::zv1::client::{
     zwp_confined_pointer_v1::{self, ZwpConfinedPointerV1},
@@ -111,6 +122,8 @@ pub struct Seen {
     pub text: Vec<String>,
     /// Of input methods: `activate`, `deactivate`, `unavailable`.
     pub method: Vec<&'static str>,
+    /// The desktop's own keys are the program's.
+    pub every_key: bool,
     /// Relative motion.
     pub relative: Vec<(f64, f64)>,
     /// `locked`, `unlocked`, `confined`, `unconfined`.
@@ -456,6 +469,27 @@ impl Dispatch<ZwpTabletToolV2, Kind> for Seen {
             _ => return,
         };
         seen.pen.push(format!("{} {what}", kind.0.get().expect("it said what it is")));
+    }
+}
+
+delegate_noop!(Seen: WpFifoManagerV1);
+delegate_noop!(Seen: WpFifoV1);
+delegate_noop!(Seen: WpCommitTimingManagerV1);
+delegate_noop!(Seen: WpCommitTimerV1);
+delegate_noop!(Seen: WpAlphaModifierV1);
+delegate_noop!(Seen: WpAlphaModifierSurfaceV1);
+delegate_noop!(Seen: ZwpKeyboardShortcutsInhibitManagerV1);
+
+impl Dispatch<ZwpKeyboardShortcutsInhibitorV1, ()> for Seen {
+    fn event(
+        seen: &mut Self,
+        _: &ZwpKeyboardShortcutsInhibitorV1,
+        event: zwp_keyboard_shortcuts_inhibitor_v1::Event,
+        (): &(),
+        _: &Connection,
+        _: &QueueHandle<Self>,
+    ) {
+        seen.every_key = matches!(event, zwp_keyboard_shortcuts_inhibitor_v1::Event::Active);
     }
 }
 

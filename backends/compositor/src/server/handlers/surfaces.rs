@@ -9,7 +9,8 @@ use smithay::reexports::wayland_server::protocol::{wl_buffer::WlBuffer, wl_surfa
 use smithay::utils::{Logical, Size};
 use smithay::wayland::buffer::BufferHandler;
 use smithay::wayland::compositor::{
-    CompositorClientState, CompositorHandler, CompositorState, get_parent, is_sync_subsurface, with_states,
+    CompositorClientState, CompositorHandler, CompositorState, add_pre_commit_hook, get_parent, is_sync_subsurface,
+    with_states,
 };
 use smithay::wayland::foreign_toplevel_list::{ForeignToplevelListHandler, ForeignToplevelListState};
 use smithay::wayland::fractional_scale::FractionalScaleHandler;
@@ -44,10 +45,12 @@ impl CompositorHandler for State {
 
     fn new_surface(&mut self, surface: &WlSurface) {
         self.tell_scale(surface);
+        add_pre_commit_hook::<Self, _>(surface, |state, _, surface| state.count_commit(surface));
     }
 
     fn commit(&mut self, surface: &WlSurface) {
         on_commit_buffer_handler::<Self>(surface);
+        self.note_barrier(surface);
         self.popups.commit(surface);
         let mut root = surface.clone();
         while let Some(parent) = get_parent(&root) {
