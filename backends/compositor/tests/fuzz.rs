@@ -47,7 +47,6 @@ fn interfaces() -> Vec<&'static Interface> {
         wp::fifo::v1::client::wp_fifo_manager_v1::WpFifoManagerV1::interface(),
         wp::keyboard_shortcuts_inhibit::zv1::client::zwp_keyboard_shortcuts_inhibit_manager_v1::ZwpKeyboardShortcutsInhibitManagerV1::interface(),
         xdg::dialog::v1::client::xdg_wm_dialog_v1::XdgWmDialogV1::interface(),
-        xdg::toplevel_icon::v1::client::xdg_toplevel_icon_manager_v1::XdgToplevelIconManagerV1::interface(),
         xdg::toplevel_tag::v1::client::xdg_toplevel_tag_manager_v1::XdgToplevelTagManagerV1::interface(),
         wp::cursor_shape::v1::client::wp_cursor_shape_manager_v1::WpCursorShapeManagerV1::interface(),
         wp::fractional_scale::v1::client::wp_fractional_scale_manager_v1::WpFractionalScaleManagerV1::interface(),

@@ -8,6 +8,7 @@ use punktfunk_media::{
     LaunchError, Mode, RunningApp, Sound, Stage, StageEnvironment, StageError, StageWindow, WindowError, reason,
 };
 
+use punktfunk_compositor::X11_DISPLAYS_FILE;
 use punktfunk_inject::LiveLayout;
 
 use crate::app::{self, MarkedApp, Starter};
@@ -252,6 +253,9 @@ impl Stage for SwayStage {
         let sockets = [("WAYLAND_DISPLAY", &self.sockets.display), ("SWAYSOCK", &self.sockets.ipc)];
         let sockets = sockets.map(|(name, path)| (name.to_owned(), path.display().to_string()));
         environment.display.extend(sockets);
+        if let Some(number) = self.sockets.ipc.parent().and_then(x11_display) {
+            environment.display.push(("DISPLAY".to_owned(), format!(":{number}")));
+        }
         environment
     }
 
@@ -284,6 +288,12 @@ impl Stage for SwayStage {
         }
         kept
     }
+}
+
+/// Number of the X11 display of the private desktop with this runtime folder, where X11 programs run.
+pub fn x11_display(runtime_dir: &Path) -> Option<u32> {
+    let numbers = std::fs::read_to_string(runtime_dir.join(X11_DISPLAYS_FILE)).ok()?;
+    numbers.lines().next()?.parse().ok()
 }
 
 struct OnSway<'a>(&'a Path);

@@ -217,6 +217,13 @@ fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
         wait_until("the programs run", || living(&mark).len() >= 3 && hidden());
         let change: serde_json::Value = serde_json::from_str(&records[0].change).unwrap();
         let sway = change["leader"]["pid"].as_i64().unwrap() as i32;
+        // Its X11 display has its lock, with its process id, where all X servers have theirs.
+        let display =
+            stage.environment().display.into_iter().find_map(|(name, value)| (name == "DISPLAY").then_some(value));
+        let lock = format!("/tmp/.X{}-lock", display.expect("Xwayland is installed").trim_start_matches(':'));
+        let locked =
+            || std::fs::read_to_string(&lock).is_ok_and(|pid| pid.trim_matches([' ', '\n', '\0']).parse() == Ok(sway));
+        assert!(locked(), "{suite:?}: {lock}");
         rustix::process::kill_process(rustix::process::Pid::from_raw(sway).unwrap(), rustix::process::Signal::KILL)
             .unwrap();
         let error = loop {
@@ -242,6 +249,7 @@ fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
         drop(stage);
         // `sleep 1000`, which sway had put into a session of its own, and the bus are gone as well.
         bench.assert_nothing_left(&[mark]);
+        assert!(!locked(), "{suite:?}: {lock} stays behind");
         assert!(!hidden(), "{suite:?}: what hides its mark stays behind");
     });
 }

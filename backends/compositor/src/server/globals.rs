@@ -37,7 +37,6 @@ use smithay::wayland::viewporter::ViewporterState;
 use smithay::wayland::virtual_keyboard::VirtualKeyboardManagerState;
 use smithay::wayland::xdg_activation::XdgActivationState;
 use smithay::wayland::xdg_foreign::XdgForeignState;
-use smithay::wayland::xdg_toplevel_icon::XdgToplevelIconManager;
 use smithay::wayland::xdg_toplevel_tag::XdgToplevelTagManager;
 
 use punktfunk_inject::KeyboardLayout;
@@ -89,7 +88,6 @@ type Hints = (
     ContentTypeState,
     AlphaModifierState,
     XdgDialogState,
-    XdgToplevelIconManager,
     XdgToplevelTagManager,
 );
 
@@ -137,7 +135,6 @@ impl Globals {
                     ContentTypeState::new::<State>(display),
                     AlphaModifierState::new::<State>(display),
                     XdgDialogState::new::<State>(display),
-                    XdgToplevelIconManager::new::<State>(display),
                     XdgToplevelTagManager::new::<State>(display),
                 ),
             ),

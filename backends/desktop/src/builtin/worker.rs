@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use punktfunk_compositor::{CONTROL_SOCKET, DISPLAY_SOCKET, LinkError, WorkerLink, X11_DISPLAYS_FILE};
+use punktfunk_compositor::{CONTROL_SOCKET, DISPLAY_SOCKET, LinkError, WorkerLink};
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{Journal, Mode, OpenError, UndoGuard, reason};
 
 use crate::detect::Environment;
 use crate::private::{Family, PrivateConfig, Recipe, SOUND_SCRIPT, builtin_files};
 use crate::record::{BACKEND_BUILTIN, PrivateRecord};
+use crate::stage::x11_display;
 
 /// A running worker. Dropping it ends it with everything on it.
 #[derive(Debug)]
@@ -69,8 +70,7 @@ impl Worker {
 
     /// Number of its X11 display, where an Xwayland is installed.
     pub fn x11_display(&self) -> Option<u32> {
-        let numbers = std::fs::read_to_string(self.family.runtime_dir().join(X11_DISPLAYS_FILE)).ok()?;
-        numbers.lines().next()?.parse().ok()
+        x11_display(self.family.runtime_dir())
     }
 
     /// Whether it lives and answers.

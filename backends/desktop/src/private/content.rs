@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use punktfunk_compositor::X11_DISPLAYS_FILE;
 use punktfunk_media::Mode;
 
 use super::config::PrivateContent;
@@ -16,8 +17,10 @@ pub const START_SCRIPT: &str = "start.sh";
 pub const PROGRAMS: &str = "punktfunk";
 
 /// Every file that must be in the runtime folder before sway starts: name and text.
-pub fn files(content: &PrivateContent, mode: Mode) -> [(&'static str, String); 3] {
-    [(START_SCRIPT, START_SWAY.to_owned()), ("sway.conf", sway_config(content, mode)), ("foot.ini", FOOT.to_owned())]
+/// `x11`: whether X11 programs run, too.
+pub fn files(content: &PrivateContent, mode: Mode, x11: bool) -> [(&'static str, String); 3] {
+    let config = sway_config(content, mode, x11);
+    [(START_SCRIPT, START_SWAY.to_owned()), ("sway.conf", config), ("foot.ini", FOOT.to_owned())]
 }
 
 /// The same for a built-in desktop.
@@ -65,16 +68,23 @@ pub fn programs(content: &PrivateContent, environment: &Environment, owner: Owne
     }
 }
 
-fn sway_config(content: &PrivateContent, mode: Mode) -> String {
+fn sway_config(content: &PrivateContent, mode: Mode, x11: bool) -> String {
     let Mode { width, height, refresh_hz } = mode;
     // The built-in scene draws its own background.
     let background = match content {
         PrivateContent::BuiltIn { scene: Some(_), .. } => "",
         _ => "output * bg #16222e solid_color\n",
     };
+    // The X server starts with the first of its programs. Whoever clears up after a killed sway must know its number.
+    let x11 = match x11 {
+        true => format!(
+            "xwayland enable\nexec test -z \"$DISPLAY\" || echo \"${{DISPLAY#:}}\" >\"$XDG_RUNTIME_DIR/{X11_DISPLAYS_FILE}\"\n"
+        ),
+        false => "xwayland disable\n".to_owned(),
+    };
     format!(
         "# Made by punktfunk for one private desktop; gone with it.\n\
-         xwayland disable\n\
+         {x11}\
          output * mode --custom {width}x{height}@{refresh_hz}Hz scale 1\n\
          {background}\
          exec sh $XDG_RUNTIME_DIR/sound.sh\n\
@@ -152,6 +162,6 @@ mod tests {
     #[test]
     fn the_config_has_the_exact_mode() {
         let mode = Mode { width: 1365, height: 767, refresh_hz: 59 };
-        assert!(sway_config(&PrivateContent::Empty, mode).contains("mode --custom 1365x767@59Hz"));
+        assert!(sway_config(&PrivateContent::Empty, mode, false).contains("mode --custom 1365x767@59Hz"));
     }
 }

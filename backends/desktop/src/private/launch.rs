@@ -1,6 +1,6 @@
 //! Starting, finding again and taking over one headless sway.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
@@ -40,9 +40,10 @@ impl Running {
         mode: Mode,
     ) -> Result<Self, OpenError> {
         let started = Instant::now();
+        let x11 = punktfunk_compositor::find_xwayland(OsStr::new(path(environment))).is_some();
         let recipe = Recipe {
             backend: BACKEND_PRIVATE,
-            files: &content::files(&config.content, mode),
+            files: &content::files(&config.content, mode, x11),
             socket: IPC_SOCKET,
             variables: &variables,
             words: &[],

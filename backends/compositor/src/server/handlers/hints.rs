@@ -1,5 +1,5 @@
-//! What programs say of themselves and need nothing done for: what their pictures are, which windows are dialogs, icons and
-//! tags. And who wants the desktop's own keys.
+//! What programs say of themselves and need nothing done for: what their pictures are, which windows are dialogs, and tags.
+//! And who wants the desktop's own keys.
 
 use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::wayland::keyboard_shortcuts_inhibit::{
@@ -8,18 +8,16 @@ use smithay::wayland::keyboard_shortcuts_inhibit::{
 };
 use smithay::wayland::shell::xdg::dialog::XdgDialogHandler;
 use smithay::wayland::text_input::TextInputSeat as _;
-use smithay::wayland::xdg_toplevel_icon::XdgToplevelIconHandler;
 use smithay::wayland::xdg_toplevel_tag::XdgToplevelTagHandler;
 use smithay::{
     delegate_alpha_modifier, delegate_content_type, delegate_keyboard_shortcuts_inhibit, delegate_xdg_dialog,
-    delegate_xdg_toplevel_icon, delegate_xdg_toplevel_tag,
+    delegate_xdg_toplevel_tag,
 };
 
 use crate::server::state::State;
 
-// A dialog lies above its parent, modal or not; no icon and no tag is shown anywhere.
+// A dialog lies above its parent, modal or not; no tag is shown anywhere.
 impl XdgDialogHandler for State {}
-impl XdgToplevelIconHandler for State {}
 impl XdgToplevelTagHandler for State {}
 
 impl KeyboardShortcutsInhibitHandler for State {
@@ -59,6 +57,5 @@ impl State {
 delegate_content_type!(State);
 delegate_alpha_modifier!(State);
 delegate_xdg_dialog!(State);
-delegate_xdg_toplevel_icon!(State);
 delegate_xdg_toplevel_tag!(State);
 delegate_keyboard_shortcuts_inhibit!(State);

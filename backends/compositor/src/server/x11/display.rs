@@ -136,7 +136,9 @@ fn listen(folder: &Path, number: u32) -> io::Result<UnixListener> {
 
 /// Whose lock it is; `None` if there is none that can be read.
 fn holder(lock: &Path) -> Option<Pid> {
-    Pid::from_raw(fs::read_to_string(lock).ok()?.trim().parse().ok()?)
+    // wlroots ends the number with a NUL where X servers have a line's end.
+    let padding = |c: char| c.is_whitespace() || c == '\0';
+    Pid::from_raw(fs::read_to_string(lock).ok()?.trim_matches(padding).parse().ok()?)
 }
 
 /// Whether a process still runs; one that ended and waits to be noticed does not.
@@ -183,6 +185,10 @@ mod tests {
         let mut gone = std::process::Command::new("true").spawn().unwrap();
         fs::write(lock_path(folder.path(), 0), format!("{:>10}\n", gone.id())).unwrap();
         fs::write(lock_path(folder.path(), 1), format!("{:>10}\n", 1)).unwrap();
+        assert_eq!(holder(&lock_path(folder.path(), 1)), Pid::from_raw(1));
+        let wlroots = folder.path().join("wlroots");
+        fs::write(&wlroots, format!("{:>10}\0", 17)).unwrap();
+        assert_eq!(holder(&wlroots), Pid::from_raw(17));
         // Ended, whether its parent has looked or not.
         while lives(Pid::from_raw(i32::try_from(gone.id()).unwrap()).unwrap()) {
             std::thread::sleep(std::time::Duration::from_millis(1));
