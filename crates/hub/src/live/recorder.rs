@@ -1,5 +1,6 @@
 //! The flight recorder of a session: its last frames, so that a problem can be looked at after it happened.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use punktfunk_core::Mode;
@@ -42,18 +43,18 @@ pub struct Recorder {
 /// Memory of ended sessions' rings, for the next ones: large blocks that come and go with every reconnect would leave holes
 /// in the heap.
 #[derive(Debug, Default)]
-pub(super) struct SpareRings(Mutex<Vec<Vec<FrameRow>>>);
+pub(super) struct SpareRings(Mutex<Vec<VecDeque<FrameRow>>>);
 
 impl SpareRings {
-    fn take(&self) -> Vec<FrameRow> {
+    fn take(&self) -> VecDeque<FrameRow> {
         // Memory that was not written yet costs nothing.
-        lock(&self.0).pop().unwrap_or_else(|| Vec::with_capacity(ROWS))
+        lock(&self.0).pop().unwrap_or_else(|| VecDeque::with_capacity(ROWS))
     }
 
-    fn give_back(&self, mut rows: Vec<FrameRow>) {
+    fn give_back(&self, mut rows: VecDeque<FrameRow>) {
         rows.clear();
         let mut spare = lock(&self.0);
-        if spare.len() < MAX_SPARE {
+        if spare.len() < MAX_SPARE && rows.capacity() <= ROWS {
             spare.push(rows);
         }
     }
@@ -61,8 +62,8 @@ impl SpareRings {
 
 #[derive(Debug)]
 struct Ring {
-    rows: Vec<FrameRow>,
-    /// Frames recorded so far; row `n` lies at `n % ROWS`.
+    rows: VecDeque<FrameRow>,
+    /// Frames recorded so far, those that are gone included.
     count: u64,
 }
 
@@ -72,7 +73,7 @@ impl Recorder {
         Self { ring: Mutex::new(ring), mode: Mutex::default(), stages, events, session, spare }
     }
 
-    /// Records a frame. Allocates nothing; waits at most for a reader that copies a bounded run of rows.
+    /// Records a frame. Allocates nothing but for sessions of more than 273 frames a second; waits at most for a reader that copies a bounded run of rows.
     pub fn frame_sent(&self, frame: &SentFrame) {
         self.stages.record(frame);
         let clip = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -85,13 +86,7 @@ impl Recorder {
             keyframe: frame.keyframe,
             repeat: frame.repeat,
         };
-        let mut ring = lock(&self.ring);
-        let at = ring.at(ring.count);
-        match ring.rows.get_mut(at) {
-            Some(old) => *old = row,
-            None => ring.rows.push(row),
-        }
-        ring.count += 1;
+        lock(&self.ring).push(row);
     }
 
     /// Another mode is in force.
@@ -126,12 +121,14 @@ impl Recorder {
         loop {
             let ring = lock(&self.ring);
             // What was overwritten meanwhile is lost.
-            next = next.max(ring.count.saturating_sub(ROWS as u64)).min(ring.count);
+            let first = ring.count - ring.rows.len() as u64;
+            next = next.clamp(first, ring.count);
             let end = (next + CHUNK).min(ring.count);
             if next == end {
                 return (out, end);
             }
-            out.extend((next..end).filter_map(|n| ring.rows.get(ring.at(n))));
+            // Both are below the number of rows, so they fit.
+            out.extend(ring.rows.range((next - first) as usize..(end - first) as usize));
             next = end;
         }
     }
@@ -144,14 +141,24 @@ impl Drop for Recorder {
 }
 
 impl Ring {
-    fn at(&self, number: u64) -> usize {
-        // Below ROWS, so it fits.
-        (number % ROWS as u64) as usize
+    /// In place of the oldest one, once there are enough that are old enough.
+    fn push(&mut self, row: FrameRow) {
+        // Without the oldest, the next one is.
+        let old_enough = self.rows.get(1).is_some_and(|next| row.sent_us.saturating_sub(next.sent_us) >= KEPT_US);
+        if self.rows.len() >= MOST_ROWS || (self.rows.len() >= ROWS && old_enough) {
+            self.rows.pop_front();
+        }
+        self.rows.push_back(row);
+        self.count += 1;
     }
 }
 
-/// Two minutes at 240 Hz, and some; 1.8 MB once they are full.
+/// What is always kept, in microseconds.
+const KEPT_US: u64 = 120_000_000;
+/// Two minutes at 240 Hz, and some; 1.8 MB once they are full. Slower sessions keep more than two minutes.
 const ROWS: usize = 32_768;
+/// Two minutes at the 1000 Hz that a session may have at most, and some.
+const MOST_ROWS: usize = 131_072;
 /// As many as sessions run at once on most hosts.
 const MAX_SPARE: usize = 4;
 /// What a reader copies at a time: some microseconds.
@@ -175,10 +182,29 @@ mod tests {
         let (rows, next) = recorder.rows(4);
         assert_eq!((rows.len(), rows[0].index, rows[0].sent_us, next), (6, 4, 12, 10));
         let more = ROWS as u32 + 5;
-        (10..more).for_each(|index| recorder.frame_sent(&frame(index)));
+        let at =
+            |index: u32, per_s: u64| SentFrame { pts_ns: u64::from(index) * 1_000_000_000 / per_s, ..frame(index) };
+        (10..more).for_each(|index| recorder.frame_sent(&at(index, 60)));
         let (rows, next) = recorder.rows(0);
         assert_eq!((rows.len(), rows[0].index, next), (ROWS, 5, u64::from(more)));
         assert!(rows.windows(2).all(|w| w[1].index == w[0].index + 1));
         assert_eq!(recorder.rows(next + 100), (vec![], next), "a reader from the future waits");
+    }
+
+    #[test]
+    fn two_minutes_are_kept_also_of_the_fastest_session() {
+        for per_s in [60, 240, 480, 1000] {
+            let recorder = Recorder::new(1, Arc::default(), Arc::default(), Arc::default());
+            let last = per_s * 300;
+            for index in 0..=last {
+                let pts_ns = u64::from(index) * 1_000_000_000 / u64::from(per_s);
+                recorder.frame_sent(&SentFrame { pts_ns, ..frame(index) });
+            }
+            let (rows, next) = recorder.rows(0);
+            assert_eq!((rows.last().unwrap().index, next), (last, u64::from(last) + 1));
+            assert!(rows.last().unwrap().sent_us - rows[0].sent_us >= KEPT_US, "{per_s}");
+            assert!(rows.len() <= ROWS.max(per_s as usize * 120 + 2), "no more than that: {} at {per_s}", rows.len());
+            assert_eq!(recorder.recent(3).0.len(), 3);
+        }
     }
 }
