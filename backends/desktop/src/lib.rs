@@ -13,6 +13,7 @@
 mod app;
 mod builtin;
 mod detect;
+mod gpu;
 mod ipc;
 mod keyboard;
 mod output;
@@ -30,6 +31,7 @@ mod wlroots;
 
 pub use builtin::BuiltinDesktop;
 pub use detect::{Candidate, DesktopChoice, DetectConfig, Environment, detect};
+pub use gpu::{gpus, gpus_below, programs_are_told};
 pub use private::{PrivateCompositor, PrivateConfig, PrivateContent, PrivateDesktop};
 pub use probe::{ProbeReport, probe};
 pub use punktfunk_compositor::find_xwayland;

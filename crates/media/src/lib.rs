@@ -15,6 +15,7 @@ mod desktop;
 mod encode;
 pub mod fake;
 mod frame;
+mod gpu;
 mod inject;
 mod journal;
 mod pad;
@@ -44,6 +45,7 @@ pub use encode::{
     FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError,
 };
 pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Steps, Transform};
+pub use gpu::{Gpu, GpuChoice, GpuInUse, GpuTrouble};
 pub use inject::{InjectError, Injector, InjectorCaps, InputAction, ScrollPhase, ScrollSource};
 pub use journal::{Journal, JournalError, UndoGuard, UndoRecord};
 pub use pad::{

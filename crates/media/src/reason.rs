@@ -120,6 +120,9 @@ reasons! {
     GAMESTREAM_PAIRING_ORDER = "gamestream.pairing_order", "This step of the pairing was not due.", "Start the pairing on the client again.";
     GAMESTREAM_RTSP_ORDER = "gamestream.rtsp_order", "The client asked to play before it announced its stream.", "Update the client.";
     GAMESTREAM_UNKNOWN_PATH = "gamestream.unknown_path", "There is nothing at this address.", "Update the client.";
+    GPU_CLOSED = "gpu.closed", "The chosen GPU cannot be opened by the host's user.", "Add the host's user to the group that owns the device (`render` or `video`), and restart the host; or set video.gpu to auto.";
+    GPU_FAILED = "gpu.failed", "The compositor of private desktops cannot draw with the chosen GPU; it draws with the processor.", "Look at the detail for the compositor's words, and install the GPU's Mesa driver; or set video.gpu to auto.";
+    GPU_MISSING = "gpu.missing", "The chosen GPU is not in this machine.", "Choose one that `punktfunk-host ctl gpus` lists, by its bus if it moves from boot to boot; or set video.gpu to auto.";
     HOST_ALREADY_RUNNING = "host.already_running", "Another host is running with the same folders.", "Stop it first, or give this one its own XDG folders.";
     HOST_CONTROL_DENIED = "host.control_denied", "A host is running, but this user may not control it.", "Run the command as the user that runs the host, or as root.";
     HOST_CONTROL_SOCKET = "host.control_socket", "The control socket could not be made.", "Look at the folder that the log names: this user must own it and be able to write there.";

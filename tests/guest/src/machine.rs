@@ -13,6 +13,7 @@ use crate::{END_MARK, World, initramfs};
 pub struct Guest {
     tree: PathBuf,
     version: String,
+    devices: Vec<&'static str>,
 }
 
 /// How a run ended.
@@ -38,7 +39,14 @@ impl Guest {
         let folder = tree.join("usr/lib/modules");
         let mut versions = std::fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let version = versions.next().ok_or("the tree has no kernel")?.map_err(|e| e.to_string())?;
-        Ok(Some(Self { version: version.file_name().to_string_lossy().into_owned(), tree }))
+        Ok(Some(Self { version: version.file_name().to_string_lossy().into_owned(), tree, devices: Vec::new() }))
+    }
+
+    /// Plugs in one more device, as QEMU calls it.
+    #[must_use]
+    pub fn with_device(mut self, name: &'static str) -> Self {
+        self.devices.push(name);
+        self
     }
 
     /// Boots `world`, loads `modules`, runs `program` and powers off, within `patience`. `scratch` is an empty folder.
@@ -83,6 +91,11 @@ impl Guest {
         command.arg("-kernel").arg(tree("boot").join(format!("vmlinuz-{}", self.version)));
         command.arg("-initrd").arg(initrd);
         command.args(["-append", KERNEL]);
+        for device in &self.devices {
+            command.args(["-device", device]);
+        }
+        // Some devices are files of their own.
+        command.env("QEMU_MODULE_DIR", tree("usr/lib/x86_64-linux-gnu/qemu"));
         if world == World::Tree {
             let tree = self.tree.display().to_string().replace(',', ",,");
             command.arg("-virtfs");

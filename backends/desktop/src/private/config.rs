@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use punktfunk_media::GpuInUse;
+
 /// Who composites private desktops.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PrivateCompositor {
@@ -23,6 +25,8 @@ pub struct PrivateConfig {
     pub runtime_dir: PathBuf,
     /// Who composites them.
     pub compositor: PrivateCompositor,
+    /// What they, and programs on them, may draw with.
+    pub gpu: GpuInUse,
     /// What is to be seen on them.
     pub content: PrivateContent,
     /// Command put in front of the compositor's own (`chroot …`, `setpriv …`); empty as a rule. It must end in an
@@ -39,6 +43,7 @@ impl PrivateConfig {
         Self {
             runtime_dir,
             compositor: PrivateCompositor::Sway,
+            gpu: GpuInUse::default(),
             content: PrivateContent::default(),
             launcher: Vec::new(),
             owner: None,

@@ -140,7 +140,10 @@ macro_rules! start_script {
     };
 }
 
-const START_SWAY: &str = start_script!("exec sway --config \"$XDG_RUNTIME_DIR/sway.conf\"");
+/// A sway that finds NVIDIA's own driver loaded ends at once, whatever it draws with, unless it is told not to.
+const START_SWAY: &str = start_script!(
+    "if grep -qs '^nvidia ' /proc/modules; then set -- --unsupported-gpu; fi\nexec sway \"$@\" --config \"$XDG_RUNTIME_DIR/sway.conf\""
+);
 /// The worker's command comes as arguments.
 const START_BUILTIN: &str = start_script!("exec \"$@\"");
 

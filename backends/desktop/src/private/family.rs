@@ -16,6 +16,7 @@ use punktfunk_media::{Journal, Keep, OpenError, StageEnvironment, UndoGuard, Und
 use super::config::PrivateConfig;
 use super::{content, open_failed, sound};
 use crate::detect::Environment;
+use crate::gpu;
 use crate::process::{ProcessId, number_of, take_number};
 use crate::random::random_id;
 use crate::record::{PrivateRecord, no_journal, undo_private, undo_record};
@@ -265,7 +266,7 @@ fn command(
     command.env("PATH", path(environment));
     command.env("XDG_RUNTIME_DIR", dir);
     command.env("DBUS_SESSION_BUS_ADDRESS", bus_address(dir));
-    command.env("XDG_SESSION_TYPE", "wayland").envs((recipe.variables)(dir));
+    command.env("XDG_SESSION_TYPE", "wayland").envs(gpu::variables(config.gpu.choice())).envs((recipe.variables)(dir));
     for (name, value) in [
         ("XKB_DEFAULT_MODEL", &keyboard.model),
         ("XKB_DEFAULT_LAYOUT", &keyboard.layout),

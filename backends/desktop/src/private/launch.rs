@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Journal, Keep, Mode, OpenError, StageEnvironment, UndoGuard};
+use punktfunk_media::{
+    Gpu, GpuChoice, GpuTrouble, Journal, Keep, Mode, OpenError, StageEnvironment, UndoGuard, reason,
+};
 
 use super::config::PrivateConfig;
 use super::family::{Family, Recipe, path, prefixed};
@@ -30,7 +32,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a sway at `mode` and waits until it is ready.
+    /// Starts a sway at `mode` and waits until it is ready. One that cannot draw with the chosen GPU is started again
+    /// without, and the trouble told: a session matters more than what draws it.
     pub fn start(
         config: &PrivateConfig,
         environment: &Environment,
@@ -39,13 +42,34 @@ impl Running {
         identity: Option<&str>,
         mode: Mode,
     ) -> Result<Self, OpenError> {
+        let start = |gpu| Self::start_with(config, environment, keyboard, journal, identity, mode, gpu);
+        match config.gpu.choice() {
+            GpuChoice::One(gpu) if config.gpu.trouble().is_none() => start(Some(gpu)).or_else(|failed| {
+                let running = start(None)?;
+                tracing::warn!("{}: {}", reason::GPU_FAILED, failed.detail);
+                config.gpu.tell(GpuTrouble { reason: &reason::GPU_FAILED, detail: failed.detail });
+                Ok(running)
+            }),
+            _ => start(None),
+        }
+    }
+
+    fn start_with(
+        config: &PrivateConfig,
+        environment: &Environment,
+        keyboard: &KeyboardLayout,
+        journal: &Arc<dyn Journal>,
+        identity: Option<&str>,
+        mode: Mode,
+        gpu: Option<&Gpu>,
+    ) -> Result<Self, OpenError> {
         let started = Instant::now();
         let x11 = punktfunk_compositor::find_xwayland(OsStr::new(path(environment))).is_some();
         let recipe = Recipe {
             backend: BACKEND_PRIVATE,
             files: &content::files(&config.content, mode, x11),
             socket: IPC_SOCKET,
-            variables: &variables,
+            variables: &|dir| variables(dir, gpu),
             words: &[],
         };
         let mut family = Family::start(config, environment, keyboard, journal, identity, &recipe)?;
@@ -113,14 +137,17 @@ impl Backing for Running {
     }
 }
 
-fn variables(dir: &Path) -> Vec<(&'static str, OsString)> {
-    vec![
+/// wlroots' variables are those of its `docs/env_vars.md`.
+fn variables(dir: &Path, gpu: Option<&Gpu>) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
         ("SWAYSOCK", dir.join(IPC_SOCKET).into_os_string()),
         ("XDG_CURRENT_DESKTOP", "sway".into()),
         ("WLR_BACKENDS", "headless".into()),
-        ("WLR_RENDERER", "pixman".into()),
+        ("WLR_RENDERER", if gpu.is_some() { "gles2" } else { "pixman" }.into()),
         ("WLR_LIBINPUT_NO_DEVICES", "1".into()),
-    ]
+    ];
+    variables.extend(gpu.map(|gpu| ("WLR_RENDER_DRM_DEVICE", gpu.node.clone().into_os_string())));
+    variables
 }
 
 /// Version of the sway that would be started.
