@@ -147,6 +147,10 @@ pub struct CommonArgs {
     /// Which video encoder to use.
     #[arg(long, env = "PUNKTFUNK_ENCODER", value_enum)]
     pub encoder: Option<EncoderName>,
+    /// Which GPU private desktops and their programs draw with: `auto`, `none`, a render node (`renderD128`), or a GPU's bus
+    /// (`0000:01:00.0`), which stays the same from boot to boot.
+    #[arg(long, env = "PUNKTFUNK_GPU", value_name = "auto|none|NODE|BUS")]
+    pub gpu: Option<GpuName>,
     /// Keyboard layout of the desktop, when nothing else tells, e.g. `us`, `de`, `fr`.
     #[arg(long, env = "PUNKTFUNK_KEYBOARD_LAYOUT", value_name = "LAYOUT")]
     pub keyboard_layout: Option<String>,
@@ -384,6 +388,67 @@ pub enum EncoderName {
     Openh264,
 }
 
+/// Which GPU to use.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(try_from = "String")]
+pub enum GpuName {
+    /// None in particular.
+    Auto,
+    /// None at all.
+    None,
+    /// The one with this render node, a name in `/dev/dri`.
+    Node(String),
+    /// The one with this address on its bus.
+    Bus(String),
+}
+
+impl std::str::FromStr for GpuName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let by_path = text.strip_prefix("/dev/dri/by-path/pci-").and_then(|rest| rest.strip_suffix("-render"));
+        let name = text.strip_prefix("/dev/dri/").unwrap_or(text);
+        let is_node = |name: &str| {
+            name.strip_prefix("renderD").is_some_and(|number| number.parse::<u16>().is_ok_and(|n| n >= 128))
+        };
+        let is_bus = |bus: &str| {
+            let word = |b: u8| b.is_ascii_alphanumeric() || b":._-".contains(&b);
+            !bus.is_empty() && bus.len() <= 64 && bus.bytes().all(word)
+        };
+        match by_path.unwrap_or(name) {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            node if is_node(node) => Ok(Self::Node(node.to_owned())),
+            // As `lspci` prints it where there is only one domain.
+            bus if is_bus(bus) && bus.len() == 7 && bus.as_bytes()[2] == b':' => Ok(Self::Bus(format!("0000:{bus}"))),
+            bus if is_bus(bus) && by_path.map_or(bus == text, |_| true) => Ok(Self::Bus(bus.to_owned())),
+            _ => {
+                Err(format!("{text:?}: not `auto`, `none`, a render node as `renderD128`, or a bus as `0000:01:00.0`"))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for GpuName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::fmt::Display for GpuName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::None => f.write_str("none"),
+            Self::Node(node) => write!(f, "/dev/dri/{node}"),
+            Self::Bus(bus) => f.write_str(bus),
+        }
+    }
+}
+
 /// Who may connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -443,6 +508,27 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_gpu_is_named_by_its_node_or_its_bus() {
+        let shown = |text: &str| text.parse::<super::GpuName>().map(|name| name.to_string());
+        for (text, name) in [
+            (" auto ", "auto"),
+            ("none", "none"),
+            ("renderD128", "/dev/dri/renderD128"),
+            ("/dev/dri/renderD191", "/dev/dri/renderD191"),
+            ("0000:01:00.0", "0000:01:00.0"),
+            ("01:00.0", "0000:01:00.0"),
+            ("/dev/dri/by-path/pci-0000:01:00.0-render", "0000:01:00.0"),
+            ("fde60000.gpu", "fde60000.gpu"),
+        ] {
+            assert_eq!(shown(text), Ok(name.to_owned()), "{text}");
+            assert_eq!(shown(name), Ok(name.to_owned()), "as it is written down");
+        }
+        for text in ["", "/dev/dri/card0", "/dev/dri/", "/dev/dri/../kvm", "a b", "renderD128;rm", &"x".repeat(65)] {
+            assert!(shown(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::cli::{
-    AudioPolicyName, CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, ListenArgs,
-    PairingChoice, PrivateDesktopChoice,
+    AudioPolicyName, CommonArgs, DesktopChoice, EncoderName, GameStreamEncryption, GameStreamNetworks, GpuName,
+    ListenArgs, PairingChoice, PrivateDesktopChoice,
 };
 use crate::exit::{Failure, USAGE};
 use crate::library::{self, FileApp, FileLibrary};
@@ -77,6 +77,8 @@ pub struct Config {
     pub scale_percent: u32,
     /// Which encoder to use.
     pub encoder: EncoderName,
+    /// Which GPU to use, if it is there.
+    pub gpu: GpuName,
     /// Keyboard layout, when nothing else tells.
     pub keyboard_layout: Option<String>,
     /// Who hears the programs of a running session.
@@ -172,6 +174,7 @@ struct FileDesktop {
 #[serde(default)]
 struct FileVideo {
     encoder: Option<EncoderName>,
+    gpu: Option<GpuName>,
     max_bitrate_kbps: Option<u32>,
 }
 
@@ -238,6 +241,7 @@ pub const KEYS: &[&str] = &[
     "network.port",
     "pairing.policy",
     "video.encoder",
+    "video.gpu",
     "video.max_bitrate_kbps",
     "web.enabled",
     "web.hosts",
@@ -257,6 +261,7 @@ const ENVIRONMENT: &[&str] = &[
     "PUNKTFUNK_GAMESTREAM_ENCRYPTION",
     "PUNKTFUNK_GAMESTREAM_NETWORKS",
     "PUNKTFUNK_GAMESTREAM_PORT",
+    "PUNKTFUNK_GPU",
     "PUNKTFUNK_KEYBOARD_LAYOUT",
     "PUNKTFUNK_LINGER",
     "PUNKTFUNK_LOG",
@@ -270,6 +275,7 @@ const ENVIRONMENT: &[&str] = &[
     "PUNKTFUNK_PORT",
     "PUNKTFUNK_PRIVATE_DESKTOP",
     "PUNKTFUNK_PRIVATE_DESKTOP_SHELL",
+    "PUNKTFUNK_SCALE",
     "PUNKTFUNK_USER",
     "PUNKTFUNK_WEB_PORT",
 ];
@@ -476,6 +482,7 @@ fn resolve(listen: &ListenArgs, common: &CommonArgs, file: FileConfig) -> Result
         private_desktop,
         private_desktop_shell,
         encoder: common.encoder.or(file.video.encoder).unwrap_or(EncoderName::Auto),
+        gpu: common.gpu.clone().or(file.video.gpu).unwrap_or(GpuName::Auto),
         keyboard_layout: common.keyboard_layout.clone().or(file.desktop.keyboard_layout),
         audio_policy: common.audio_policy.or(file.audio.policy).map(AudioPolicy::from).unwrap_or_default(),
         library: library::resolve(file.apps, file.library).map_err(invalid)?,
@@ -577,6 +584,10 @@ mod tests {
             ("desktop.scale_percent = 90", "config.invalid"),
             ("network.data_port = \"9-3\"", "config.invalid"),
             ("video.max_bitrate_kbps = 1", "config.invalid"),
+            ("video.gpu = \"/dev/dri/card0\"", "config.invalid"),
+            ("video.gpu = \"\"", "config.invalid"),
+            ("video.gpu = \"/etc/passwd\"", "config.invalid"),
+            ("video.gpu = 128", "config.invalid"),
             ("host.max_sessions = 0", "config.invalid"),
             ("[[apps]]\nname = 'X'\n", "config.invalid"),
             ("[[apps]]\nname = 7\ncommand = 'x'\n", "config.invalid"),
@@ -597,6 +608,17 @@ mod tests {
         for example in doc.split("```toml").skip(1) {
             load(example.split("```").next().unwrap(), &ListenArgs::default()).unwrap();
         }
+    }
+
+    #[test]
+    fn every_variable_that_an_option_reads_is_known() {
+        let command = <crate::cli::Cli as clap::CommandFactory>::command();
+        let of = |command: &clap::Command| -> Vec<_> {
+            command.get_arguments().filter_map(|a| Some(a.get_env()?.to_string_lossy().into_owned())).collect()
+        };
+        let read: Vec<_> = std::iter::once(&command).chain(command.get_subcommands()).flat_map(of).collect();
+        assert!(read.len() > 20, "{read:?}");
+        assert_eq!(unknown_environment(read.into_iter()), Vec::<String>::new());
     }
 
     #[test]

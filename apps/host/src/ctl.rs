@@ -49,8 +49,17 @@ pub enum Ctl {
     Displays(Displays),
     /// Encoders and what their tests found.
     Encoders,
-    /// GPUs, and whether the host may use them.
+    /// GPUs, whether the host may use them, and what the chosen one does.
     Gpus,
+    /// Which encoder and which GPU are chosen; with options, choose others.
+    Choice {
+        /// The encoder for sessions from now on: `auto`, or one that `ctl encoders` lists.
+        #[arg(long)]
+        encoder: Option<String>,
+        /// The GPU from the next start on: `auto`, `none`, or the node or bus of one that `ctl gpus` lists.
+        #[arg(long)]
+        gpu: Option<String>,
+    },
     /// Who hears a running session, and where sound comes from.
     #[command(subcommand)]
     Audio(Audio),
@@ -251,8 +260,13 @@ pub enum Pairing {
 /// `ctl displays`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Displays {
-    /// List them.
+    /// List them, and say for how long they outlive their clients.
     List,
+    /// Change for how long they outlive their clients, from now on.
+    Policy {
+        /// `off`, `short` (10 s), `long` (an hour), `always`; or seconds.
+        linger: String,
+    },
     /// End a kept one and what runs on it.
     Release {
         /// Its client's id.
@@ -520,6 +534,12 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         Ctl::Host => get("host"),
         Ctl::Encoders => get("encoders"),
         Ctl::Gpus => get("encoders/gpus"),
+        Ctl::Choice { encoder: None, gpu: None } => get("encoders/choice"),
+        Ctl::Choice { encoder, gpu } => {
+            let choice = [("encoder", encoder), ("gpu", gpu)].into_iter();
+            let choice = choice.filter_map(|(what, name)| Some((what.to_owned(), name.clone()?.into())));
+            patch("encoders/choice".to_owned(), Value::Object(choice.collect()))
+        }
         Ctl::Library { command } => library(command.as_ref().unwrap_or(&LibraryCommand::List))?,
         Ctl::Audio(Audio::Show) => get("audio"),
         Ctl::Audio(Audio::Policy { policy }) => {
@@ -564,6 +584,10 @@ fn ask(command: &Ctl) -> Result<Ask, Failure> {
         ),
         Ctl::Pairing(Pairing::Deny { id }) => post(format!("pairing/pending/{}/deny", segment(id)), None),
         Ctl::Displays(Displays::List) => get("displays"),
+        Ctl::Displays(Displays::Policy { linger }) => {
+            let key = if linger.parse::<u64>().is_ok() { "linger" } else { "preset" };
+            patch("displays".to_owned(), json!({ key: linger }))
+        }
         Ctl::Displays(Displays::Release { id }) => delete(format!("displays/{}", segment(id))),
         Ctl::Settings(SettingsCommand::List) => get("settings"),
         Ctl::Settings(SettingsCommand::Set { key, value }) => change(key, typed(value), &patch),
@@ -696,9 +720,12 @@ mod tests {
         "pairing approve a1b2 --preset controller --expires-in 3600",
         "pairing deny a1b2",
         "displays list",
+        "displays policy short",
         "displays release a1b2",
         "encoders",
         "gpus",
+        "choice",
+        "choice --encoder x264 --gpu none",
         "audio show",
         "audio policy client_only",
         "library list",

@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
 use punktfunk_desktop::Environment;
-use punktfunk_media::{AudioPolicyCell, Reason, reason};
+use punktfunk_media::{AudioPolicyCell, GpuChoice, GpuInUse, GpuTrouble, Reason, reason};
 use punktfunk_mgmt::client::Client;
-use punktfunk_mgmt::{Diagnostic, DiagnosticStatus, GpuView};
+use punktfunk_mgmt::{Diagnostic, DiagnosticStatus, GpuUse, GpuView};
 use punktfunk_net::udp::{DataSocket, PortRange};
 
 use crate::config::Config;
@@ -57,7 +57,7 @@ pub fn run(config: &Config, paths: &Paths, json: bool) -> Result<(), Failure> {
             (rows, Ok(()))
         }
         Err(failure) if failure.code == NOT_RUNNING => {
-            let mut rows = checks(config, paths);
+            let mut rows = checks(config, paths, &gpus::settle(&config.gpu));
             rows.insert(0, fail("host.running", &reason::HOST_NOT_RUNNING, "These are this user's own findings."));
             (rows, Err(failure))
         }
@@ -71,13 +71,15 @@ pub fn run(config: &Config, paths: &Paths, json: bool) -> Result<(), Failure> {
     outcome
 }
 
-/// Runs every check. Blocking, a few hundred milliseconds; starts nothing that outlives it.
+/// Runs every check, with the GPU that is used. Blocking, a few hundred milliseconds; starts nothing that outlives it.
 #[must_use]
-pub fn checks(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
+pub fn checks(config: &Config, paths: &Paths, gpu: &GpuInUse) -> Vec<Diagnostic> {
     let mut rows = vec![user(), folder("state.folder", &paths.state), folder("runtime.folder", &paths.runtime)];
-    rows.extend(desktops(config, paths));
+    let (desktop_rows, desktop) = desktops(config, paths, gpu);
+    rows.extend(desktop_rows);
     rows.extend(encoders());
-    rows.extend(gpu_rows(&gpus::here()));
+    rows.extend(gpu_rows(&gpus::views(gpu, desktop.as_deref())));
+    rows.push(gpu_choice(gpu));
     rows.extend(pads());
     rows.push(offload());
     rows.push(ipv6());
@@ -159,16 +161,17 @@ fn folder(id: &str, path: &Path) -> Diagnostic {
     }
 }
 
-fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
+/// What was found, and the name of the desktop that is used.
+fn desktops(config: &Config, paths: &Paths, gpu: &GpuInUse) -> (Vec<Diagnostic>, Option<String>) {
     let mut rows = Vec::new();
-    let mut usable = false;
-    for candidate in desktops::candidates(config, paths, &AudioPolicyCell::default()) {
+    let mut used = None;
+    for candidate in desktops::candidates(config, paths, &AudioPolicyCell::default(), gpu) {
         let id = format!("desktop.{}", candidate.name);
         match candidate.desktop {
             Ok(desktop) => {
                 let info = desktop.info();
-                let chosen = if usable { "" } else { ", used by serve" };
-                usable = true;
+                let chosen = if used.is_some() { "" } else { ", used by serve" };
+                used.get_or_insert_with(|| info.name.clone());
                 rows.push(ok(&id, format!("{} ({}){chosen}", info.version, candidate.why)));
                 if let Some(layout) = desktop.keyboard_layout() {
                     rows.push(ok(&format!("{id}.keyboard"), layout));
@@ -184,17 +187,17 @@ fn desktops(config: &Config, paths: &Paths) -> Vec<Diagnostic> {
             Err(e) => rows.push(fail(&id, e.reason, e.detail)),
         }
     }
-    rows.extend(x11(config));
-    if usable {
+    rows.extend(x11(config, gpu));
+    if used.is_some() {
         // A second desktop that is missing is no failure while another one works.
         rows.iter_mut().filter(|r| r.status == DiagnosticStatus::Fail).for_each(|r| r.status = DiagnosticStatus::Warn);
     }
-    rows
+    (rows, used)
 }
 
 /// Games above all: what runs under Wine and Proton speaks X11.
-fn x11(config: &Config) -> Option<Diagnostic> {
-    if desktops::composited_by_sway(&config.private_desktop) {
+fn x11(config: &Config, gpu: &GpuInUse) -> Option<Diagnostic> {
+    if desktops::composited_by_sway(&config.private_desktop, gpu.choice()) {
         return None;
     }
     let found = punktfunk_desktop::find_xwayland(&std::env::var_os("PATH").unwrap_or_default());
@@ -222,7 +225,25 @@ fn encoders() -> Vec<Diagnostic> {
         .collect()
 }
 
-/// Nothing that the host does today needs one.
+/// Nothing that the host does today needs one: what was chosen and cannot be had is no failure.
+fn gpu_choice(gpu: &GpuInUse) -> Diagnostic {
+    if let Some(GpuTrouble { reason, detail }) = gpu.trouble() {
+        let detail = format!("{} ({}) {detail}", reason.sentence, reason.code);
+        return because(reason.code, warn("gpu.choice", detail, reason.fix));
+    }
+    ok(
+        "gpu.choice",
+        match gpu.choice() {
+            GpuChoice::Auto => {
+                "auto: programs on private desktops find one by themselves; a private sway draws with the processor"
+                    .to_owned()
+            }
+            GpuChoice::None => "none: private desktops and their programs draw with the processor".to_owned(),
+            GpuChoice::One(gpu) => format!("{} at {}", gpu.node.display(), gpu.bus),
+        },
+    )
+}
+
 fn gpu_rows(gpus: &[GpuView]) -> Vec<Diagnostic> {
     if gpus.is_empty() {
         return vec![ok("gpu", "none: pictures are drawn and encoded by the processor")];
@@ -232,7 +253,12 @@ fn gpu_rows(gpus: &[GpuView]) -> Vec<Diagnostic> {
         let id = format!("gpu.{name}");
         let what = format!("{} {} at {} ({})", gpu.vendor, gpu.device, gpu.bus, gpu.driver);
         if gpu.usable {
-            return ok(&id, what);
+            let uses = gpu.used_for.iter().map(|used| match used {
+                GpuUse::Desktop => "private desktops are drawn with it",
+                GpuUse::Programs => "programs on private desktops are told to use it",
+            });
+            let chosen = gpu.chosen.then_some("chosen").into_iter().chain(uses);
+            return ok(&id, std::iter::once(&*what).chain(chosen).collect::<Vec<_>>().join(", "));
         }
         warn(
             &id,
@@ -318,6 +344,30 @@ fn print(rows: &[Diagnostic]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_choice_of_a_gpu_is_told_and_one_that_cannot_be_had_is_no_failure() {
+        let detail = |gpu: GpuChoice| gpu_choice(&GpuInUse::new(gpu)).detail;
+        assert!(detail(GpuChoice::Auto).starts_with("auto:") && detail(GpuChoice::None).starts_with("none:"));
+        let gone = GpuInUse::instead(GpuTrouble { reason: &reason::GPU_MISSING, detail: "`renderD128`".into() });
+        let row = gpu_choice(&gone);
+        assert_eq!((row.status, row.code.as_deref()), (DiagnosticStatus::Warn, Some("gpu.missing")));
+        assert!(row.detail.contains("`renderD128`") && row.fix == reason::GPU_MISSING.fix);
+        let view = |chosen, usable, used_for| GpuView {
+            node: "/dev/dri/renderD128".into(),
+            bus: "0000:01:00.0".into(),
+            vendor: "AMD".into(),
+            device: "744c".into(),
+            driver: "amdgpu".into(),
+            usable,
+            detail: if usable { String::new() } else { "Permission denied".into() },
+            chosen,
+            used_for,
+        };
+        let rows = gpu_rows(&[view(true, true, vec![GpuUse::Desktop]), view(false, false, vec![])]);
+        assert!(rows[0].detail.ends_with(", chosen, private desktops are drawn with it"), "{}", rows[0].detail);
+        assert!(rows[1].status == DiagnosticStatus::Warn && rows[1].detail.ends_with(": Permission denied"));
+    }
 
     #[test]
     fn the_printed_rules_open_both_doors_to_nobody_but_the_host() {

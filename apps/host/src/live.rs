@@ -10,10 +10,17 @@ use punktfunk_mgmt::Problem;
 use crate::config::Config;
 use crate::doors::{Doors, Ports};
 use crate::encoders::Encoders;
+use crate::gpus;
 use crate::serve::{hub_linger, hub_pairing};
 
 /// What can change without a restart.
 pub trait Live: Send + Sync {
+    /// Whether what can be in force only after a restart is there at all.
+    ///
+    /// # Errors
+    /// What is not.
+    fn check(&self, from: &Config, to: &Config) -> Result<(), Problem>;
+
     /// Puts what differs between the two into force. Doors that close because of it stay open until [`Self::keep`], or until
     /// the change is taken back. Blocks, for an encoder's test some seconds.
     ///
@@ -45,6 +52,13 @@ pub struct Parts {
 }
 
 impl Live for Parts {
+    fn check(&self, from: &Config, to: &Config) -> Result<(), Problem> {
+        if from.gpu == to.gpu {
+            return Ok(());
+        }
+        gpus::check(&to.gpu).map_err(|e| Problem::new(e.reason).with_detail(e.detail))
+    }
+
     fn apply(&self, from: &Config, to: &Config) -> Result<(), Problem> {
         // What can fail comes first.
         if from.encoder != to.encoder {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use punktfunk_hub::Hub;
 use punktfunk_hub::apps::Apps;
 use punktfunk_hub::displays::Displays;
-use punktfunk_media::{AudioPolicyCell, EncoderList, reason};
+use punktfunk_media::{AudioPolicyCell, EncoderList, GpuInUse, reason};
 use punktfunk_mgmt::socket::ControlSocket;
 use punktfunk_mgmt::{Action, EncoderView, HostFacts, MgmtState, Problem, router};
 use punktfunk_net::Identity;
@@ -39,6 +39,8 @@ pub struct Parts<'a> {
     pub identity: &'a Arc<Identity>,
     /// What it encodes with.
     pub encoders: &'a Encoders,
+    /// What private desktops draw with.
+    pub gpu: &'a GpuInUse,
     /// Its displays.
     pub displays: &'a Arc<Displays>,
     /// The programs that clients start.
@@ -66,7 +68,7 @@ pub struct Management {
 /// # Errors
 /// `host.already_running`, or why the socket cannot be made.
 pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
-    let Parts { config, layers, paths, hub, identity, encoders, displays, apps, audio, restart, doors } = parts;
+    let Parts { config, layers, paths, hub, identity, encoders, gpu, displays, apps, audio, restart, doors } = parts;
     let facts = HostFacts {
         name: config.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -77,7 +79,8 @@ pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
     let ports = Ports { api: config.api_port.filter(|_| doors), web: config.web_port.filter(|_| doors) };
 
     let (address, known) = watch::channel(None);
-    let (for_doctor, doctor_paths) = (config.clone(), paths.clone());
+    let (for_doctor, doctor_paths, doctor_gpu) = (config.clone(), paths.clone(), gpu.clone());
+    let (gpu, drawing, drawn) = (gpu.clone(), gpu.clone(), Arc::clone(displays));
     let list = encoders.list().clone();
     // The doors serve what holds the state: the state must not hold them.
     let (for_problems, for_addresses) = (Arc::downgrade(&network), Arc::downgrade(&network));
@@ -93,14 +96,17 @@ pub fn start(parts: Parts<'_>) -> Result<Management, Failure> {
     let settings = HostSettings::new(layers.clone(), config.clone(), &paths.state, Box::new(live), events);
     let state = MgmtState::new(Arc::clone(hub), facts)
         .with_names(config.web_hosts.iter().cloned())
-        .with_problems(move || for_problems.upgrade().map(|doors| doors.problems()).unwrap_or_default())
+        .with_problems(move || {
+            let of_gpu = gpu.trouble().map(|e| Problem::new(e.reason).with_detail(e.detail.clone()));
+            for_problems.upgrade().map(|doors| doors.problems()).unwrap_or_default().into_iter().chain(of_gpu).collect()
+        })
         .with_addresses(move || known.borrow().map(addresses).unwrap_or_default())
         .with_console_addresses(move || {
             for_addresses.upgrade().and_then(|doors| doors.web()).map(addresses).unwrap_or_default()
         })
-        .with_diagnostics(move || doctor::checks(&for_doctor, &doctor_paths))
+        .with_diagnostics(move || doctor::checks(&for_doctor, &doctor_paths, &doctor_gpu))
         .with_encoders(move || encoder_views(&list))
-        .with_gpus(gpus::here)
+        .with_gpus(move || gpus::views(&drawing, Some(&drawn.info().name)))
         .with_actions(move |action| act(action, &restart))
         .with_logs(Arc::clone(logging::buffer()))
         .with_settings(settings);

@@ -31,6 +31,7 @@ use crate::encoders::Encoders;
 use crate::exit::{Failure, PORT_TAKEN};
 use crate::gamepads;
 use crate::gamestream;
+use crate::gpus;
 use crate::management::{self, Management, Parts};
 use crate::paths::{Paths, make_private_dir};
 use crate::watchdog::{Watchdog, undo_map};
@@ -107,11 +108,12 @@ fn run_locked(
     let identity = punktfunk_net::identity::load_or_create(&paths.state, &names).map_err(identity_failure)?;
     let identity = Arc::new(identity);
     let audio = AudioPolicyCell::new(config.audio_policy);
+    let gpu = gpus::settle(&config.gpu);
     let desktop: Arc<dyn Desktop> = if measurement.synthetic {
         let options = SyntheticOptions { background: !measurement.no_encoder, ..SyntheticOptions::default() };
         Arc::new(SyntheticDesktop::new(options))
     } else {
-        desktops::choose(config, paths, &audio)?
+        desktops::choose(config, paths, &audio, &gpu)?
     };
     let encoders = if measurement.no_encoder {
         Encoders::fixed(vec![Arc::new(TransportEncoderFactory) as Arc<dyn EncoderFactory>].into())
@@ -141,6 +143,7 @@ fn run_locked(
             hub,
             identity: &identity,
             encoders: &encoders,
+            gpu: &gpu,
             displays: &displays,
             apps: &apps,
             audio: &audio,

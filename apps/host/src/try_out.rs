@@ -9,6 +9,7 @@ use punktfunk_media::{AudioPolicyCell, InputAction, Journal, Mode, StageRequest,
 use crate::config::Config;
 use crate::desktops;
 use crate::exit::{Failure, USAGE};
+use crate::gpus;
 use crate::paths::{Paths, make_private_dir};
 use crate::watchdog::Watchdog;
 
@@ -19,7 +20,7 @@ use crate::watchdog::Watchdog;
 pub fn compositor(config: &Config, paths: &Paths, mode: &str) -> Result<(), Failure> {
     let mode = parse_mode(mode)?;
     with_journal(paths, |journal| {
-        let desktop = desktops::choose(config, paths, &AudioPolicyCell::default())?;
+        let desktop = desktops::choose(config, paths, &AudioPolicyCell::default(), &gpus::settle(&config.gpu))?;
         let report =
             punktfunk_desktop::probe(&*desktop, mode, journal).map_err(|e| Failure::new(e.reason, e.detail))?;
         println!("desktop    {} ({})", report.desktop.name, report.desktop.version);
@@ -41,7 +42,7 @@ pub fn compositor(config: &Config, paths: &Paths, mode: &str) -> Result<(), Fail
 /// When there is no desktop or no way to inject input.
 pub fn input(config: &Config, paths: &Paths, text: &str) -> Result<(), Failure> {
     with_journal(paths, |journal| {
-        let desktop = desktops::choose(config, paths, &AudioPolicyCell::default())?;
+        let desktop = desktops::choose(config, paths, &AudioPolicyCell::default(), &gpus::settle(&config.gpu))?;
         let mode = Mode { width: 1280, height: 720, refresh_hz: 60 };
         let request = StageRequest { identity: "input-test".to_owned(), name: "input-test".to_owned(), mode };
         let mut stage = desktop.open(&request, journal).map_err(|e| Failure::new(e.reason, e.detail))?;

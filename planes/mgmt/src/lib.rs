@@ -35,6 +35,6 @@ pub use routes::{ConsoleLink, Preset, console_router, openapi, router};
 pub use state::{HostFacts, MgmtState};
 pub use views::{
     Action, ApproveRequest, ArmRequest, Armed, ClientChangeRequest, ClientKind, ClientState, ClientView, Diagnostic,
-    DiagnosticStatus, EncoderView, GpuView, Health, HealthStatus, Host, PairingView, PendingView, PinRequest,
+    DiagnosticStatus, EncoderView, GpuUse, GpuView, Health, HealthStatus, Host, PairingView, PendingView, PinRequest,
     PinWantedView, SessionDetails, SessionView, StageView, StatusView,
 };

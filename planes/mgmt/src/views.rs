@@ -364,6 +364,22 @@ pub struct GpuView {
     pub usable: bool,
     /// Why not; empty when it may.
     pub detail: String,
+    /// Whether the running host uses it because it was chosen (`video.gpu`).
+    #[serde(default)]
+    pub chosen: bool,
+    /// What for.
+    #[serde(default)]
+    pub used_for: Vec<GpuUse>,
+}
+
+/// What a GPU is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuUse {
+    /// The compositor of private desktops draws with it.
+    Desktop,
+    /// Programs on private desktops are told to draw with it.
+    Programs,
 }
 
 /// What the whole host can be told to do.

@@ -1,5 +1,7 @@
 //! The API as the command line sees it: over a real socket, with a real hub behind it.
 
+mod common;
+
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::MemorySettings;
 use punktfunk_core::{Fingerprint, Grants};
 use punktfunk_hub::admission::{AdmitRequest, Eviction, Holder};
 use punktfunk_hub::pairing::PinAnswer;
@@ -20,6 +23,7 @@ use punktfunk_mgmt::{
     ApproveRequest, ArmRequest, ClientChangeRequest, ClientKind, ClientState, Diagnostic, DiagnosticStatus,
     HealthStatus, HostFacts, MgmtState, PinRequest, openapi, router,
 };
+use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -433,6 +437,64 @@ fn every_route_is_described_with_schemas() {
     assert_eq!(problem["required"], serde_json::json!(["code", "message", "fix"]));
     let codes = problem["x-codes"].as_array().expect("codes");
     assert_eq!(codes.len(), reason::ALL.len(), "every code that the host can say is named");
+}
+
+#[tokio::test]
+async fn how_long_displays_stay_is_said_in_a_word_or_in_seconds() {
+    let host = start();
+    let client = host.client().await;
+    let ask = async |method: &str, body: Option<serde_json::Value>| {
+        let answer = client.request(method.parse().expect("a method"), "/api/v1/displays", body.as_ref()).await;
+        answer.map_err(|e: ClientError| code_of(&e))
+    };
+    let view = ask("GET", None).await.expect("answers");
+    assert_eq!((&view["linger"], &view["preset"]), (&json!("10"), &json!("short")));
+    let presets = view["presets"].as_array().expect("a list");
+    assert_eq!(presets.iter().map(|p| &p["linger"]).collect::<Vec<_>>(), ["off", "10", "3600", "forever"]);
+    assert!(presets.iter().all(|p| p["means"].as_str().is_some_and(|means| means.len() > 20)));
+    assert_eq!(ask("PATCH", Some(json!({ "preset": "for_a_while" }))).await, Err("api.bad_request".into()));
+    // This host has no settings: whoever keeps them decides.
+    assert_eq!(ask("PATCH", Some(json!({ "preset": "long" }))).await, Err("settings.unknown_key".into()));
+    assert_eq!(ask("PATCH", Some(json!({}))).await, Ok(view));
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn an_encoder_and_a_gpu_are_chosen_together_or_not_at_all() {
+    let trouble = || vec![punktfunk_mgmt::Problem::new(&reason::GPU_FAILED).with_detail("no driver")];
+    let (dir, hub) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let hub = Hub::open(HubConfig::new(hub.path().join("state"))).expect("free");
+    let facts = HostFacts { name: "test".into(), version: "0".into(), fingerprint: Fingerprint([7; 32]) };
+    let state = MgmtState::new(hub, facts).with_settings(Arc::new(MemorySettings::default())).with_problems(trouble);
+    let path = dir.path().join("run/control.sock");
+    let socket = ControlSocket::bind(&path).expect("free");
+    let (_stop, stopped) = oneshot::channel::<()>();
+    tokio::spawn(socket.serve(router(state), me(), async move {
+        let _ = stopped.await;
+    }));
+    let client = Client::connect(&[path]).await.expect("it runs");
+    let choice = async |method: &str, body: Option<serde_json::Value>| {
+        let answer = client.request(method.parse().expect("a method"), "/api/v1/encoders/choice", body.as_ref()).await;
+        answer.map_err(|e: ClientError| code_of(&e))
+    };
+    let first = choice("GET", None).await.expect("answers");
+    assert_eq!(
+        (&first["encoder"], &first["gpu"], &first["restart_needed"]),
+        (&json!("auto"), &json!("auto"), &json!(false))
+    );
+    assert_eq!(first["gpu_problem"]["code"], "gpu.failed");
+    for (body, code) in [
+        (json!({ "encoder": "x264", "gpu": "0000:09:00.0" }), "gpu.missing"),
+        (json!({ "encoder": "nvenc", "gpu": "none" }), "settings.invalid"),
+        (json!({ "codec": "h264" }), "api.bad_request"),
+    ] {
+        assert_eq!(choice("PATCH", Some(body)).await, Err(code.to_owned()));
+        assert_eq!(choice("GET", None).await.as_ref(), Ok(&first), "{code}: all or nothing");
+    }
+    let changed = choice("PATCH", Some(json!({ "encoder": "x264", "gpu": "none" }))).await.expect("both are there");
+    assert_eq!((&changed["encoder"], &changed["gpu"]), (&json!("x264"), &json!("none")));
+    assert_eq!(changed["restart_needed"], true, "an encoder is in force for the next session, a GPU after a restart");
+    assert_eq!(choice("PATCH", Some(json!({}))).await, Ok(changed));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use punktfunk_hub::trust::ClientRecord;
 use punktfunk_hub::{Hub, HubConfig};
 use punktfunk_media::reason;
 use punktfunk_mgmt::access::Caller;
-use punktfunk_mgmt::{Action, EncoderView, GpuView, HostFacts, MgmtState, Problem, Router, openapi, router};
+use punktfunk_mgmt::{Action, EncoderView, GpuUse, GpuView, HostFacts, MgmtState, Problem, Router, openapi, router};
 use schema::{Random, Schemas};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -80,6 +80,8 @@ async fn world() -> World {
         driver: "amdgpu".into(),
         usable: false,
         detail: "d".into(),
+        chosen: true,
+        used_for: vec![GpuUse::Desktop, GpuUse::Programs],
     };
     let state = MgmtState::new(Arc::clone(&hub), facts)
         .with_addresses(|| vec!["192.0.2.10:9777".into()])

@@ -135,3 +135,86 @@ fn a_host_whose_certificate_was_replaced_serves_with_the_new_one() {
     let url = host.command(&["console-url"]);
     assert!(String::from_utf8_lossy(&url.stdout).contains("https://"), "who has no password yet finds the way in");
 }
+
+#[test]
+fn how_long_displays_stay_is_changed_in_a_word_or_in_seconds() {
+    let dirs = folders(free_port());
+    let host = Host::start_with(&HostOptions {
+        args: ["serve", "--desktop", "private"].map(str::to_owned).to_vec(),
+        dirs: Some(dirs.path().to_owned()),
+        web_port_from_settings: true,
+        ..HostOptions::default()
+    });
+    let now = |words: &[&str]| {
+        let view = get(&host, &[&["displays"], words].concat());
+        (view["linger"].as_str().expect("a text").to_owned(), view["preset"].clone())
+    };
+    assert_eq!(now(&["list"]), ("10".into(), "short".into()));
+    assert_eq!(now(&["policy", "always"]), ("forever".into(), "always".into()));
+    assert_eq!(now(&["policy", "77"]), ("77".into(), Value::Null));
+    assert_eq!(now(&["policy", "off"]), ("off".into(), "off".into()));
+    refused(&host.command(&["ctl", "displays", "policy", "soon"]), "api.bad_request");
+    assert_eq!(now(&["list"]), ("off".into(), "off".into()));
+}
+
+/// What `ctl` says of this resource.
+fn get(host: &Host, words: &[&str]) -> Value {
+    json(&host.command(&[&["ctl"], words, &["--json"]].concat()))
+}
+
+#[test]
+fn a_gpu_is_chosen_or_refused_and_one_that_is_gone_keeps_nobody_from_streaming() {
+    let dirs = folders(free_port());
+    // Above every number that the kernel gives.
+    let gone = "/dev/dri/renderD250";
+    let start = |args: &[&str]| {
+        let args = [&["serve", "--linger", "off"], args].concat();
+        Host::start_with(&HostOptions {
+            args: args.iter().map(|a| (*a).to_owned()).collect(),
+            dirs: Some(dirs.path().to_owned()),
+            web_port_from_settings: true,
+            ..HostOptions::default()
+        })
+    };
+    let chosen = |host: &Host| get(host, &["choice"])["gpu"].clone();
+    let finding = |host: &Host| {
+        let rows = get(host, &["diagnostics"]);
+        rows.as_array().expect("rows").iter().find(|row| row["id"] == "gpu.choice").expect("a row").clone()
+    };
+    let mut host = start(&["--desktop", "private"]);
+    assert_eq!((chosen(&host), finding(&host)["status"].clone()), ("auto".into(), "ok".into()));
+    refused(&host.command(&["ctl", "choice", "--gpu", gone]), "gpu.missing");
+    refused(&host.command(&["ctl", "settings", "set", "video.gpu", "0000:ff:1f.7"]), "gpu.missing");
+    refused(&host.command(&["ctl", "choice", "--gpu", "/dev/dri/card0"]), "settings.invalid");
+    refused(&host.command(&["ctl", "choice", "--encoder", "openh264", "--gpu", gone]), "gpu.missing");
+    let choice = get(&host, &["choice"]);
+    assert_eq!(
+        (&choice["gpu"], &choice["encoder"], &choice["restart_needed"]),
+        (&"auto".into(), &"auto".into(), &false.into())
+    );
+    assert_eq!(get(&host, &["choice", "--gpu", "none"])["restart_needed"], true);
+    json(&host.command(&["ctl", "restart", "--json"]));
+    until("the host with its new choice", || {
+        let output = host.command(&["ctl", "choice", "--json"]);
+        output.status.success() && json(&output)["restart_needed"] == false
+    });
+    assert!(finding(&host)["detail"].as_str().is_some_and(|said| said.starts_with("none:")), "{}", finding(&host));
+    assert_eq!(get(&host, &["displays", "list"])["desktop"], "private-builtin");
+    host.signal(Signal::TERM);
+    assert!(host.wait(Duration::from_secs(20)).is_some());
+
+    // A flag counts more than the setting, and names a GPU that was taken out.
+    let mut host = start(&["--desktop", "private", "--gpu", gone]);
+    assert!(host.log().contains("gpu.missing"), "{}", host.log());
+    let choice = get(&host, &["choice"]);
+    assert_eq!((&choice["gpu"], &choice["gpu_pinned_by"]), (&gone.into(), &"command_line".into()));
+    assert_eq!(choice["gpu_problem"]["code"], "gpu.missing");
+    refused(&host.command(&["ctl", "choice", "--gpu", "auto"]), "config.pinned");
+    let health = get(&host, &["health"]);
+    assert_eq!((&health["status"], &health["problems"][0]["code"]), (&"degraded".into(), &"gpu.missing".into()));
+    let said = finding(&host);
+    assert_eq!((&said["status"], &said["code"]), (&"warn".into(), &"gpu.missing".into()));
+    assert!(said["fix"].as_str().is_some_and(|fix| fix.contains("ctl gpus")), "{said}");
+    host.signal(Signal::TERM);
+    assert!(host.wait(Duration::from_secs(20)).is_some_and(|s| s.success()));
+}

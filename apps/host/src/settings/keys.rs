@@ -23,7 +23,7 @@ pub(super) struct Key {
 
 /// Every key that can be set. What runs programs (`private_shell`, `apps`), and where the streams themselves listen, stays in
 /// the file.
-pub(super) const KEYS: [Key; 16] = [
+pub(super) const KEYS: [Key; 17] = [
     Key {
         key: "network.name",
         description: "The name that clients see.",
@@ -137,6 +137,17 @@ pub(super) const KEYS: [Key; 16] = [
         applies: Applies::NextSession,
         risky: None,
         given: |_, c| c.encoder.is_some(),
+    },
+    Key {
+        key: "video.gpu",
+        description: "Which GPU private desktops and their programs draw with: auto, none, a render node, or its bus.",
+        kind: SettingKind::Text,
+        choices: &[],
+        bounds: None,
+        value: |c| c.gpu.to_string().into(),
+        applies: Applies::Restart,
+        risky: None,
+        given: |_, c| c.gpu.is_some(),
     },
     Key {
         key: "video.max_bitrate_kbps",

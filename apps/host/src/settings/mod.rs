@@ -267,6 +267,7 @@ impl Settings for HostSettings {
             KEYS.iter().any(|k| before.contains_key(k.key) && differs(k) && k.risky.is_some_and(|r| r(&config)));
         let trial = risky.then_some(TrialFile { before });
         let next = SettingsFile { revision: file.revision + 1, values, trial, extra: file.extra.clone() };
+        self.live.check(&state.current, &config)?;
         self.live.apply(&state.current, &config)?;
         if let Err(e) = state.stored.set(next) {
             if let Err(problem) = self.live.apply(&config, &state.current) {
@@ -327,6 +328,13 @@ mod tests {
     }
 
     impl Live for Noted {
+        fn check(&self, _: &Config, to: &Config) -> Result<(), Problem> {
+            match &to.gpu {
+                crate::cli::GpuName::Bus(_) => Err(Problem::new(&reason::GPU_MISSING)),
+                _ => Ok(()),
+            }
+        }
+
         fn apply(&self, from: &Config, to: &Config) -> Result<(), Problem> {
             if to.web_port == Some(1) {
                 return Err(Problem::new(&reason::HOST_PORT_TAKEN));
@@ -448,6 +456,22 @@ mod tests {
     }
 
     #[test]
+    fn a_gpu_that_is_not_there_is_refused_with_all_that_came_with_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let live = Noted::default();
+        let host = with(dir.path(), ListenArgs::default(), "", live.clone());
+        let gone = change(serde_json::json!({"video.gpu": "0000:01:00.0", "host.max_sessions": 2}));
+        assert_eq!(host.patch(None, &gone).expect_err("not there").code, "gpu.missing");
+        assert!(load(dir.path()).is_empty() && live.take().is_empty() && host.view().revision == 0);
+        let there = host.patch(None, &change(serde_json::json!({"video.gpu": "renderD128"}))).expect("there");
+        assert!(there.restart_needed && live.take().is_empty());
+        // Taken out before the next start: the setting stays as it is, and the host says so elsewhere.
+        let again = settings(dir.path(), ListenArgs::default(), "");
+        assert_eq!(again.started.gpu.to_string(), "/dev/dri/renderD128");
+        again.patch(None, &change(serde_json::json!({"host.max_sessions": 2}))).expect("another matter");
+    }
+
+    #[test]
     fn pinned_unknown_and_invalid_values_change_nothing() {
         let dir = tempfile::tempdir().expect("a folder");
         let listen = ListenArgs { name: Some("x".into()), ..ListenArgs::default() };
@@ -457,6 +481,8 @@ mod tests {
             (serde_json::json!({"video.encoder": "auto"}), "config.pinned"),
             (serde_json::json!({"network.bind": "::"}), "settings.unknown_key"),
             (serde_json::json!({"host.max_sessions": 0}), "settings.invalid"),
+            (serde_json::json!({"video.gpu": "/dev/dri/card0"}), "settings.invalid"),
+            (serde_json::json!({"video.gpu": 128}), "settings.invalid"),
             (serde_json::json!({"web.port": 0}), "settings.invalid"),
             (serde_json::json!({"web.port": "x"}), "settings.invalid"),
             (serde_json::json!({"host.max_sessions": 2, "network.mdns": "x"}), "settings.invalid"),

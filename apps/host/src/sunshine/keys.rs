@@ -4,6 +4,7 @@ use toml::{Table, Value};
 
 use super::Imported;
 use super::apps::steps;
+use crate::cli::GpuName;
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +102,13 @@ fn encoder(value: &str, imported: &mut Imported) -> Result<(), String> {
     Ok(())
 }
 
+/// A render node, on Linux.
+fn gpu(value: &str, imported: &mut Imported) -> Result<(), String> {
+    let name: GpuName = value.parse()?;
+    imported.set("video.gpu", name.to_string());
+    Ok(())
+}
+
 fn prepare(value: &str, imported: &mut Imported) -> Result<(), String> {
     let steps = steps(&serde_json::from_str(value).map_err(|e| e.to_string())?, "global_prep_cmd", imported);
     if !steps.is_empty() {
@@ -124,7 +132,7 @@ const OWN_FILES: &str = "the host has files of its own";
 
 /// Every key, sorted.
 pub(super) const KEYS: &[(&str, Fate)] = &[
-    ("adapter_name", Not("the host chooses the GPU")),
+    ("adapter_name", To("video.gpu", gpu)),
     ("address_family", To("network.bind", family)),
     ("always_send_scancodes", Not(WINDOWS)),
     ("amd_coder", Not(TUNING)),

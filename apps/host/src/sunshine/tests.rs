@@ -44,7 +44,7 @@ fn folder(conf: &str, list: &str) -> tempfile::TempDir {
     dir
 }
 
-const CONF: &str = "sunshine_name = Den\nport = 48989\naddress_family = both\nlan_encryption_mode = 1\nwan_encryption_mode = 2\n\
+const CONF: &str = "sunshine_name = Den\nadapter_name = /dev/dri/renderD129\nport = 48989\naddress_family = both\nlan_encryption_mode = 1\nwan_encryption_mode = 2\n\
     max_bitrate = 80000\nencoder = software\nnvenc_preset = 1\nodd_key = 1\nupnp = enabled\n\
     global_prep_cmd = [{\"do\":\"sh -c \\\"echo $(HOME)\\\"\",\"undo\":\"echo bye\",\"elevated\":\"false\"}]\n";
 
@@ -69,6 +69,7 @@ fn settings_and_programs_become_ours_and_the_rest_is_named() {
     assert_eq!(get("gamestream", "encryption"), Value::from("require"));
     assert_eq!(get("video", "max_bitrate_kbps"), Value::from(80_000));
     assert_eq!(get("video", "encoder"), Value::from("x264"));
+    assert_eq!(get("video", "gpu"), Value::from("/dev/dri/renderD129"));
     assert_eq!(get("library", "prepare")[0]["run"], Value::from("sh -c \"echo ${HOME}\""));
     let apps = imported.config["apps"].as_array().expect("a list");
     let of = |n: usize, key: &str| apps[n].get(key).and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -7,7 +7,7 @@ use punktfunk_hub::PairingPolicy;
 use punktfunk_hub::pairing::PairingStatus;
 
 use super::blocking;
-use crate::views::{Diagnostic, EncoderView, GpuView, Health, HealthStatus, Host, StatusView};
+use crate::views::{Diagnostic, Health, HealthStatus, Host, StatusView};
 use crate::{MgmtState, Problem};
 
 /// Whether the host is well
@@ -49,24 +49,6 @@ pub(super) async fn status(State(state): State<MgmtState>) -> Result<Json<Status
         }
     };
     blocking(look).await.map(Json)
-}
-
-/// The encoders, best first, and what their tests found
-#[utoipa::path(
-    get, path = "/api/v1/encoders", operation_id = "encoders", tag = "host",
-    responses((status = 200, description = "The encoders", body = Vec<EncoderView>))
-)]
-pub(super) async fn encoders(State(state): State<MgmtState>) -> Result<Json<Vec<EncoderView>>, Problem> {
-    blocking(move || (state.encoders)()).await.map(Json)
-}
-
-/// The GPUs of the machine, and whether the host may use them
-#[utoipa::path(
-    get, path = "/api/v1/encoders/gpus", operation_id = "gpus", tag = "host",
-    responses((status = 200, description = "The GPUs; none where there is none", body = Vec<GpuView>))
-)]
-pub(super) async fn gpus(State(state): State<MgmtState>) -> Result<Json<Vec<GpuView>>, Problem> {
-    blocking(move || (state.gpus)()).await.map(Json)
 }
 
 /// What this host is and where clients reach it

@@ -6,6 +6,7 @@ mod bundle;
 mod clients;
 mod console;
 mod displays;
+mod encoders;
 mod events;
 mod host;
 mod library;
@@ -126,8 +127,10 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::View, routes!(host::health))
         .with(Class::View, routes!(host::host))
         .with(Class::View, routes!(host::status))
-        .with(Class::View, routes!(host::encoders))
-        .with(Class::View, routes!(host::gpus))
+        .with(Class::View, routes!(encoders::list))
+        .with(Class::View, routes!(encoders::gpus))
+        .with(Class::View, routes!(encoders::choice))
+        .with(Class::Admin, routes!(encoders::choose))
         .with(Class::View, routes!(audio::get))
         .with(Class::Admin, routes!(audio::change))
         .with(Class::Inspect, routes!(host::diagnostics))
@@ -152,6 +155,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .with(Class::Control, routes!(sessions::focus_window))
         .with(Class::Control, routes!(sessions::close_window))
         .with(Class::Inspect, routes!(displays::list))
+        .with(Class::Admin, routes!(displays::change))
         .with(Class::Control, routes!(displays::release))
         .with(Class::View, routes!(library::list))
         .with(Class::Inspect, routes!(library::all))
@@ -231,7 +235,7 @@ async fn with_security_headers(request: Request, next: Next) -> Response {
         (name = "pairing", description = "PIN windows, devices that wait for approval, and devices that show a PIN."),
         (name = "clients", description = "Paired devices and what they may do."),
         (name = "sessions", description = "Who is streaming, and how to steer it."),
-        (name = "displays", description = "Displays that are kept for their clients."),
+        (name = "displays", description = "Displays in use and kept for their clients, and for how long they are."),
         (name = "library", description = "What can be launched, and what runs."),
         (name = "stats", description = "Figures: live, recorded, for Prometheus."),
         (name = "events", description = "What happens, as it happens."),

@@ -160,7 +160,7 @@ impl ClientEvents for Ear {
     fn ended(&self, _: &Ending) {}
 }
 
-/// Two settings in memory.
+/// Some settings in memory.
 #[derive(Default)]
 pub struct MemorySettings(Mutex<(u64, Map<String, Value>)>);
 
@@ -181,8 +181,17 @@ impl Settings for MemorySettings {
             risky: false,
             pinned_by: None,
         };
-        let settings =
-            vec![one("a.number", SettingKind::Integer, 4.into()), one("a.switch", SettingKind::Bool, true.into())];
+        let settings = vec![
+            one("a.number", SettingKind::Integer, 4.into()),
+            one("a.switch", SettingKind::Bool, true.into()),
+            one("desktop.linger", SettingKind::Text, values.get("desktop.linger").cloned().unwrap_or("10".into())),
+            one("video.encoder", SettingKind::Choice, values.get("video.encoder").cloned().unwrap_or("auto".into())),
+            SettingView {
+                applies: Applies::Restart,
+                default: "auto".into(),
+                ..one("video.gpu", SettingKind::Text, "auto".into())
+            },
+        ];
         SettingsView { revision, restart_needed: false, trial: None, settings }
     }
 
@@ -196,6 +205,10 @@ impl Settings for MemorySettings {
                 let fits = match key.as_str() {
                     "a.number" => value.is_null() || value.is_u64(),
                     "a.switch" => value.is_null() || value.is_boolean(),
+                    "desktop.linger" => value.is_string(),
+                    "video.encoder" => value == "auto" || value == "x264",
+                    "video.gpu" if value == "0000:09:00.0" => return Err(Problem::new(&reason::GPU_MISSING)),
+                    "video.gpu" => value.is_string(),
                     _ => return Err(Problem::new(&reason::SETTINGS_UNKNOWN_KEY)),
                 };
                 if !fits {
