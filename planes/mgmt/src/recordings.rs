@@ -225,8 +225,7 @@ impl Writer {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut writer = Self { file: BufWriter::new(options.open(path)?), bytes: 0, next: HashMap::new() };
-        let stages: String = STAGES.iter().map(|s| format!(",{s}_us")).collect();
-        writer.line(&format!("session,sent_us,index,bytes,packets,keyframe,repeat{stages}"))?;
+        writer.line(&head())?;
         Ok(writer)
     }
 
@@ -247,6 +246,20 @@ impl Writer {
         self.bytes += line.len() as u64 + 1;
         writeln!(self.file, "{line}")
     }
+}
+
+/// The first line.
+fn head() -> String {
+    let stages: String = STAGES.iter().map(|s| format!(",{s}_us")).collect();
+    format!("session,sent_us,index,bytes,packets,keyframe,repeat{stages}")
+}
+
+/// What a recording looks like.
+pub(crate) fn example() -> String {
+    let stages_us = std::array::from_fn(|n| 200 * (n as u32 + 1));
+    let row =
+        FrameRow { sent_us: 16_667, index: 1, bytes: 41_200, packets: 33, stages_us, keyframe: true, repeat: false };
+    format!("{}\n{}\n", head(), csv(1, &row))
 }
 
 fn csv(session: u64, row: &FrameRow) -> String {

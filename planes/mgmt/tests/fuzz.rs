@@ -307,6 +307,37 @@ async fn signing_in_keeps_to_its_description_too() {
 }
 
 #[test]
+fn every_body_answer_and_parameter_has_an_example_that_fits() {
+    let document = serde_json::to_value(openapi()).expect("JSON");
+    let schemas = Schemas::new(&document);
+    let mut judged = 0;
+    let operations = document["paths"].as_object().expect("paths").iter();
+    let operations =
+        operations.flat_map(|(path, all)| all.as_object().expect("a map").values().map(move |o| (path, o)));
+    for (path, operation) in operations {
+        let responses = operation["responses"].as_object().expect("responses").iter();
+        let answers = responses.filter(|(status, _)| status.starts_with('2')).map(|(_, response)| response);
+        for content in answers.chain([&operation["requestBody"]]).filter_map(|of| of["content"].as_object()) {
+            for (kind, content) in content {
+                let picture = kind.starts_with("image/") || kind == "application/octet-stream";
+                let fits = || schemas.check(&content["schema"], &content["example"]);
+                assert!(picture || !content["example"].is_null(), "{path} {kind}: no example");
+                assert!(picture || fits().is_ok(), "{path}: {:?} {}", fits(), content["example"]);
+                judged += 1;
+            }
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            let schema = &parameter["schema"];
+            let example = if parameter["example"].is_null() { &schema["example"] } else { &parameter["example"] };
+            let described = !example.is_null() || schema["$ref"].is_string();
+            assert!(described && (example.is_null() || schemas.check(schema, example).is_ok()), "{path}: {parameter}");
+            judged += 1;
+        }
+    }
+    assert!(judged > 100, "{judged}");
+}
+
+#[test]
 fn the_judge_judges() {
     let document = serde_json::to_value(openapi()).expect("JSON");
     let schemas = Schemas::new(&document);

@@ -8,6 +8,7 @@ mod console;
 mod displays;
 mod encoders;
 mod events;
+mod examples;
 mod host;
 mod library;
 mod logs;
@@ -196,6 +197,7 @@ fn parts() -> (Router<MgmtState>, utoipa::openapi::OpenApi) {
         .0
         .split_for_parts();
     name_codes(&mut document);
+    examples::add(&mut document);
     (router, document)
 }
 
