@@ -165,6 +165,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_kind_is_documented() {
+        let (source, document) = (include_str!("events.rs"), include_str!("../../../docs/api.md"));
+        let declared = source.split("mod tests").next().unwrap().split("#[serde(rename = \"").skip(1);
+        let kinds: Vec<_> = declared.map(|rest| rest.split('"').next().unwrap()).collect();
+        assert!(kinds.len() >= 20, "{kinds:?}");
+        for kind in kinds {
+            assert!(document.contains(&format!("| `{kind}` |")), "docs/api.md does not explain {kind}");
+        }
+    }
+
+    #[test]
     fn kinds_are_flat_and_slow_readers_are_told() {
         let events = Events::default();
         let mut reader = events.subscribe();
