@@ -277,6 +277,36 @@ await step("settings are searched, changed and refused", async () => {
   await owner.getByText("settings.invalid").waitFor();
 });
 
+await step("GPUs are shown as a machine tells of them that has some", async () => {
+  const gpu = (number, more) => ({ node: `/dev/dri/renderD${number}`, vendor: "AMD", device: "744c", driver: "amdgpu", usable: true, detail: "", chosen: false, used_for: [], ...more });
+  const gpus = [
+    gpu(128, { bus: "0000:01:00.0", chosen: true, used_for: ["desktop", "programs"] }),
+    gpu(129, { bus: "0000:02:00.0", usable: false, detail: "Permission denied (os error 13)" }),
+  ];
+  const problem = { code: "gpu.failed", message: "x", fix: "y", detail: "Could not initialize EGL ".repeat(8) };
+  await owner.route(`${WEB}/api/v1/encoders/gpus`, (route) => route.fulfill({ json: gpus }));
+  await owner.route(`${WEB}/api/v1/encoders/choice`, (route) =>
+    route.fulfill({ json: { encoder: "auto", gpu: "/dev/dri/renderD128", restart_needed: false, gpu_problem: problem } }));
+  await visit(owner, "Overview");
+  await visit(owner, "Settings");
+  await owner.getByText("Private desktops are drawn with it.").waitFor();
+  const choice = owner.getByRole("combobox", { name: "Which GPU private desktops and their programs draw with." });
+  assert.equal(await choice.inputValue(), "0000:01:00.0", "by its place, however it was named");
+  assert.equal(await choice.locator("option:disabled").count(), 1);
+  await owner.getByText("Permission denied (os error 13)").waitFor();
+  await owner.getByText("gpu.failed").waitFor();
+  await owner.setViewportSize({ width: 320, height: 640 });
+  await accessible(owner, "settings with GPUs");
+  const wide = await owner.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert(wide <= 0, `scrolls sideways by ${wide} px`);
+  await owner.screenshot({ path: `${SHOTS}/12-gpus.png`, clip: { x: 0, y: 150, width: 320, height: 1000 }, fullPage: true });
+  await owner.setViewportSize({ width: 1200, height: 900 });
+  await owner.unroute(`${WEB}/api/v1/encoders/gpus`);
+  await owner.unroute(`${WEB}/api/v1/encoders/choice`);
+  await visit(owner, "Overview");
+  await visit(owner, "Settings");
+});
+
 await step("a risky setting is tried, taken back, and kept", async () => {
   await owner.getByLabel("Search settings").fill("pairing.policy");
   const policy = owner.getByRole("combobox", { name: /^Who may connect/ });
