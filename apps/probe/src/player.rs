@@ -1,10 +1,10 @@
 //! The decoder's thread: takes access units, decodes or verifies them, hands pictures on.
 
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use punktfunk_client::{StreamHandle, Unit};
-use punktfunk_core::Codec;
+use punktfunk_core::{Codec, Timestamp};
 use punktfunk_encode::decode::{Decoder, Picture, open_avcodec, open_openh264};
 use punktfunk_media::fake::{pft1, stamp};
 use tokio::sync::oneshot;
@@ -110,9 +110,9 @@ impl Player {
                         // Nobody waits any more if the stream ended meanwhile.
                         let _ = first.send(());
                     }
-                    let begun = Instant::now();
-                    let picture = work.look(&unit);
-                    stream.decoded(unit, picture, begun.elapsed());
+                    let begun = stream.now();
+                    let (picture, done) = work.look(&unit, &stream);
+                    stream.decoded(unit, picture, begun, done);
                 }
                 work.finish()
             })
@@ -137,8 +137,8 @@ struct Work {
 }
 
 impl Work {
-    /// True if the unit gave what it should.
-    fn look(&mut self, unit: &Unit) -> bool {
+    /// Whether the unit gave what it should, and when that was known: looking at the picture is no part of decoding.
+    fn look(&mut self, unit: &Unit, clock: &StreamHandle) -> (bool, Timestamp) {
         let outcome = match &mut self.eyes {
             Eyes::Pft1 => match pft1::check(&unit.au.data) {
                 Ok(index) => {
@@ -149,7 +149,8 @@ impl Work {
             },
             Eyes::Video(decoder) => decoder.decode(&unit.au.data, &mut self.picture).map_err(|error| error.to_string()),
         };
-        match outcome {
+        let done = clock.now();
+        let picture = match outcome {
             Ok(true) => {
                 self.seen.pictures += 1;
                 if unit.show {
@@ -165,7 +166,8 @@ impl Work {
                 tracing::debug!(index = unit.au.index, error, "cannot decode");
                 false
             }
-        }
+        };
+        (picture, done)
     }
 
     fn show(&mut self, unit: &Unit) {

@@ -33,7 +33,8 @@ pub struct Report {
     first_frame_ms: Option<f64>,
     clock_offset_us: Option<i64>,
     clock_rtt_us: Option<u64>,
-    latency_us: Option<TwoPercentiles>,
+    latency_us: Option<Spread>,
+    drawn_to_decoded_us: Option<Decoded>,
     stages_us: Stages,
     cpu_s: Cpu,
     close_code: Option<u32>,
@@ -49,26 +50,37 @@ pub struct Report {
     reconnect_first_frame_ms: Vec<f64>,
 }
 
-/// The middle, and the worst of a hundred.
+/// The middle, and the worst of ten and of a hundred.
 #[derive(Serialize, Debug, Clone, Copy)]
-pub struct TwoPercentiles {
+pub struct Spread {
     /// Half are below.
     pub p50: u64,
+    /// 90 of 100 are below.
+    pub p90: u64,
     /// 99 of 100 are below.
     pub p99: u64,
 }
 
+/// The whole way of pictures: drawn on the host → out of the decoder.
+#[derive(Serialize, Debug, Clone, Copy)]
+struct Decoded {
+    #[serde(flatten)]
+    spread: Spread,
+    /// Pictures that the decoder gave.
+    frames: u64,
+}
+
 #[derive(Serialize, Debug)]
 struct Stages {
-    capture: Option<TwoPercentiles>,
-    convert: Option<TwoPercentiles>,
-    queue: Option<TwoPercentiles>,
-    encode: Option<TwoPercentiles>,
-    packetize: Option<TwoPercentiles>,
-    pace: Option<TwoPercentiles>,
-    network: Option<TwoPercentiles>,
-    receive: Option<TwoPercentiles>,
-    decode: Option<TwoPercentiles>,
+    capture: Option<Spread>,
+    convert: Option<Spread>,
+    queue: Option<Spread>,
+    encode: Option<Spread>,
+    packetize: Option<Spread>,
+    pace: Option<Spread>,
+    network: Option<Spread>,
+    receive: Option<Spread>,
+    decode: Option<Spread>,
 }
 
 #[derive(Serialize, Debug)]
@@ -134,7 +146,7 @@ impl Report {
     /// Puts it together.
     pub fn new(facts: Facts<'_>) -> Self {
         let Facts { codec, decoder, summary: s, seen, heard, said, cursor, end, first_frame_ms, reconnects } = facts;
-        let stage = |stage| s.stage(stage).map(TwoPercentiles::from);
+        let stage = |stage| s.stage(stage).map(Spread::from);
         Self {
             schema: 1,
             mode: s.mode.to_string(),
@@ -152,6 +164,7 @@ impl Report {
             clock_offset_us: s.clock.map(|(offset_ns, _)| offset_ns / 1000),
             clock_rtt_us: s.clock.map(|(_, rtt_ns)| rtt_ns / 1000),
             latency_us: stage(Stage::Total),
+            drawn_to_decoded_us: s.stage(Stage::Decoded).map(|p| Decoded { spread: p.into(), frames: p.count }),
             stages_us: Stages {
                 capture: stage(Stage::Capture),
                 convert: stage(Stage::Convert),
@@ -266,7 +279,7 @@ impl Report {
         row("clock", clock);
         row("cpu", format!("{:.2} s", self.cpu_s.own));
         row("end", if self.reason.is_empty() { "-".to_owned() } else { self.reason.clone() });
-        let _ = writeln!(out, "\n{:<16} {:>10} {:>10}", "µs", "p50", "p99");
+        let _ = writeln!(out, "\n{:<18} {:>10} {:>10} {:>10}", "µs", "p50", "p90", "p99");
         let s = &self.stages_us;
         let rows = [
             ("capture", s.capture),
@@ -279,18 +292,19 @@ impl Report {
             ("= latency", self.latency_us),
             ("receive", s.receive),
             ("decode", s.decode),
+            ("= drawn to decoded", self.drawn_to_decoded_us.map(|decoded| decoded.spread)),
         ];
         for (name, value) in rows {
-            let cell = |get: fn(TwoPercentiles) -> u64| value.map_or("-".to_owned(), |v| get(v).to_string());
-            let _ = writeln!(out, "{name:<16} {:>10} {:>10}", cell(|v| v.p50), cell(|v| v.p99));
+            let cell = |get: fn(Spread) -> u64| value.map_or("-".to_owned(), |v| get(v).to_string());
+            let _ = writeln!(out, "{name:<18} {:>10} {:>10} {:>10}", cell(|v| v.p50), cell(|v| v.p90), cell(|v| v.p99));
         }
         out
     }
 }
 
-impl From<Percentiles> for TwoPercentiles {
+impl From<Percentiles> for Spread {
     fn from(p: Percentiles) -> Self {
-        Self { p50: p.p50_us, p99: p.p99_us }
+        Self { p50: p.p50_us, p90: p.p90_us, p99: p.p99_us }
     }
 }
 

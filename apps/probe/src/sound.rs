@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::lossy::Lossy;
-use crate::report::TwoPercentiles;
+use crate::report::Spread;
 use crate::wav::Wav;
 
 /// What was heard.
@@ -38,8 +38,8 @@ pub struct Heard {
     decode_errors: u64,
     /// How long something was heard.
     audible_ms: u64,
-    /// `p50`, `p99` of captured → arrived, by the host's clock.
-    latency_us: Option<TwoPercentiles>,
+    /// `p50`, `p90`, `p99` of captured → arrived, by the host's clock.
+    latency_us: Option<Spread>,
     /// How much later sound arrives than the picture of the same moment.
     av_skew_us: Option<i64>,
     levels: Vec<Level>,
@@ -72,9 +72,9 @@ impl Heard {
     pub fn compare(&mut self, summary: &Summary) {
         let Some((offset_ns, _)) = summary.clock else { return };
         let at = |percent| self.transits.percentile(percent, offset_ns / 1000);
-        if let (Some(p50), Some(p99)) = (at(50), at(99)) {
+        if let (Some(p50), Some(p90), Some(p99)) = (at(50), at(90), at(99)) {
             let whole = |us: i64| u64::try_from(us).unwrap_or(0);
-            self.latency_us = Some(TwoPercentiles { p50: whole(p50), p99: whole(p99) });
+            self.latency_us = Some(Spread { p50: whole(p50), p90: whole(p90), p99: whole(p99) });
             let pictures = summary.stage(Stage::Total);
             self.av_skew_us = pictures.map(|pictures| p50.saturating_sub_unsigned(pictures.p50_us));
         }

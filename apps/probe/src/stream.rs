@@ -179,11 +179,11 @@ async fn one(
     };
     // Only now: the first frame does not wait for a disk.
     met.remember(store, &args.host)?;
-    let summary = stream.summary();
     let cursor = stream.handle().cursor().as_ref().map(Pointed::from);
     // Before the connection is closed: it waits for one packet at most.
     let said = speaking.map(Speaking::stop).transpose()?;
     let code = if args.quit { CloseCode::QUIT } else { CloseCode::DONE };
+    let measured = stream.handle();
     let closed = stream.close(code).await;
     if let Some(playing) = playing {
         playing.stop();
@@ -191,6 +191,8 @@ async fn one(
     let seen = tokio::task::spawn_blocking(move || player.finish())
         .await
         .map_err(|e| Failure::new(format!("the decoder's thread: {e}")))??;
+    // Only now: the last units were decoded meanwhile.
+    let summary = measured.summary();
     let mut heard = tokio::task::spawn_blocking(move || ears.finish())
         .await
         .map_err(|e| Failure::new(format!("the sound's thread: {e}")))??;

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `latency` is capture → last packet in (received + clock offset − pts); `network` is what of it the host did not
-//! spend itself. Host timings and access units travel separately and meet here by their pts, in either order.
+//! spend itself; `decoded` is the whole way, capture → the decoder gave the picture back. Host timings and access units travel separately and meet here by their pts, in either order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -40,11 +40,13 @@ pub enum Stage {
     Receive,
     /// Decoder.
     Decode,
+    /// Capture → picture out of the decoder, of units that gave one.
+    Decoded,
 }
 
 impl Stage {
-    /// Every stage, the total first, then in the order in which a frame goes through them.
-    pub const ALL: [Self; 10] = [
+    /// Every stage, the total first, then in the order in which a frame goes through them, then all of them together.
+    pub const ALL: [Self; 11] = [
         Self::Total,
         Self::Capture,
         Self::Convert,
@@ -55,6 +57,7 @@ impl Stage {
         Self::Network,
         Self::Receive,
         Self::Decode,
+        Self::Decoded,
     ];
 
     /// Lower-case name for reports.
@@ -71,15 +74,18 @@ impl Stage {
             Self::Network => "network",
             Self::Receive => "receive",
             Self::Decode => "decode",
+            Self::Decoded => "decoded",
         }
     }
 }
 
-/// Two percentiles in microseconds.
+/// Percentiles in microseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Percentiles {
     /// Median.
     pub p50_us: u64,
+    /// 90th percentile.
+    pub p90_us: u64,
     /// 99th percentile.
     pub p99_us: u64,
     /// Samples.
@@ -154,6 +160,11 @@ impl Latency {
         self.record_ns(stage, i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
     }
 
+    /// A unit became a picture `age_ns` after it was drawn: what [`Self::on_unit`] returned of it, and the time since then.
+    pub fn on_picture(&mut self, age_ns: i64) {
+        self.record_ns(Stage::Decoded, age_ns);
+    }
+
     /// Forgets everything measured (a warm-up, say).
     pub fn reset(&mut self) {
         self.stages.iter_mut().for_each(Histogram::reset);
@@ -167,6 +178,7 @@ impl Latency {
         let histogram = &self.stages[stage as usize];
         (!histogram.is_empty()).then(|| Percentiles {
             p50_us: histogram.value_at_quantile(0.5),
+            p90_us: histogram.value_at_quantile(0.9),
             p99_us: histogram.value_at_quantile(0.99),
             count: histogram.len(),
         })
@@ -247,12 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_is_never_younger_than_its_unit_however_badly_the_clocks_are_known() {
+        // Half a millisecond of uncertainty, with the picture 0.2 ms after the last packet.
+        for age_ns in [-500_000, -100_000, 0, 4_000_000] {
+            let mut latency = Latency::new();
+            let (age_ns, _) = latency.on_unit(1_000_000_000, Timestamp(1_000_000_000), age_ns);
+            latency.on_picture(age_ns + 200_000);
+            let (arrived, decoded) = (p50(&latency, Stage::Total).unwrap(), p50(&latency, Stage::Decoded).unwrap());
+            assert!(decoded >= arrived && decoded <= arrived + 210, "{age_ns}: {arrived} {decoded}");
+        }
+    }
+
+    #[test]
     fn unmatched_ones_are_forgotten_and_absurd_stamps_do_no_harm() {
         let mut latency = Latency::new();
         for pts in 0..10_000 {
             latency.on_unit(pts, Timestamp(pts), 0);
             latency.on_timing(&timing(u64::MAX - pts, u32::MAX));
         }
+        latency.on_picture(i64::MAX);
         assert!(latency.units.len() <= PENDING && latency.timings.len() <= PENDING);
         latency.on_unit(u64::MAX, Timestamp(0), i64::MIN);
         latency.on_unit(0, Timestamp(u64::MAX), i64::MAX);

@@ -184,7 +184,8 @@ async fn units_arrive_and_both_kinds_of_good_bye_are_told() {
                 && let Some(unit) = handle.next_unit(Duration::from_secs(20))
             {
                 units.push((unit.au.index, unit.show, unit.au.data.to_vec()));
-                handle.decoded(unit, true, Duration::from_micros(10));
+                let now = handle.now();
+                handle.decoded(unit, true, now, now);
             }
             units
         });

@@ -26,7 +26,8 @@ async fn watch(handle: StreamHandle, mut enough: impl FnMut(usize) -> bool + Sen
         while !enough(count) {
             let Some(unit) = handle.next_unit(Duration::from_secs(10)) else { break };
             pft1::check(&unit.au.data).expect("never wrong bytes");
-            handle.decoded(unit, true, Duration::ZERO);
+            let now = handle.now();
+            handle.decoded(unit, true, now, now);
             count += 1;
         }
         count
@@ -66,6 +67,8 @@ async fn our_client_pairs_streams_and_measures_over_a_way_that_loses() {
     for stage in [Stage::Encode, Stage::Pace, Stage::Network, Stage::Capture, Stage::Packetize] {
         assert!(summary.stage(stage).is_some(), "the host tells {}", stage.name());
     }
+    let decoded = summary.stage(Stage::Decoded).expect("every unit was one to be shown");
+    assert_eq!(decoded.count, 240, "{decoded:?}");
     stream.close(CloseCode::QUIT).await;
     host.stop().await;
 }

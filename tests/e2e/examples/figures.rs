@@ -59,16 +59,21 @@ fn stream(host: &Host, args: &[&str]) -> ProbeOutcome {
     outcome
 }
 
+/// One stream in a line. "latency" is drawn → last packet in, p50/p99; "decoded" is drawn → out of the decoder (the checker
+/// of `PFT1` units where nothing is decoded), p50/p90/p99.
 fn row(label: &str, o: &ProbeOutcome, seconds: f64, host_cpu: f64) {
     let n =
         |p: &str| o.report.as_ref().and_then(|r| r.pointer(p)).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
     println!(
-        "{label:<28} {:>7.0} frames {:>4.0} lost  {:>8.1} Mbit/s  latency {:>7.0}/{:>7.0} µs  cpu host {:>5.1} % probe {:>5.1} %  per packet {:.2} / {:.2} µs",
+        "{label:<28} {:>7.0} frames {:>4.0} lost  {:>8.1} Mbit/s  latency {:>7.0}/{:>7.0} µs  decoded {:>7.0}/{:>7.0}/{:>7.0} µs  cpu host {:>5.1} % probe {:>5.1} %  per packet {:.2} / {:.2} µs",
         n("/frames_received"),
         n("/frames_lost"),
         n("/goodput_bps") / 1e6,
         n("/latency_us/p50"),
         n("/latency_us/p99"),
+        n("/drawn_to_decoded_us/p50"),
+        n("/drawn_to_decoded_us/p90"),
+        n("/drawn_to_decoded_us/p99"),
         100.0 * host_cpu / seconds,
         100.0 * n("/cpu_s/self") / seconds,
         1e6 * host_cpu / n("/packets/received"),

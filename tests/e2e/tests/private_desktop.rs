@@ -118,6 +118,7 @@ fn pair_stream_look_and_type(kind: &str) {
     for stage in ["capture", "convert", "encode", "packetize", "pace", "network", "receive", "decode"] {
         assert!(outcome.number(&format!("/stages_us/{stage}/p99")) >= 0.0);
     }
+    the_whole_way_was_measured(&outcome);
     let shots = pictures(&probe.dir().join("shots"));
     assert!(!shots.is_empty());
     for shot in &shots {
@@ -127,6 +128,20 @@ fn pair_stream_look_and_type(kind: &str) {
     }
     let seen = std::fs::read_to_string(&effect).unwrap_or_else(|e| panic!("nothing was typed: {e}\n{}", host.log()));
     assert_eq!(seen, "Grüße €\n");
+}
+
+/// Drawn → decoded: of every picture that was decoded, and longer than the way to the last packet.
+fn the_whole_way_was_measured(outcome: &ProbeOutcome) {
+    let decoded = outcome.number("/drawn_to_decoded_us/frames");
+    assert_eq!(decoded, outcome.number("/pictures/shown"), "{outcome:#?}");
+    // What came in while the probe was closing was not decoded any more: then these are not the same frames.
+    if decoded == outcome.number("/frames_received") {
+        for q in ["p50", "p90", "p99"] {
+            let (whole, arrived) = (format!("/drawn_to_decoded_us/{q}"), format!("/latency_us/{q}"));
+            assert!(outcome.number(&whole) >= outcome.number(&arrived), "{outcome:#?}");
+        }
+    }
+    assert!(outcome.stdout.contains("= drawn to decoded"), "{}", outcome.stdout);
 }
 
 /// Lines of input after which a terminal has the keyboard: sway starts one itself.

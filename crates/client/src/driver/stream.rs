@@ -167,7 +167,7 @@ impl Stream {
     /// What was measured so far.
     #[must_use]
     pub fn summary(&self) -> Option<Summary> {
-        self.shared.session().summary()
+        self.handle().summary()
     }
 
     /// Hands out no more units: the decoder's thread comes to its end.
@@ -223,10 +223,11 @@ impl StreamHandle {
         self.shared.units.is_closed()
     }
 
-    /// Gives a unit back after decoding.
-    pub fn decoded(&self, unit: Unit, picture: bool, took: Duration) {
+    /// Gives a unit back after decoding, which took from `begun` to `done` on the session's clock ([`Self::now`]).
+    pub fn decoded(&self, unit: Unit, picture: bool, begun: Timestamp, done: Timestamp) {
+        let (took, age_ns) = (done.since(begun), unit.age_at(done));
         self.shared.session().recycle(unit.au);
-        self.shared.handle(Input::Decoded { picture, took });
+        self.shared.handle(Input::Decoded { picture, took, age_ns });
     }
 
     /// Gives a unit back that nobody decoded.
@@ -282,6 +283,12 @@ impl StreamHandle {
     /// Asks something of the session.
     pub fn command(&self, command: Command) {
         self.shared.handle(Input::Command(command));
+    }
+
+    /// What was measured so far; when the decoder's thread has ended, of everything that came to it.
+    #[must_use]
+    pub fn summary(&self) -> Option<Summary> {
+        self.shared.session().summary()
     }
 
     /// Now, on the session's clock.

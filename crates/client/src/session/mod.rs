@@ -37,7 +37,6 @@ use running::Running;
 
 /// What happened.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a pen's batch; it passes through by value once and is never stored")]
 pub enum Input<'a> {
     /// One payload of the control stream (without its length).
     Control(&'a [u8]),
@@ -51,6 +50,8 @@ pub enum Input<'a> {
         picture: bool,
         /// How long it took.
         took: Duration,
+        /// [`Unit::age_at`] of the moment at which it was done.
+        age_ns: Option<i64>,
     },
     /// A unit that [`Output::Unit`] handed out reached the decoder, `waited` after its last packet came in; `depth` more
     /// are in its queue.
@@ -123,6 +124,18 @@ pub struct Unit {
     pub au: AccessUnit,
     /// False while pictures depend on something lost: decode at will, show nothing.
     pub show: bool,
+    /// Drawn on the host → last packet in, nanoseconds; `None` while the host's clock is unknown, negative where it is not
+    /// known that well.
+    pub age_ns: Option<i64>,
+}
+
+impl Unit {
+    /// Drawn on the host → `at`, a moment of the session's clock after the last packet came in, nanoseconds.
+    #[must_use]
+    pub fn age_at(&self, at: Timestamp) -> Option<i64> {
+        let since = i64::try_from(at.since(self.au.last_packet_at).as_nanos()).unwrap_or(i64::MAX);
+        Some(self.age_ns?.saturating_add(since))
+    }
 }
 
 /// What a session tells its owner.

@@ -168,8 +168,11 @@ impl Running {
                 self.latency.on_local(Stage::Receive, waited);
                 self.live.on_queue(now, depth);
             }
-            Input::Decoded { picture, took } => {
+            Input::Decoded { picture, took, age_ns } => {
                 self.latency.on_local(Stage::Decode, took);
+                if let (true, Some(age_ns)) = (picture, age_ns) {
+                    self.latency.on_picture(age_ns);
+                }
                 sample(&mut self.window.decodes_ns, i64::try_from(took.as_nanos()).unwrap_or(i64::MAX));
                 self.recovery.on_decoded(picture);
             }
@@ -322,18 +325,19 @@ impl Running {
         while let Some(au) = self.reassembler.next(now) {
             let verdict = self.recovery.on_unit(now, au.index, au.user_flags);
             self.counts.on_unit(&au, verdict == Verdict::Show);
-            if self.clock.best_rtt_ns().is_some() {
+            let age_ns = self.clock.best_rtt_ns().map(|_| {
                 let (age_ns, underway) = self.latency.on_unit(au.pts_ns, au.last_packet_at, self.clock.offset_ns());
                 sample(&mut self.window.ages_ns, age_ns);
                 if let Some(ns) = underway {
                     sample(&mut self.window.underway_ns, ns);
                 }
                 self.live.on_unit(now, Duration::from_nanos(u64::try_from(age_ns).unwrap_or(0)));
-            }
+                age_ns
+            });
             match verdict {
                 Verdict::Stale => self.reassembler.recycle(au),
-                Verdict::Show => out.push_back(Output::Unit(Unit { au, show: true })),
-                Verdict::Freeze => out.push_back(Output::Unit(Unit { au, show: false })),
+                Verdict::Show => out.push_back(Output::Unit(Unit { au, show: true, age_ns })),
+                Verdict::Freeze => out.push_back(Output::Unit(Unit { au, show: false, age_ns })),
             }
         }
         while let Some(ReassemblyEvent::Lost { last, .. }) = self.reassembler.poll_event() {

@@ -203,8 +203,9 @@ impl Pair {
                 Output::Stream(bytes) => self.to_host.send(now, &bytes),
                 Output::Unit(unit) => {
                     self.check(&unit.au);
+                    let (took, age_ns) = (Duration::from_micros(1), unit.age_at(now));
                     self.client.recycle(unit.au);
-                    let decoded = Input::Decoded { picture: true, took: Duration::from_micros(1) };
+                    let decoded = Input::Decoded { picture: true, took, age_ns };
                     self.client.handle(now, decoded).expect("running");
                 }
                 Output::Event(Event::Welcomed { .. }) => self.client.start(now, 5000),
