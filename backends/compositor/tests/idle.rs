@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, next_frame, pixel, settle};
+use punktfunk_media::{Captured, Capturer as _};
 
 #[test]
 fn a_still_desktop_does_not_wake_up() {
@@ -24,6 +25,35 @@ fn a_still_desktop_does_not_wake_up() {
     let before = worker.sleeps();
     std::thread::sleep(Duration::from_secs(3));
     assert_eq!(worker.sleeps() - before, 0, "wake-ups in three seconds");
+}
+
+#[test]
+fn who_waits_for_pictures_can_be_woken_and_loses_none() {
+    let worker = Worker::start(MODE);
+    let mut capturer = worker.link().capturer().unwrap();
+    let waker = capturer.waker().expect("the built-in desktop's can");
+    lend_new(&mut capturer);
+    let frame = next_frame(&mut capturer);
+    settle(&mut capturer, frame.slot);
+    let far = || std::time::Instant::now() + Duration::from_secs(1000);
+    // While it waits; and before, however often, for one wait.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| matches!(capturer.wait(far()), Ok(Captured::Unchanged)));
+        std::thread::sleep(Duration::from_millis(20));
+        waker.wake();
+        assert!(waiting.join().unwrap());
+    });
+    waker.wake();
+    waker.wake();
+    assert!(matches!(capturer.wait(far()), Ok(Captured::Unchanged)));
+    // A picture that is there comes first.
+    let mut program = Program::connect(&worker.display());
+    let surface = program.window();
+    let picture = program.picture(1280, 720, [9, 9, 99]);
+    program.show(&surface, &picture);
+    program.roundtrip().unwrap();
+    waker.wake();
+    frame_until(&mut capturer, "the window", |f| pixel(f, 0.5, 0.5) == [9, 9, 99]);
 }
 
 #[test]

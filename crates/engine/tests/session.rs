@@ -10,7 +10,7 @@ use punktfunk_media::fake::{
     EncoderCall, EncoderLog, EncoderScript, FakeEncoderFactory, Faults, SyntheticDesktop, SyntheticOptions,
     TransportEncoderFactory, pft1, read_fake_unit,
 };
-use punktfunk_media::{Codec, EncoderFactory, FrameOrder, Keyframe};
+use punktfunk_media::{Codec, EncoderFactory, FrameOrder, Keyframe, Mode};
 
 fn logged(script: EncoderScript) -> (Vec<Arc<dyn EncoderFactory>>, EncoderLog) {
     let log = EncoderLog::default();
@@ -59,6 +59,44 @@ fn a_source_that_draws_for_slots_draws_no_more_than_a_slow_encoder_takes() {
     assert!(bound.replaced * 10 < bound.captured, "{bound:?}");
     // And it keeps the encoder as busy.
     assert!(bound.encoded - bound.repeats > 30 && free.encoded - free.repeats > 30, "{bound:?} {free:?}");
+}
+
+#[test]
+fn nobody_looks_for_credit_while_the_encoder_is_busy() {
+    // Long enough for a thread that looks every millisecond to be found out, however slow the machine.
+    let takes = std::time::Duration::from_millis(30);
+    let (encoders, _) = logged(EncoderScript { takes, ..EncoderScript::default() });
+    let desktop = SyntheticDesktop::new(SyntheticOptions { for_slots: true, ..Default::default() });
+    let running = Setup { encoders, desktop, ..Setup::default() }.start();
+    running.client.wait_units(30);
+    let (waits, captured) = (running.desktop.waits(), running.control.stats().counters.captured);
+    drop(running.finish());
+    // Handed over; told when the next one may be drawn; that moment; drawn. Once more where the bell rang beside a look.
+    assert!(waits <= 5 * captured + 10, "{waits} looks for {captured} pictures");
+}
+
+#[test]
+fn a_still_desktop_that_can_be_woken_is_left_alone_until_something_rings() {
+    let faults = Faults { still_after: Some(3), ..Faults::default() };
+    let desktop = SyntheticDesktop::new(SyntheticOptions { for_slots: true, faults, ..Default::default() });
+    let running = Setup { desktop, ..Setup::default() }.start();
+    running.client.wait_units(3);
+    // The encoder repeats the last picture meanwhile; a slot is lent, and there is nothing to look for.
+    let mut last = running.desktop.waits();
+    let still = (0..50).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(80));
+        let before = std::mem::replace(&mut last, running.desktop.waits());
+        before == last
+    });
+    assert!(still, "it goes on looking: {last} times");
+    // An order rings: three more pictures, of another size. So does the end.
+    running.control.command(SessionCommand::SetMode(Mode { width: 640, ..MODE }));
+    running.client.wait_for("the new mode", |s| (!s.modes.is_empty()).then_some(()));
+    while running.control.stats().counters.captured < 6 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(running.desktop.waits() < last + 20, "{last}, then {}", running.desktop.waits());
+    assert_eq!(running.finish().cause, StopReason::ClientLeft);
 }
 
 #[test]

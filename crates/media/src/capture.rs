@@ -9,6 +9,7 @@
 //! ```
 
 use std::any::Any;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::{Colour, CursorUpdate, Damage, FrameLayout, Reason};
@@ -51,6 +52,12 @@ pub trait Capturer: Send {
         false
     }
 
+    /// What ends [`Self::wait`] from another thread; the same one for as long as the capturer lives. `None`: nothing does, and
+    /// whoever waits for something else as well looks for it now and then.
+    fn waker(&self) -> Option<Arc<dyn WakeCapturer>> {
+        None
+    }
+
     /// Waits for a picture, at most until `deadline`. The first picture comes at once, whatever changed or not.
     ///
     /// # Errors
@@ -74,13 +81,21 @@ pub trait Capturer: Send {
     }
 }
 
+/// Ends the wait of a [`Capturer`].
+pub trait WakeCapturer: Send + Sync + std::fmt::Debug {
+    /// The wait that goes on ends at once with [`Captured::Unchanged`]; where none does, the next one that finds no picture.
+    /// From any thread; never blocks. Being woken twice is being woken once.
+    fn wake(&self);
+}
+
 /// What [`Capturer::wait`] saw.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "boxing the common case would allocate per frame")]
 pub enum Captured {
     /// A lent slot comes back filled.
     Frame(CapturedFrame),
-    /// The deadline passed and nothing changed, or the pointer did and no picture; lent slots stay lent.
+    /// The deadline passed and nothing changed, or the pointer did and no picture, or somebody woke the capturer; lent slots
+    /// stay lent.
     Unchanged,
     /// The source changed its layout: all slots are void, lent ones included. Make new ones and lend again.
     LayoutChanged(FrameLayout),

@@ -30,7 +30,7 @@ pub use audio::{
     ChannelLayout, MicSink, MicWanted, SAMPLE_RATE, Sound,
 };
 pub use audio_policy::{AudioPolicy, AudioPolicyCell, SinkStanding, SinkState, SoundState};
-pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory};
+pub use capture::{CaptureError, Captured, CapturedFrame, Capturer, Slot, SlotMemory, WakeCapturer};
 pub use clipboard::{
     CLIPBOARD_KINDS, CLIPBOARD_SLICE, Clipboard, ClipboardError, ClipboardLink, ClipboardWatcher, Paste,
 };

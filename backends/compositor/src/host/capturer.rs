@@ -1,16 +1,18 @@
 //! Pictures of a built-in desktop: each slot is a memfd that the worker draws into, and each lent slot a credit.
 
 use std::any::Any;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use memmap2::MmapMut;
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::time::{ClockId, clock_gettime};
 
 use punktfunk_media::{
     CaptureError, Captured, CapturedFrame, Capturer, Colour, CursorUpdate, Damage, FrameLayout, PixelFormat, Rect,
-    Slot, SlotMemory, Transform, reason,
+    Slot, SlotMemory, Transform, WakeCapturer, reason,
 };
 
 use super::link::ANSWER_WITHIN;
@@ -33,6 +35,25 @@ pub struct WorkerCapturer {
     cursor: Option<CursorUpdate>,
     /// The worker waits to hear that its last word about the pointer was read.
     cursor_unheard: bool,
+    bell: Arc<Bell>,
+}
+
+/// Readable once it rang.
+#[derive(Debug)]
+struct Bell(OwnedFd);
+
+impl WakeCapturer for Bell {
+    fn wake(&self) {
+        // Full is as good as written: it is readable.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+impl Bell {
+    /// Whether it rang; silent again afterwards.
+    fn take(&self) -> bool {
+        rustix::io::read(&self.0, &mut [0; 8]).is_ok()
+    }
 }
 
 impl WorkerCapturer {
@@ -40,6 +61,8 @@ impl WorkerCapturer {
     pub(super) fn begin(socket: Socket) -> Result<Self, CaptureError> {
         let layout =
             FrameLayout { width: 0, height: 0, stride: 0, format: PixelFormat::Bgrx, transform: Transform::Normal };
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|e| CaptureError { fatal: false, ..died(format!("no eventfd: {e}")) })?;
         let mut this = Self {
             socket,
             generation: 0,
@@ -50,6 +73,7 @@ impl WorkerCapturer {
             cursor_apart: false,
             cursor: None,
             cursor_unheard: false,
+            bell: Arc::new(Bell(bell)),
         };
         match this.hear(Instant::now() + ANSWER_WITHIN)? {
             Some(Captured::LayoutChanged(_)) => Ok(this),
@@ -57,10 +81,14 @@ impl WorkerCapturer {
         }
     }
 
-    /// The next message, if one comes by `deadline`.
+    /// The next message, if one comes by `deadline` and nobody rings before.
     fn hear(&mut self, deadline: Instant) -> Result<Option<Captured>, CaptureError> {
         self.answer_cursor()?;
-        let message = match self.socket.receive_by(&mut self.buffer, deadline) {
+        let deadline = if self.cursor_unheard { deadline.min(Instant::now() + TRY_AGAIN_AFTER) } else { deadline };
+        if !self.socket.message_or(self.bell.0.as_fd(), deadline).map_err(|e| died(e.to_string()))? {
+            return Ok(self.bell.take().then_some(Captured::Unchanged));
+        }
+        let message = match self.socket.receive(&mut self.buffer) {
             Ok(None) => return Ok(None),
             Ok(Some(message)) if message.bytes.first() == Some(&CURSOR) => {
                 let update =
@@ -112,7 +140,7 @@ impl WorkerCapturer {
         if self.cursor_unheard {
             match self.socket.send(ToCapture::CursorHeard.encode().as_ref(), None) {
                 Ok(()) => self.cursor_unheard = false,
-                // With the next message.
+                // With the next message, or after a moment.
                 Err(SocketError::Full) => {}
                 Err(e) => return Err(died(e.to_string())),
             }
@@ -207,6 +235,10 @@ impl Capturer for WorkerCapturer {
         MAX_LENT
     }
 
+    fn waker(&self) -> Option<Arc<dyn WakeCapturer>> {
+        Some(Arc::clone(&self.bell) as Arc<dyn WakeCapturer>)
+    }
+
     fn wait(&mut self, deadline: Instant) -> Result<Captured, CaptureError> {
         loop {
             match self.hear(deadline)? {
@@ -284,6 +316,8 @@ fn died(detail: String) -> CaptureError {
 const MAX_LENT: usize = 1;
 /// Slots that exist at once are fewer; their numbers go round.
 const SLOTS_AT_ONCE: u32 = 16;
+/// A worker that does not read is told again after this.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(25);
 /// Longer than any message of a worker but those about the pointer.
 const MESSAGE_BYTES: usize = 256;
 /// No worker has a larger output.

@@ -141,6 +141,22 @@ impl Socket {
         self.receive(buffer)
     }
 
+    /// Waits until a message is there: true; or `bell` is readable, or `deadline` passed: false.
+    ///
+    /// # Errors
+    /// [`SocketError`].
+    pub fn message_or(&self, bell: BorrowedFd<'_>, deadline: Instant) -> Result<bool, SocketError> {
+        loop {
+            let left = timespec(deadline.saturating_duration_since(Instant::now()));
+            let mut fds = [PollFd::new(&self.0, PollFlags::IN), PollFd::from_borrowed_fd(bell, PollFlags::IN)];
+            match poll(&mut fds, Some(&left)) {
+                Ok(_) => return Ok(!fds[0].revents().is_empty()),
+                Err(Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
     fn ready_by(&self, what: PollFlags, deadline: Instant) -> Result<bool, SocketError> {
         loop {
             let left = timespec(deadline.saturating_duration_since(Instant::now()));

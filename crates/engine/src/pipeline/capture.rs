@@ -38,14 +38,11 @@ impl CaptureLoop {
     }
 
     fn work(&mut self, stage: &mut dyn Stage) -> Result<(), Ending> {
-        let mut source = Source::open(stage, 0, self.colour, self.cursor_apart).map_err(failed)?;
+        let mut source = self.open(stage, 0)?;
         let mut trouble = Trouble::default();
         while !self.shared.stopping() {
             self.obey(stage, &mut source)?;
-            let credit = self.pipes.pictures.is_empty() && self.pipes.credit.is_there(self.shared.clock.now_ns());
-            let slice = |source: &Source| if source.lent == 0 && !credit { CREDIT_LOOK } else { SLICE };
-            let seen =
-                source.refill(&self.pipes, credit).and_then(|()| source.capturer.wait(Instant::now() + slice(&source)));
+            let seen = self.lend(&mut source).and_then(|deadline| source.capturer.wait(deadline));
             if let Some(update) = source.capturer.take_cursor() {
                 self.shared.events.cursor(&update);
             }
@@ -72,6 +69,31 @@ impl CaptureLoop {
             }
         }
         Ok(())
+    }
+
+    fn open(&self, stage: &mut dyn Stage, generation: u32) -> Result<Source, Ending> {
+        let source = Source::open(stage, generation, self.colour, self.cursor_apart).map_err(failed)?;
+        self.mail.capture_bell.hang(source.capturer.waker());
+        Ok(source)
+    }
+
+    /// Lends what may be lent. Returns until when nothing has to be looked at that does not ring.
+    fn lend(&self, source: &mut Source) -> Result<Instant, CaptureError> {
+        let (bell, credit) = (&self.mail.capture_bell, &self.pipes.credit);
+        bell.set_hungry(source.lent == 0);
+        let now = self.shared.clock.now_ns();
+        source.refill(&self.pipes, self.pipes.pictures.is_empty() && credit.is_there(now))?;
+        let starves = source.lent == 0;
+        if !starves {
+            bell.set_hungry(false);
+        }
+        let wait = match (source.wakes, starves) {
+            (true, true) => credit.comes_in(now).unwrap_or(UNTIL_RUNG),
+            (true, false) => UNTIL_RUNG,
+            (false, true) => CREDIT_LOOK,
+            (false, false) => SLICE,
+        };
+        Ok(Instant::now() + wait)
     }
 
     /// Carries out what the other threads and the plane want from the stage.
@@ -148,7 +170,7 @@ impl CaptureLoop {
             error.detail
         );
         self.shared.stats.counters.capture_restarts.one();
-        Source::open(stage, generation, self.colour, self.cursor_apart).map_err(failed)
+        self.open(stage, generation)
     }
 }
 
@@ -160,6 +182,8 @@ struct Source {
     /// Counts sets of slots; slots of an older set are dropped when they come back.
     generation: u32,
     mode: Mode,
+    /// Its wait can be ended.
+    wakes: bool,
 }
 
 impl Source {
@@ -169,7 +193,8 @@ impl Source {
         if cursor_apart && !capturer.set_cursor_apart(true)? {
             tracing::warn!("this source tells nothing of its pointer, which stays in the pictures");
         }
-        let mut source = Self { capturer, free: Vec::new(), lent: 0, generation, mode: stage.mode() };
+        let wakes = capturer.waker().is_some();
+        let mut source = Self { capturer, free: Vec::new(), lent: 0, generation, mode: stage.mode(), wakes };
         source.make_slots()?;
         Ok(source)
     }
@@ -246,10 +271,13 @@ fn failed(error: CaptureError) -> Ending {
     Ending::failed(error.reason, error.detail)
 }
 
-/// How long the thread may sit in the capturer before it looks whether the session stops or wants another mode.
+/// How long the thread may sit in a capturer that cannot be woken before it looks whether the session stops or wants another
+/// mode.
 const SLICE: Duration = Duration::from_millis(25);
-/// The same while nothing is lent for want of credit: later than this no slot is lent that might have been.
+/// The same while nothing is lent: all slots are elsewhere, which is so for a moment.
 const CREDIT_LOOK: Duration = Duration::from_millis(1);
+/// The same in one that can: whatever there is to look at rings.
+const UNTIL_RUNG: Duration = Duration::from_secs(10);
 /// Before trying again after a failure in passing.
 const BREATH: Duration = Duration::from_millis(5);
 /// Slots beside the lent ones: one waits for the encoder, one is with it (and stays, for repeats).

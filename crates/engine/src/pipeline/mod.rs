@@ -6,6 +6,7 @@
 //! ```
 
 mod audio;
+mod bell;
 mod cadence;
 mod capture;
 mod credit;
@@ -22,6 +23,7 @@ mod rate;
 mod send;
 mod translate;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,7 @@ use punktfunk_core::fec::Strength;
 use punktfunk_media::{CapturedFrame, EncodedFrame, Slot};
 
 pub(crate) use audio::AudioLoop;
+pub(crate) use bell::Bell;
 pub(crate) use capture::CaptureLoop;
 use credit::Credit;
 pub(crate) use encode::EncodeLoop;
@@ -63,11 +66,12 @@ impl Pipes {
             // Used in turn, so that all are warm after the first few frames.
             drop(spare.push(Unit::new()));
         }
-        let (capture, encode, send) = (&mail.capture_signal, &mail.encode_signal, &mail.send_signal);
+        let (encode, send) = (&mail.encode_signal, &mail.send_signal);
         Self {
             pictures: Latest::new(encode.clone()),
-            credit: Credit::default(),
-            returned: Bounded::new(RETURNED_DEPTH, capture.clone(), encode.clone()),
+            credit: Credit::new(&mail.capture_bell),
+            // Nobody waits for slots alone: the credit that follows each of them rings.
+            returned: Bounded::new(RETURNED_DEPTH, Arc::default(), encode.clone()),
             units: Bounded::new(UNITS_DEPTH, send.clone(), encode.clone()),
             spare,
             unnumbered: AtomicU32::new(0),

@@ -12,7 +12,7 @@ use punktfunk_media::{Injector, Mode, PadBattery, Thumbnail};
 use super::thumbnail::Thumbnails;
 use super::{Ending, Shared, StopReason};
 use crate::pipeline::pads::{Mailbox, PadInput, PadQueue};
-use crate::pipeline::{InputQueue, VoiceBox};
+use crate::pipeline::{Bell, InputQueue, VoiceBox};
 use crate::queue::Signal;
 use crate::stats::SessionStats;
 
@@ -189,7 +189,8 @@ impl std::fmt::Debug for SessionControl {
 
 /// The mailboxes of a session's threads, and what wakes each of them.
 pub(crate) struct Mailboxes {
-    pub capture_signal: Arc<Signal>,
+    /// The capture thread waits in its capturer.
+    pub capture_bell: Arc<Bell>,
     pub encode_signal: Arc<Signal>,
     pub send_signal: Arc<Signal>,
     pub inject_signal: Arc<Signal>,
@@ -269,7 +270,7 @@ impl Mailboxes {
     pub fn new(has_pads: bool, has_mic: bool) -> Self {
         let signal = Arc::<Signal>::default;
         Self {
-            capture_signal: signal(),
+            capture_bell: Arc::default(),
             encode_signal: signal(),
             send_signal: signal(),
             inject_signal: signal(),
@@ -291,21 +292,14 @@ impl Mailboxes {
         }
     }
 
-    pub fn signals(&self) -> [Arc<Signal>; 6] {
-        [
-            &self.capture_signal,
-            &self.encode_signal,
-            &self.send_signal,
-            &self.inject_signal,
-            &self.pads_signal,
-            &self.mic_signal,
-        ]
-        .map(Arc::clone)
+    pub fn signals(&self) -> [Arc<Signal>; 5] {
+        [&self.encode_signal, &self.send_signal, &self.inject_signal, &self.pads_signal, &self.mic_signal]
+            .map(Arc::clone)
     }
 
     pub fn stage(&self, file: impl FnOnce(&mut StageOrders)) {
         file(&mut self.stage.lock().unwrap_or_else(PoisonError::into_inner));
-        self.capture_signal.raise();
+        self.capture_bell.ring();
     }
 
     pub fn encode(&self, file: impl FnOnce(&mut EncodeOrders)) {

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use punktfunk_media::{Reason, Stage, reason};
 
-use super::ThreadRole;
+use super::{Mailboxes, ThreadRole};
 use crate::clock::SessionClock;
 use crate::link::ClientEvents;
+use crate::pipeline::Bell;
 use crate::queue::Signal;
 use crate::stats::{SessionStats, Stats};
 
@@ -99,13 +100,15 @@ pub(crate) struct Shared {
     pub stats: Stats,
     stopping: AtomicBool,
     ending: Mutex<Option<Ending>>,
-    wake: [Arc<Signal>; 6],
+    wake: [Arc<Signal>; 5],
+    bell: Arc<Bell>,
 }
 
 impl Shared {
-    pub fn new(id: u64, clock: SessionClock, events: Arc<dyn ClientEvents>, wake: [Arc<Signal>; 6]) -> Self {
+    pub fn new(id: u64, clock: SessionClock, events: Arc<dyn ClientEvents>, mail: &Mailboxes) -> Self {
         let (stopping, ending) = (AtomicBool::new(false), Mutex::new(None));
-        Self { id, clock, events, stats: Stats::new(), stopping, ending, wake }
+        let (wake, bell) = (mail.signals(), Arc::clone(&mail.capture_bell));
+        Self { id, clock, events, stats: Stats::new(), stopping, ending, wake, bell }
     }
 
     /// Whether every thread shall leave its loop.
@@ -124,6 +127,7 @@ impl Shared {
         }
         self.stopping.store(true, Ordering::Release);
         self.wake.iter().for_each(|signal| signal.raise());
+        self.bell.ring();
         match ending.reason {
             Some(reason) => tracing::warn!(session = self.id, code = reason.code, "session failed: {}", ending.detail),
             None => tracing::info!(session = self.id, cause = ?ending.cause, "session ends"),

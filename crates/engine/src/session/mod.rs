@@ -159,7 +159,7 @@ impl Session {
             .collect();
         let ClientLink { packetizer, sink, events, shard_payload, audio_bps, repeat_every } = link;
         let mail = Arc::new(Mailboxes::new(pads.is_some(), microphone.is_some()));
-        let shared = Arc::new(Shared::new(id, clock, events, mail.signals()));
+        let shared = Arc::new(Shared::new(id, clock, events, &mail));
         let pipes = Arc::new(Pipes::new(&mail));
         let gate = Arc::new(Gate::default());
 
@@ -251,7 +251,7 @@ impl SessionHandle {
     }
 
     /// Waits until every thread has ended. Blocking: for a stopped session about as long as the capturer takes to
-    /// return from its wait (25 ms); for a running one until it ends.
+    /// return from its wait (at once, or 25 ms for one that cannot be woken); for a running one until it ends.
     #[must_use]
     pub fn join(mut self) -> SessionEnd {
         self.join_threads();

@@ -2,8 +2,7 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError};
-use std::thread;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::cursor::SyntheticCursor;
@@ -11,7 +10,7 @@ use super::desktop::{DeathWatch, Output};
 use super::{SyntheticOptions, stamp};
 use crate::{
     CaptureError, Captured, CapturedFrame, Capturer, CursorUpdate, Damage, FrameLayout, Mode, PixelFormat, Rect, Slot,
-    SlotMemory, Transform, reason,
+    SlotMemory, Transform, WakeCapturer, reason,
 };
 
 /// Draws picture after picture: a background that moves evenly (noise-free, so that an encoder spends on it what it
@@ -33,6 +32,7 @@ pub struct SyntheticCapturer {
     drawn_here: u64,
     next_due: Instant,
     cursor: SyntheticCursor,
+    alarm: Arc<Alarm>,
 }
 
 impl SyntheticCapturer {
@@ -53,6 +53,7 @@ impl SyntheticCapturer {
             drawn_here: 0,
             next_due: Instant::now(),
             cursor: SyntheticCursor::default(),
+            alarm: Arc::default(),
         }
     }
 
@@ -127,8 +128,13 @@ impl Capturer for SyntheticCapturer {
         Ok(())
     }
 
+    fn waker(&self) -> Option<Arc<dyn WakeCapturer>> {
+        self.options.for_slots.then(|| Arc::clone(&self.alarm) as Arc<dyn WakeCapturer>)
+    }
+
     fn wait(&mut self, deadline: Instant) -> Result<Captured, CaptureError> {
         self.waits += 1;
+        self.death.note_wait();
         let faults = &self.options.faults;
         if self.death.is_dead() || faults.capture_fatal_after.is_some_and(|n| self.drawn >= n) {
             return Err(self.fail("failed", true));
@@ -144,11 +150,13 @@ impl Capturer for SyntheticCapturer {
             return Ok(Captured::LayoutChanged(layout));
         }
         if still || self.lent.is_empty() || (!self.options.unpaced && self.next_due > deadline) {
-            sleep_until(deadline);
+            self.alarm.sleep_until(deadline);
             return Ok(Captured::Unchanged);
         }
         if !self.options.unpaced {
-            sleep_until(self.next_due);
+            if self.alarm.sleep_until(self.next_due) {
+                return Ok(Captured::Unchanged);
+            }
             let interval = Duration::from_secs(1) / self.mode.refresh_hz.max(1);
             // Who comes late misses ticks instead of catching up in a burst.
             self.next_due = (self.next_due + interval).max(Instant::now());
@@ -242,10 +250,31 @@ fn layout_of(mode: Mode) -> FrameLayout {
     }
 }
 
-fn sleep_until(deadline: Instant) {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if !left.is_zero() {
-        thread::sleep(left);
+/// Sleep that can be ended from outside.
+#[derive(Debug, Default)]
+struct Alarm {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Alarm {
+    /// Whether it rang, meanwhile or before.
+    fn sleep_until(&self, deadline: Instant) -> bool {
+        let mut rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if *rung || left.is_zero() {
+                return std::mem::take(&mut *rung);
+            }
+            rung = self.changed.wait_timeout(rung, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl WakeCapturer for Alarm {
+    fn wake(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
     }
 }
 
@@ -280,6 +309,24 @@ mod tests {
     fn index_of(frame: &CapturedFrame) -> Option<u32> {
         let (layout, bytes) = (frame.layout, frame.slot.memory.bytes());
         stamp::read(layout.width, layout.height, |x, y| bytes[(y * layout.stride + x * 4) as usize]).map(|s| s.index)
+    }
+
+    #[test]
+    fn a_wait_is_ended_from_outside_also_before_it_begins_and_once() {
+        let options = SyntheticOptions { for_slots: true, ..Default::default() };
+        let mut capturer = stage(options).capturer().expect("a capturer");
+        let waker = capturer.waker().expect("who draws for slots can be woken");
+        let far = Instant::now() + Duration::from_secs(1000);
+        waker.wake();
+        waker.wake();
+        assert!(matches!(capturer.wait(far), Ok(Captured::Unchanged)));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| matches!(capturer.wait(far), Ok(Captured::Unchanged)));
+            std::thread::sleep(Duration::from_millis(5));
+            waker.wake();
+            assert!(waiting.join().expect("no panic"));
+        });
+        assert!(stage(SyntheticOptions::default()).capturer().expect("a capturer").waker().is_none());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A desktop without a compositor.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -82,6 +82,12 @@ impl SyntheticDesktop {
         self.shared.opened.load(Ordering::Relaxed)
     }
 
+    /// How often somebody began to wait for a picture of any stage: how often they woke up.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.shared.waits.load(Ordering::Relaxed)
+    }
+
     /// The compositor of every stage that is open now dies; stages opened later live.
     pub fn kill(&self) {
         self.shared.deaths.fetch_add(1, Ordering::Relaxed);
@@ -147,6 +153,7 @@ struct Shared {
     opened: AtomicUsize,
     deaths: AtomicU32,
     fatal_captures: AtomicU32,
+    waits: AtomicU64,
     outputs: Mutex<Vec<Weak<Output>>>,
 }
 
@@ -296,7 +303,7 @@ impl SyntheticStage {
     }
 }
 
-/// Tells a capturer whether its compositor still lives.
+/// Tells a capturer whether its compositor still lives, and that one how often it is asked.
 #[derive(Debug)]
 pub(super) struct DeathWatch {
     shared: Arc<Shared>,
@@ -305,6 +312,10 @@ pub(super) struct DeathWatch {
 }
 
 impl DeathWatch {
+    pub fn note_wait(&self) {
+        self.shared.waits.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn is_dead(&self) -> bool {
         self.output.dead.load(Ordering::Relaxed) || self.shared.deaths.load(Ordering::Relaxed) != self.born
     }
