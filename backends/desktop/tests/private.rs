@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{
-    Bed, MODE, PATIENCE, PrivateBench, folders, frame_until, lend_new, living, next_frame, on_every_desktop,
+    Bed, MODE, PATIENCE, PrivateBench, folders, frame_until, key, lend_new, living, next_frame, on_every_desktop,
     on_every_sway, pixel, request, settle, wait_until,
 };
 use punktfunk_desktop::{BACKEND_BUILTIN, BACKEND_PRIVATE, PrivateContent, undo};
@@ -384,6 +384,51 @@ fn another_desktop_runs_inside_ours_with_its_programs() {
     frame_until(&mut *capturer, "its program is seen", |f| pixel(f, 0.5, 0.9) == [0xff, 0, 0]);
     app.end();
     drop(capturer);
+    drop(stage);
+    bench.assert_nothing_left(&[mark]);
+}
+
+/// labwc, in whose window frames of its own lie around a terminal that writes down what is typed into it.
+const LABWC: &str = r##"mkdir -p $XDG_RUNTIME_DIR/labwc
+cat >$XDG_RUNTIME_DIR/labwc/rc.xml <<END
+<labwc_config>
+  <windowRules><windowRule identifier="*"><action name="Maximize"/></windowRule></windowRules>
+</labwc_config>
+END
+echo 'window.active.title.bg.color: #336699' >$XDG_RUNTIME_DIR/labwc/themerc-override
+exec labwc --config-dir $XDG_RUNTIME_DIR/labwc --startup "foot --override=colors.background=ff0000 \
+    --override=colors.alpha=1 sh -c 'stty -echo; echo ready >\$HOME/ready; cat >\$HOME/typed'""##;
+
+#[test]
+fn labwc_runs_inside_ours_with_its_programs() {
+    let tree = std::env::var_os("PUNKTFUNK_TRIXIE").map(std::path::PathBuf::from);
+    if tree.is_none_or(|tree| !tree.join("usr/bin/labwc").exists()) {
+        return skip("a Debian 13 root folder with labwc (PUNKTFUNK_TRIXIE names none)");
+    }
+    let Some(launch) = Suite::Trixie.launch() else { return };
+    let bench = PrivateBench::launched(Bed::BuiltIn, launch, PrivateContent::Shell(LABWC.to_owned()));
+    let mut stage = bench.open("a", MODE);
+    let mark = PrivateBench::mark(&bench.journal.records()[0]);
+    let mut capturer = stage.capturer().unwrap();
+    let mut injector = stage.injector().unwrap();
+    lend_new(&mut *capturer);
+    // Its frame above, the terminal below, from edge to edge.
+    frame_until(&mut *capturer, "labwc draws its frame around the terminal", |f| {
+        let red = [(0.02, 0.5), (0.5, 0.97), (0.98, 0.5)].into_iter().all(|(x, y)| pixel(f, x, y) == [0xff, 0, 0]);
+        red && (0..30).any(|row| pixel(f, 0.2, f64::from(row) / 720.0) == [0x33, 0x66, 0x99])
+    });
+    let home = bench.launch.scratch().join("home");
+    wait_until("the terminal runs", || home.join("ready").exists());
+    let windows = stage.windows().unwrap();
+    assert_eq!(windows.len(), 1, "labwc is one window: {windows:?}");
+    // H, I, Enter.
+    for code in [35, 23, 28] {
+        injector.inject(&key(code, true)).unwrap();
+        injector.inject(&key(code, false)).unwrap();
+    }
+    wait_until("what was typed arrived", || std::fs::read_to_string(home.join("typed")).is_ok_and(|t| t == "hi\n"));
+    assert!(living(&mark).len() > 2, "labwc, the terminal and what runs in it");
+    drop((injector, capturer));
     drop(stage);
     bench.assert_nothing_left(&[mark]);
 }

@@ -56,7 +56,11 @@ pub struct PrivateBench {
 impl PrivateBench {
     pub fn new(bed: impl Into<Bed>, content: PrivateContent) -> Option<Self> {
         let bed = bed.into();
-        let launch = bed.launch()?;
+        Some(Self::launched(bed, bed.launch()?, content))
+    }
+
+    /// The same with programs of any suite.
+    pub fn launched(bed: Bed, launch: Launch, content: PrivateContent) -> Self {
         let environment = Environment::from_pairs(launch.pairs());
         let compositor = match bed {
             Bed::Sway(_) => PrivateCompositor::Sway,
@@ -79,7 +83,7 @@ impl PrivateBench {
         };
         let mut bench = Self { bed, desktop: None, journal: MemoryJournal::new(), config, environment, launch };
         bench.remake(None);
-        Some(bench)
+        bench
     }
 
     /// Another desktop from what the bench has now, with this layout in its configuration.
