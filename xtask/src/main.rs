@@ -34,8 +34,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("encode", &["sys-avcodec", "convert", "core", "media"]),
     ("audio", &["core", "media"]),
     ("compositor", &["convert", "core", "inject", "media"]),
-    // A program like any other: it knows neither the desktop that it runs on nor the host that feeds it.
-    ("launcher", &[]),
+    // A program like any other: it knows neither the desktop that it runs on nor the host that feeds it, only how programs that
+    // ended are told of.
+    ("launcher", &["media"]),
     ("desktop", &["audio", "capture", "clipboard", "compositor", "convert", "core", "inject", "media"]),
     ("native", &["accel", "core", "engine", "hub", "media", "net"]),
     ("gamestream", &["accel", "core", "engine", "hub", "media", "net"]),

@@ -75,7 +75,7 @@ with_both!(
 fn start(worker: &Worker, name: &str, script: &str) {
     let path = worker.dir.path().join(name);
     std::fs::write(&path, script).unwrap();
-    worker.link().start(&path, &[]).unwrap();
+    worker.link().start(&path, &[], None).unwrap();
 }
 
 /// An xterm that writes the line typed into it to a file, on a green ground.

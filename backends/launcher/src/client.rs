@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 use memmap2::MmapMut;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -41,7 +39,9 @@ use crate::NAMESPACE;
 use crate::canvas::Canvas;
 use crate::content::Source;
 use crate::covers::Cover;
+use crate::ended::Ended;
 use crate::paint::paint;
+use crate::terminal::{start_terminal, terminal};
 use crate::text::Pen;
 use crate::view::{Action, Item, Outcome, View};
 use crate::worker::{Ask, Told, Worker};
@@ -73,6 +73,7 @@ pub fn run(source: Box<dyn Source>) -> Result<(), String> {
     }
     surface.commit();
     let worker = Worker::start(source).map_err(|e| format!("no thread: {e}"))?;
+    let ended = Ended::listen().inspect_err(|e| tracing::warn!("programs that end at once go unnoticed: {e}")).ok();
     let mut client = Client {
         shm,
         surface,
@@ -102,16 +103,17 @@ pub fn run(source: Box<dyn Source>) -> Result<(), String> {
     while !client.closed {
         queue.dispatch_pending(&mut client).map_err(|e| e.to_string())?;
         client.hear();
+        client.hear_of_ends(ended.as_ref());
         client.draw(&handle);
         if queue.flush().is_err() {
             // The compositor ended: so does the launcher.
             break;
         }
         let Some(guard) = queue.prepare_read() else { continue };
-        let fds = &mut [
-            PollFd::from_borrowed_fd(connection.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(client.worker.as_fd(), PollFlags::IN),
-        ];
+        let (display, worker) = (connection.as_fd(), client.worker.as_fd());
+        // Twice the same one where there is none to listen to.
+        let ends = ended.as_ref().map_or(worker, Ended::as_fd);
+        let fds = &mut [display, worker, ends].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.to_string()),
@@ -218,6 +220,15 @@ impl Client {
         self.ask_for_covers();
     }
 
+    /// A program may have ended at once: a person who started it saw nothing of it.
+    fn hear_of_ends(&mut self, ended: Option<&Ended>) {
+        if let Some(sentence) = ended.and_then(Ended::next) {
+            tracing::info!("{sentence}");
+            self.view.ended = Some(sentence);
+            self.dirty = true;
+        }
+    }
+
     /// Asks for the pictures of what is in sight.
     fn ask_for_covers(&mut self) {
         let (width, height) = self.view.cover_size();
@@ -259,6 +270,8 @@ impl Client {
             Outcome::Do(action) => action,
         };
         self.dirty = true;
+        // It was seen.
+        self.view.ended = None;
         let asked = match action {
             Action::Terminal => {
                 if let Err(why) = start_terminal() {
@@ -378,36 +391,6 @@ impl Client {
         self.buffers.push(Buffer { wire, map, width, height, busy: false });
         Some(self.buffers.len() - 1)
     }
-}
-
-/// The script of the desktop's terminal, or the name of one that is installed.
-fn terminal() -> Option<PathBuf> {
-    let installed = |name: &str| {
-        let path = std::env::var_os("PATH")?;
-        std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
-    };
-    let foot = installed("foot");
-    let script = std::env::var_os("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join(TERMINAL_SCRIPT));
-    match script.filter(|script| foot.is_some() && script.is_file()) {
-        Some(script) => Some(script),
-        None => foot.or_else(|| TERMINALS.iter().find_map(|name| installed(name))),
-    }
-}
-
-fn start_terminal() -> Result<(), String> {
-    let terminal = terminal().ok_or("No terminal is installed.")?;
-    let mut command = match terminal.file_name() {
-        Some(name) if name == TERMINAL_SCRIPT => {
-            let mut command = Command::new("sh");
-            command.arg(&terminal);
-            command
-        }
-        _ => Command::new(&terminal),
-    };
-    let mut child = command.stdin(Stdio::null()).spawn().map_err(|e| format!("{}: {e}", terminal.display()))?;
-    // Takes its status when it ends, so that no zombie stays.
-    let waits = std::thread::Builder::new().name("terminal".into()).spawn(move || child.wait());
-    waits.map(drop).map_err(|e| e.to_string())
 }
 
 impl Dispatch<ZwlrLayerSurfaceV1, ()> for Client {
@@ -663,7 +646,3 @@ const LARGEST_SIDE: i32 = 16_384;
 const SCROLL: f64 = 5.0;
 /// `BTN_LEFT` of the kernel's `input-event-codes.h`.
 const BUTTON_LEFT: u32 = 0x110;
-/// What the desktop starts its own terminal with, in its runtime folder.
-const TERMINAL_SCRIPT: &str = "terminal.sh";
-/// Others that people have.
-const TERMINALS: [&str; 6] = ["kitty", "alacritty", "weston-terminal", "konsole", "gnome-terminal", "xterm"];

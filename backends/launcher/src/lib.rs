@@ -6,6 +6,7 @@
 //! Wayland events ──► View (what is chosen, where it has scrolled to) ──► Action ──► the source's thread ──► the host
 //!       ▲                                  │ places                                        │
 //!       └── eventfd ◄──────────────────────┴──── paint ◄──── Content, covers ◄─────────────┘
+//! inotify ◄── a program that ended at once, told in the runtime folder by whoever started it
 //! ```
 //!
 //! It draws when something changed and sleeps otherwise. It is a layer that takes the keyboard when asked: while it has it, it
@@ -15,7 +16,9 @@ mod canvas;
 mod client;
 mod content;
 mod covers;
+mod ended;
 mod paint;
+mod terminal;
 mod text;
 mod view;
 mod worker;

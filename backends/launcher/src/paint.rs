@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::canvas::{Canvas, Colour, Place};
 use crate::covers::Cover;
+use crate::terminal;
 use crate::text::{Pen, Style};
 use crate::view::{Item, TITLE, View};
 
@@ -29,7 +30,7 @@ pub fn paint(
         }
         let chosen = view.chosen.as_ref() == Some(item);
         match item {
-            Item::Terminal => tile(canvas, view, *place, "Terminal", None, chosen, pen),
+            Item::Terminal => tile(canvas, view, *place, terminal::TITLE, None, chosen, pen),
             Item::Entry(id) => {
                 let title = view.content.entries.iter().find(|e| e.id == *id).map_or("", |e| &e.title);
                 tile(canvas, view, *place, title, covers.get(id).and_then(Option::as_ref), chosen, pen);
@@ -52,11 +53,11 @@ fn header(canvas: &mut Canvas<'_>, view: &View, place: Place, pen: &mut Pen) {
     let host = if view.content.host.is_empty() { "punktfunk" } else { &view.content.host };
     pen.write(canvas, text, style, host, all);
     let below = Place { y: place.y + view.px(38), ..text };
-    let (line, colour) = match &view.trouble {
-        Some(trouble) => (trouble, WRONG),
-        None => (&view.content.session, QUIET),
+    let (line, colour, lines) = match view.trouble.as_ref().or(view.ended.as_ref()) {
+        Some(trouble) => (trouble, WRONG, 2),
+        None => (&view.content.session, QUIET, 1),
     };
-    pen.write(canvas, below, Style { size: size(view, 15), colour, bold: false, lines: 1 }, line, all);
+    pen.write(canvas, below, Style { size: size(view, 15), colour, bold: false, lines }, line, all);
 }
 
 fn tile(
@@ -189,7 +190,16 @@ mod tests {
         // Elsewhere the desktop behind is seen, or hidden.
         assert_eq!((alpha(&bare, 799, 599), alpha(&picture(&view, &covers, true), 799, 599)), (0, SCRIM[0]));
         // Trouble takes the session's line.
+        let bare = picture(&view, &covers, false);
         view.trouble = Some("The host does not answer.".into());
-        assert!(picture(&view, &covers, false) != bare);
+        let trouble = picture(&view, &covers, false);
+        assert!(trouble != bare);
+        // So does a program that ended at once, however much it said, and it lies on nothing else.
+        view.trouble = None;
+        view.ended = Some(format!("Ärger ended at once (exit status: 1): {}", "no ".repeat(60)));
+        let ended = picture(&view, &covers, false);
+        assert!(ended != bare && ended != trouble);
+        let below = view.layout().captions[0].place.y as usize * 800 * 4;
+        assert!(ended[below..] == bare[below..]);
     }
 }

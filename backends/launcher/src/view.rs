@@ -71,6 +71,8 @@ pub struct View {
     pub content: Content,
     /// What went wrong, in a sentence.
     pub trouble: Option<String>,
+    /// What was started last and ended at once, in a sentence; until something is done.
+    pub ended: Option<String>,
     /// Whether a terminal is installed.
     pub terminal: bool,
     /// What Enter would do.
@@ -98,6 +100,7 @@ impl View {
         Self {
             content: Content::default(),
             trouble: None,
+            ended: None,
             terminal: false,
             chosen: None,
             width: 0,

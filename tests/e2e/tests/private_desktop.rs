@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use punktfunk_e2e::{Host, Probe, ProbeOutcome};
+use punktfunk_e2e::{Host, HostOptions, Probe, ProbeOutcome};
 
 /// Every test below, on both private desktops.
 macro_rules! on_both {
@@ -235,6 +235,64 @@ fn what_can_be_started_is_shown_when_nothing_runs_and_when_asked_for() {
         streams.join().unwrap();
     });
     assert_eq!(std::fs::read_to_string(&proof).unwrap(), "started\n");
+}
+
+/// A program of the library and a terminal end before anything of them is seen: the launcher says which, how, and what they
+/// said last.
+#[test]
+fn a_program_that_ends_at_once_is_told_of_by_the_launcher() {
+    let shells = tempfile::Builder::new().prefix("pf-shell-").tempdir().expect("a temporary folder");
+    let shell = shells.path().join("shell");
+    std::fs::write(&shell, "#!/bin/sh\nexit 3\n").expect("written");
+    for path in [shells.path(), &shell] {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("runs for all");
+    }
+    let host = Host::start_with(&HostOptions {
+        args: serve("builtin", "off").map(str::to_owned).to_vec(),
+        env: vec![("SHELL".into(), shell.display().to_string())],
+        ..Default::default()
+    });
+    let probe = paired(&host);
+    let broken = "echo starting >&2; printf '\\033[31mno such \\007engine\\033[0m\\n' >&2; exit 7";
+    assert!(ctl(&host, &["library", "add", "Broken", broken]).is_some());
+    let keys = [(3000, "RIGHT"), (3200, "ENTER"), (6500, "LEFT"), (6700, "ENTER")];
+    let line = |(t_ms, key)| format!("{}\n", serde_json::json!({"t_ms": t_ms, "ev": "key", "key": key}));
+    std::fs::write(probe.dir().join("input.jsonl"), keys.map(line).concat()).unwrap();
+    let told = || -> Option<String> {
+        let desktops = std::fs::read_dir(host.root().join("run/punktfunk/desktops")).ok()?;
+        desktops.flatten().find_map(|desktop| std::fs::read_to_string(desktop.path().join("ended")).ok())
+    };
+    let shots = ["--png-every", "1", "--out", "shots", "--input", "input.jsonl"];
+    let args = [&["--mode", "1280x720@60", "--bitrate", "20000", "--seconds", "11"][..], &shots].concat();
+    std::thread::scope(|scope| {
+        let streams = scope.spawn(|| must_stream(&probe, host.quic, &args));
+        wait(&host, "the program's end was told", &|| told().is_some());
+        assert_eq!(told().as_deref(), Some("Broken\nexit status: 7\nno such  engine\n"));
+        wait(&host, "the terminal's was", &|| told().is_some_and(|text| text.starts_with("Terminal\n")));
+        assert!(told().is_some_and(|text| text.starts_with("Terminal\nexit status: 3\n")), "{:?}", told());
+        streams.join().unwrap();
+    });
+    // What is said is in a colour of its own, in the line below the host's name.
+    let wrong =
+        |png: &std::path::PathBuf| count_pixels(png, |[r, g, b]| r > g.saturating_add(25) && r > b.saturating_add(35));
+    let seen: Vec<usize> = pictures(&probe.dir().join("shots")).iter().map(wrong).collect();
+    assert_eq!(seen[0], 0, "nothing was started yet: {seen:?}");
+    assert!(seen.iter().any(|pixels| *pixels > 200) && seen.last().is_some_and(|p| *p > 200), "{seen:?}");
+    // The keys that chose the terminal made it go away.
+    let gone = seen.iter().position(|pixels| *pixels > 200).map(|at| seen[at..].contains(&0));
+    assert_eq!(gone, Some(true), "{seen:?}");
+}
+
+/// How many pixels of a picture's first lines are so: below the bar, until the first caption.
+fn count_pixels(png: &Path, so: impl Fn([u8; 3]) -> bool) -> usize {
+    let file = std::io::BufReader::new(std::fs::File::open(png).expect("the picture exists"));
+    let mut reader = png::Decoder::new(file).read_info().expect("a PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+    let info = reader.next_frame(&mut pixels).expect("a whole PNG");
+    let rows = pixels.chunks_exact(info.line_size).take(168).skip(124);
+    let pixels = rows.flat_map(|row| row.chunks_exact(info.color_type.samples()));
+    pixels.filter(|p| so([p[0], p[1], p[2]])).count()
 }
 
 fn windows_are_listed_and_closed_from_outside(kind: &str) {

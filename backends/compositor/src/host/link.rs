@@ -110,13 +110,16 @@ impl WorkerLink {
         self.ask(&Question::SetKeyboard { model, layout, variant, options }).map(drop)
     }
 
-    /// Starts `sh SCRIPT` on the desktop, with `env` (`NAME=value` each) added to its environment.
+    /// Starts `sh SCRIPT` on the desktop, with `env` (`NAME=value` each) added to its environment. `title`: somebody asked for
+    /// it by this name, and is told if it ends at once.
     ///
     /// # Errors
     /// [`LinkError`].
-    pub fn start(&mut self, script: &Path, env: &[String]) -> Result<(), LinkError> {
+    pub fn start(&mut self, script: &Path, env: &[String], title: Option<&str>) -> Result<(), LinkError> {
         let script = script.to_str().ok_or_else(|| LinkError::Refused(format!("{} is no text", script.display())))?;
-        self.ask(&Question::Start { script: script.to_owned(), env: env.to_vec() }).map(drop)
+        // A name may be of any length, a message may not.
+        let title = title.map(|title| title.chars().take(LONGEST_TITLE).collect());
+        self.ask(&Question::Start { script: script.to_owned(), env: env.to_vec(), title }).map(drop)
     }
 
     /// A connection for pictures. The one before, if there was one, ends.
@@ -176,3 +179,5 @@ fn open(path: &Path, owner: u32, role: Role) -> Result<Socket, LinkError> {
 
 /// A worker answers within a millisecond; one that takes longer than this is stuck, and a client waits.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+/// More than anybody shows.
+const LONGEST_TITLE: usize = 120;

@@ -15,7 +15,7 @@ use super::ServerConfig;
 use super::hosts::Hosts;
 use super::state::{ClientState, State};
 use crate::pace::Step;
-use crate::programs::Programs;
+use crate::programs::{Programs, Wanted};
 use crate::wire::timespec;
 
 /// A running compositor.
@@ -45,7 +45,8 @@ impl Server {
         let path = config.runtime_dir.join(DISPLAY_SOCKET);
         let programs_socket =
             ListeningSocket::bind_absolute(path.clone()).map_err(|e| format!("{}: {e}", path.display()))?;
-        let programs = Programs::new(DISPLAY_SOCKET, state.x11.number()).map_err(|e| format!("children: {e}"))?;
+        let programs = Programs::new(&config.runtime_dir, DISPLAY_SOCKET, state.x11.number())
+            .map_err(|e| format!("children: {e}"))?;
         // Last: whoever finds it finds everything else, too.
         let hosts = Hosts::listen(&config.runtime_dir)?;
         Ok(Self {
@@ -65,7 +66,7 @@ impl Server {
     /// # Errors
     /// As the system says.
     pub fn spawn(&mut self, script: &Path) -> io::Result<()> {
-        self.programs.start(script, &[])
+        self.programs.start(script, &[], None)
     }
 
     /// Runs for ever, or until the system refuses to go on.
@@ -97,7 +98,7 @@ impl Server {
             }
             if std::mem::take(&mut self.state.terminal_wanted) && self.terminal.exists() {
                 // The desktop goes on without it.
-                if let Err(e) = self.programs.start(&self.terminal, &[]) {
+                if let Err(e) = self.programs.start(&self.terminal, &[], Some(TERMINAL_WANTED)) {
                     tracing::warn!("{}: {e}", self.terminal.display());
                 }
             }
@@ -225,6 +226,7 @@ struct Ready {
 pub const DISPLAY_SOCKET: &str = "wayland-0";
 /// What Super+Return starts, in the runtime folder.
 const TERMINAL: &str = "terminal.sh";
+const TERMINAL_WANTED: Wanted<'static> = Wanted { title: "Terminal", may_wait: Duration::ZERO };
 /// In one round of the loop: programs and hosts are heard in between.
 const MOST_DRAWINGS: u32 = 2;
 /// After the system refused to let a program in.

@@ -2,13 +2,14 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use punktfunk_inject::KeyboardLayout;
 use punktfunk_media::{CursorImage, CursorPlace, Mode};
 
 use super::held::Held;
 use super::state::State;
-use crate::programs::Programs;
+use crate::programs::{Programs, Wanted};
 use crate::wire::{
     Answer, FrameNote, FromCapture, LONGEST, Listener, Question, READY, Received, Role, Socket, SocketError, ToCapture,
     decode_action, decode_to_capture, encode_cursor,
@@ -214,8 +215,10 @@ fn answer(question: &Question, state: &mut State, programs: &mut Programs) -> An
             let layout = KeyboardLayout { model, layout, variant, options };
             state.set_layout(&layout).map_or_else(refused, |()| Answer::Done)
         }
-        Question::Start { script, env } => {
-            programs.start(Path::new(script), env).map_or_else(|e| refused(format!("{script}: {e}")), |()| Answer::Done)
+        Question::Start { script, env, title } => {
+            let wanted = title.as_deref().map(|title| Wanted { title, may_wait: SOUND_COMES });
+            let started = programs.start(Path::new(script), env, wanted);
+            started.map_or_else(|e| refused(format!("{script}: {e}")), |()| Answer::Done)
         }
         Question::Focus { window } => match state.bring_window(*window) {
             true => Answer::Done,
@@ -254,4 +257,6 @@ const MOST_PEERS: usize = 16;
 const MOST_MESSAGES: usize = 256;
 /// Windows in one answer, and characters of a name, so that the answer fits a message.
 const MOST_TOLD: usize = 64;
+/// A program waits no longer than this for the desktop's sound.
+const SOUND_COMES: Duration = Duration::from_secs(3);
 const LONGEST_NAME: usize = 120;

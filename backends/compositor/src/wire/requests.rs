@@ -37,6 +37,9 @@ pub enum Question {
         script: String,
         /// `NAME=value` added to its environment.
         env: Vec<String>,
+        /// As people know it, if somebody asked for it: they are told when it ends at once.
+        #[serde(default)]
+        title: Option<String>,
     },
     /// Brings a window to the front.
     Focus {

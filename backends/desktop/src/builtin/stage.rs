@@ -118,7 +118,7 @@ impl Stage for BuiltinStage {
         let mark = app::new_mark()?;
         let dir = self.worker.family.runtime_dir().to_owned();
         let member = self.worker.family.environment().member.map(|(name, value)| format!("{name}={value}"));
-        let started = app::launch(&dir, &mut OnWorker(&mut self.worker), spec, &mark, member.as_deref())?;
+        let started = app::launch(&dir, &mut OnWorker(&mut self.worker, &spec.name), spec, &mark, member.as_deref())?;
         Ok(Box::new(started))
     }
 
@@ -160,10 +160,11 @@ fn window_error(error: LinkError) -> WindowError {
     WindowError { reason, detail: error.to_string() }
 }
 
-struct OnWorker<'a>(&'a mut Worker);
+/// Starts a program that people know by this name.
+struct OnWorker<'a>(&'a mut Worker, &'a str);
 
 impl Starter for OnWorker<'_> {
     fn start(&mut self, script: &Path, mark: &str) -> Result<(), String> {
-        self.0.start_script(script, &[mark.to_owned()]).map_err(|e| e.to_string())
+        self.0.start_script(script, &[mark.to_owned()], Some(self.1)).map_err(|e| e.to_string())
     }
 }

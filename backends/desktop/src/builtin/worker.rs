@@ -106,15 +106,15 @@ impl Worker {
     /// Starts the programs that are to be seen.
     pub fn show(&mut self, config: &PrivateConfig, environment: &Environment, name: &str) -> Result<(), OpenError> {
         for script in self.family.write_programs(config, environment, name)? {
-            self.start_script(&script, &[])
+            self.start_script(&script, &[], None)
                 .map_err(|e| OpenError { reason: &reason::DESKTOP_OPEN_FAILED, detail: e.to_string() })?;
         }
         Ok(())
     }
 
-    /// Starts a script on it.
-    pub fn start_script(&mut self, script: &Path, env: &[String]) -> Result<(), LinkError> {
-        self.link.start(script, env)
+    /// Starts a script on it; with a title, for somebody.
+    pub fn start_script(&mut self, script: &Path, env: &[String], title: Option<&str>) -> Result<(), LinkError> {
+        self.link.start(script, env, title)
     }
 }
 

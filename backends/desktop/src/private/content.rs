@@ -118,7 +118,7 @@ fn terminal(environment: &Environment, name: &str) -> String {
         quote(name),
         quote(shell)
     );
-    format!("exec foot --config=\"$XDG_RUNTIME_DIR/foot.ini\" sh -c {}\n", quote(&greeting))
+    format!("exec foot --log-level=error --config=\"$XDG_RUNTIME_DIR/foot.ini\" sh -c {}\n", quote(&greeting))
 }
 
 /// Starts a line of [`START_SWAY`] or [`START_BUILTIN`]: the bus comes up in the background, as programs start later than
