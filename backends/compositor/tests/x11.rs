@@ -4,7 +4,7 @@ mod common;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::program::Program;
 use common::{MODE, Worker, frame_until, lend_new, pixel, settle, wait_until};
@@ -80,16 +80,24 @@ fn start(worker: &Worker, name: &str, script: &str) {
 
 /// An xterm that writes the line typed into it to a file, on a green ground.
 fn typed_into(worker: &Worker) -> PathBuf {
-    let file = worker.dir.path().join("typed");
+    let (file, ready) = (worker.dir.path().join("typed"), ready(worker));
+    let _ = std::fs::remove_file(&ready);
     start(
         worker,
         "xterm.sh",
         &format!(
-            "exec xterm -bg '#008000' -cr '#008000' -e sh -c 'read line; printf %s \"$line\" > {}; sleep 60'",
+            "exec xterm -bg '#008000' -cr '#008000' -e \
+             sh -c 'touch {}; while read line; do printf %s \"$line\" > {}; done'",
+            ready.display(),
             file.display()
         ),
     );
     file
+}
+
+/// There once the shell in the terminal runs: what is typed before may be thrown away by its terminal.
+fn ready(worker: &Worker) -> PathBuf {
+    worker.dir.path().join("ready")
 }
 
 fn windows(worker: &Worker) -> Vec<WindowInfo> {
@@ -105,8 +113,23 @@ fn type_keys(worker: &Worker, keys: &[u16]) {
     }
 }
 
-/// Waits until the X server gives keys to an xterm: it hears of that over another connection than of keys.
+/// Types a line until it arrives whole: a terminal that has just begun may lose what comes first.
+fn type_line(worker: &Worker, typed: &Path) {
+    let arrived = || std::fs::read_to_string(typed).is_ok_and(|text| text == "hi");
+    wait_until("the line arrives", || {
+        type_keys(worker, &[H, I, RETURN]);
+        let until = Instant::now() + Duration::from_secs(2);
+        while !arrived() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        arrived()
+    });
+}
+
+/// Waits until the X server gives keys to an xterm, of which it hears over another connection than of keys, and a shell reads
+/// them.
 fn wait_for_x11_focus(worker: &Worker) {
+    wait_until("the shell runs", || ready(worker).exists());
     let numbers = std::fs::read_to_string(worker.dir.path().join(X11_DISPLAYS_FILE)).unwrap();
     let (connection, _) = x11rb::connect(Some(&format!(":{}", numbers.lines().next().unwrap()))).unwrap();
     let class = |window| {
@@ -153,8 +176,7 @@ fn an_x11_program_is_drawn_and_typed_into_and_follows_the_mode(server: Server) {
     let window = windows(&worker).pop().expect("it is listed");
     assert_eq!((window.app_id.as_str(), window.focused, window.place), ("XTerm", true, [0, 0, 1280, 720]));
     wait_for_x11_focus(&worker);
-    type_keys(&worker, &[H, I, RETURN]);
-    wait_until("the line arrives", || std::fs::read_to_string(&typed).is_ok_and(|text| text == "hi"));
+    type_line(&worker, &typed);
 
     let mut injector = worker.link().injector().unwrap();
     let hold = |down| [InputAction::Key { code: 125, down }, InputAction::Button { code: 0x110, down }];
@@ -273,8 +295,7 @@ fn an_xwayland_that_is_killed_takes_x11_programs_along_and_nothing_else(server: 
     assert_eq!(typed, typed_again);
     wait_until("another terminal is there", || windows(&worker).iter().any(|w| w.app_id == "XTerm" && w.focused));
     wait_for_x11_focus(&worker);
-    type_keys(&worker, &[H, I, RETURN]);
-    wait_until("the line arrives", || std::fs::read_to_string(&typed).is_ok_and(|text| text == "hi"));
+    type_line(&worker, &typed);
 }
 
 fn an_x11_program_that_grabs_the_server_does_not_stop_the_desktop(server: Server) {

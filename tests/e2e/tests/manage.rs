@@ -40,6 +40,12 @@ fn start(dirs: &Path) -> Host {
     })
 }
 
+/// Ends a host with all that it started, before its folders go.
+fn end(mut host: Host) {
+    host.signal(Signal::TERM);
+    assert!(host.wait(Duration::from_secs(20)).is_some_and(|s| s.success()), "{}", host.log());
+}
+
 fn json(output: &Output) -> Value {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("JSON")
@@ -91,6 +97,7 @@ fn a_console_that_moves_is_open_at_both_ports_until_somebody_decides() {
     until("the end of the trial", || trial() == Value::Null);
     assert!(listens(away));
     assert!(host.log().contains("settings are as they were before"), "{}", host.log());
+    end(host);
 }
 
 #[test]
@@ -111,6 +118,7 @@ fn a_host_that_dies_during_a_trial_starts_as_before() {
     };
     assert_eq!((value("web.port"), value("host.max_sessions")), (home.into(), 2.into()), "what was no risk stays");
     assert!(host.log().contains("nobody confirmed these settings"), "{}", host.log());
+    end(host);
 }
 
 #[test]
@@ -120,20 +128,20 @@ fn a_host_whose_certificate_was_replaced_serves_with_the_new_one() {
         let facts = json(&host.command(&["ctl", "host", "--json"]));
         facts["fingerprint"].as_str().expect("a fingerprint").to_owned()
     };
-    let mut host = start(dirs.path());
+    let host = start(dirs.path());
     let first = fingerprint(&host);
     // While it runs, it keeps to what it started with.
     std::fs::remove_file(dirs.path().join("state/punktfunk/identity.json")).expect("there");
     assert_eq!(fingerprint(&host), first);
     assert!(listens(host.web.expect("served").port()));
-    host.signal(Signal::TERM);
-    assert!(host.wait(Duration::from_secs(20)).is_some_and(|s| s.success()));
+    end(host);
     let host = start(dirs.path());
     let second = fingerprint(&host);
     assert_ne!(first, second);
     assert!(listens(host.web.expect("served").port()) && listens(host.mgmt.expect("served").port()));
     let url = host.command(&["console-url"]);
     assert!(String::from_utf8_lossy(&url.stdout).contains("https://"), "who has no password yet finds the way in");
+    end(host);
 }
 
 #[test]
@@ -155,6 +163,7 @@ fn how_long_displays_stay_is_changed_in_a_word_or_in_seconds() {
     assert_eq!(now(&["policy", "off"]), ("off".into(), "off".into()));
     refused(&host.command(&["ctl", "displays", "policy", "soon"]), "api.bad_request");
     assert_eq!(now(&["list"]), ("off".into(), "off".into()));
+    end(host);
 }
 
 /// What `ctl` says of this resource.
@@ -181,7 +190,7 @@ fn a_gpu_is_chosen_or_refused_and_one_that_is_gone_keeps_nobody_from_streaming()
         let rows = get(host, &["diagnostics"]);
         rows.as_array().expect("rows").iter().find(|row| row["id"] == "gpu.choice").expect("a row").clone()
     };
-    let mut host = start(&["--desktop", "private"]);
+    let host = start(&["--desktop", "private"]);
     assert_eq!((chosen(&host), finding(&host)["status"].clone()), ("auto".into(), "ok".into()));
     refused(&host.command(&["ctl", "choice", "--gpu", gone]), "gpu.missing");
     refused(&host.command(&["ctl", "settings", "set", "video.gpu", "0000:ff:1f.7"]), "gpu.missing");
@@ -200,11 +209,10 @@ fn a_gpu_is_chosen_or_refused_and_one_that_is_gone_keeps_nobody_from_streaming()
     });
     assert!(finding(&host)["detail"].as_str().is_some_and(|said| said.starts_with("none:")), "{}", finding(&host));
     assert_eq!(get(&host, &["displays", "list"])["desktop"], "private-builtin");
-    host.signal(Signal::TERM);
-    assert!(host.wait(Duration::from_secs(20)).is_some());
+    end(host);
 
     // A flag counts more than the setting, and names a GPU that was taken out.
-    let mut host = start(&["--desktop", "private", "--gpu", gone]);
+    let host = start(&["--desktop", "private", "--gpu", gone]);
     assert!(host.log().contains("gpu.missing"), "{}", host.log());
     let choice = get(&host, &["choice"]);
     assert_eq!((&choice["gpu"], &choice["gpu_pinned_by"]), (&gone.into(), &"command_line".into()));
@@ -215,6 +223,5 @@ fn a_gpu_is_chosen_or_refused_and_one_that_is_gone_keeps_nobody_from_streaming()
     let said = finding(&host);
     assert_eq!((&said["status"], &said["code"]), (&"warn".into(), &"gpu.missing".into()));
     assert!(said["fix"].as_str().is_some_and(|fix| fix.contains("ctl gpus")), "{said}");
-    host.signal(Signal::TERM);
-    assert!(host.wait(Duration::from_secs(20)).is_some_and(|s| s.success()));
+    end(host);
 }

@@ -191,7 +191,9 @@ impl Drop for Family {
     fn drop(&mut self) {
         let undone = undo_private(&self.record);
         if let Some(child) = &mut self.child {
-            // Killed above; only its status is left to take.
+            // Ended above. Once more, and known to be ours: where `/proc` cannot be read nobody was found, and a wait would
+            // have no end.
+            let _ = child.kill();
             let _ = child.wait();
         }
         match undone {
