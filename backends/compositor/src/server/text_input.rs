@@ -10,6 +10,7 @@ use smithay::reexports::wayland_server::protocol::wl_surface::WlSurface;
 use smithay::wayland::text_input::TextInputSeat as _;
 
 use super::state::State;
+use super::window::{AppWindow, toplevel_names};
 
 /// What programs said of their text inputs.
 #[derive(Default)]
@@ -17,6 +18,8 @@ pub struct TextInputs {
     all: Vec<TextInput>,
     /// Who has the keyboard, as far as this was told.
     focus: Option<WlSurface>,
+    /// It throws text away now and then: see [`CARELESS`].
+    careless: bool,
     /// The text input that we told so.
     told: Option<(ZwpTextInputV3, WlSurface)>,
     /// An input method is connected: then smithay tells.
@@ -77,19 +80,22 @@ impl State {
     pub(super) fn follow_text_input(&mut self) {
         let handle = self.seat.text_input();
         let focus = handle.focus().filter(WlSurface::is_alive);
-        let inputs = &mut self.text_inputs;
-        if inputs.focus != focus {
-            inputs.focus = focus;
+        if self.text_inputs.focus != focus {
+            let careless = focus.as_ref().is_some_and(|surface| self.is_careless(surface));
+            let inputs = &mut self.text_inputs;
+            (inputs.focus, inputs.careless) = (focus, careless);
             // Who enters says anew what is wanted.
             for input in &mut inputs.all {
                 (input.wanted, input.enabled) = (None, false);
             }
         }
+        let inputs = &mut self.text_inputs;
         if inputs.method {
             return;
         }
         let mut now = None;
         handle.with_focused_text_input(|object, surface| now = Some((object.clone(), surface.clone())));
+        now = now.filter(|_| !inputs.careless);
         if inputs.told == now {
             return;
         }
@@ -100,10 +106,16 @@ impl State {
         inputs.told = now;
     }
 
+    fn is_careless(&self, surface: &WlSurface) -> bool {
+        let Some(AppWindow::Wayland(window, _)) = self.window_of(surface) else { return false };
+        window.toplevel().is_some_and(|toplevel| CARELESS.contains(&toplevel_names(toplevel).1.as_str()))
+    }
+
     /// Writes a character where the program that has the keyboard wants text; false: it wants none.
     pub(super) fn write_character(&mut self, character: char) -> bool {
         let inputs = &self.text_inputs;
-        let Some(focus) = inputs.focus.as_ref().filter(|surface| surface.is_alive()) else { return false };
+        let focus = inputs.focus.as_ref().filter(|surface| surface.is_alive() && !inputs.careless);
+        let Some(focus) = focus else { return false };
         let id = focus.id();
         let enabled = |input: &&TextInput| input.enabled && input.object.id().same_client_as(&id);
         let Some(input) = inputs.all.iter().find(enabled) else { return false };
@@ -113,5 +125,8 @@ impl State {
     }
 }
 
+/// Application ids of programs that throw text away when what they said last crosses it on its way, against the protocol: foot
+/// tells of its cursor whenever something is written. They get keys.
+const CARELESS: [&str; 2] = ["foot", "footclient"];
 /// Text inputs of all programs together.
 const MOST: usize = 4096;
