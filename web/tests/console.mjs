@@ -342,7 +342,8 @@ await step("who hears a running session is decided in plain words, and is in for
   await owner.getByRole("heading", { name: "Sound of the running session" }).waitFor();
   assert(await owner.getByRole("radio", { name: "The device." }).isChecked());
   await owner.getByRole("radio", { name: "Both." }).check();
-  await owner.getByText("Saved.").waitFor();
+  // Another card may have saved something a moment ago.
+  await owner.getByLabel("Sound of the running session").getByText("Saved.").waitFor();
   await owner.reload();
   await owner.getByRole("heading", { name: "Sound of the running session" }).waitFor();
   assert(await owner.getByRole("radio", { name: "Both." }).isChecked());
