@@ -219,8 +219,9 @@ fn a_killed_compositor_is_told_with_its_reason_and_cleaned_up() {
         let sway = change["leader"]["pid"].as_i64().unwrap() as i32;
         // Its X11 display has its lock, with its process id, where all X servers have theirs.
         let display =
-            stage.environment().display.into_iter().find_map(|(name, value)| (name == "DISPLAY").then_some(value));
-        let lock = format!("/tmp/.X{}-lock", display.expect("Xwayland is installed").trim_start_matches(':'));
+            || stage.environment().display.into_iter().find_map(|(name, value)| (name == "DISPLAY").then_some(value));
+        wait_until("its display is told", || display().is_some());
+        let lock = format!("/tmp/.X{}-lock", display().unwrap_or_default().trim_start_matches(':'));
         let locked =
             || std::fs::read_to_string(&lock).is_ok_and(|pid| pid.trim_matches([' ', '\n', '\0']).parse() == Ok(sway));
         assert!(locked(), "{suite:?}: {lock}");
