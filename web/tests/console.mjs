@@ -251,7 +251,7 @@ await step("the keyboard alone is enough", async () => {
 await step("settings are searched, changed and refused", async () => {
   await visit(owner, "Settings");
   await owner.getByRole("combobox", { name: "Which video encoder is used." }).selectOption("openh264");
-  await owner.getByText("Saved.").waitFor();
+  await owner.getByText("Saved.").first().waitFor();
   await owner.getByLabel("Search settings").fill("video.gpu");
   await owner.getByText("It is further up on this page.").waitFor();
   const gpu = owner.getByRole("combobox", { name: "Which GPU private desktops and their programs draw with." });
