@@ -286,7 +286,8 @@ fn command(
     // SAFETY: these system calls are async-signal-safe and touch no memory of this process.
     unsafe {
         command.pre_exec(move || {
-            take_number(number)?;
+            // Refused (by a sandbox, say), the mark alone has to do: a session matters more.
+            let _ = take_number(number);
             rustix::process::setsid().map(drop).map_err(Into::into)
         });
     }
