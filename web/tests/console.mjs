@@ -364,6 +364,28 @@ await step("a problem is saved after it happened", async () => {
   await shot(owner, "12-diagnostics");
 });
 
+await step("a device has a keyboard layout and a scale of its own", async () => {
+  await visit(owner, "Devices");
+  const row = owner.getByRole("listitem").filter({ hasText: "Sofa" });
+  const edit = () => row.getByRole("button", { name: /^Change Sofa/ }).click();
+  const layout = row.getByLabel("Keyboard layout");
+  await edit();
+  await layout.fill("no-such-layout");
+  await button(owner, "Save").click();
+  await owner.getByText("desktop.layout_refused").waitFor();
+  await edit();
+  assert.equal(await layout.inputValue(), "", "what is refused is not kept");
+  await layout.fill("de:nodeadkeys");
+  await row.getByLabel("Size of what programs draw").selectOption("150");
+  await shot(owner, "12-device");
+  await button(owner, "Save").click();
+  await owner.getByText("desktop.layout_refused").waitFor({ state: "detached" });
+  await owner.reload();
+  await edit();
+  assert.equal(await layout.inputValue(), "de:nodeadkeys");
+  assert.equal(await row.getByLabel("Size of what programs draw").inputValue(), "150");
+});
+
 await step("revoking a device ends its stream", async () => {
   await visit(owner, "Devices");
   const row = owner.getByRole("listitem").filter({ hasText: "Sofa" });
