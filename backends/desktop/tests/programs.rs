@@ -253,7 +253,9 @@ fn a_game_hears_every_step_of_a_locked_mouse_and_what_is_typed() {
         let mut capturer = stage.capturer().unwrap();
         common::lend_new(&mut *capturer);
         // Somewhere on it: only a game under the pointer has the mouse.
-        wait_until("it draws", || titles(&mut *stage).iter().any(|t| t.starts_with(driver)));
+        wait_until(&format!("{bed:?}, {driver}: it draws"), || {
+            titles(&mut *stage).iter().any(|t| t.starts_with(driver))
+        });
         let mut look = || {
             if let Ok(punktfunk_media::Captured::Frame(frame)) =
                 capturer.wait(Instant::now() + Duration::from_millis(20))

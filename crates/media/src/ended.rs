@@ -106,15 +106,21 @@ impl ErrorOutput {
     /// What was written last, once the program has ended, at most 16 KiB; also passed on to where our own errors go. The file
     /// is gone then.
     #[must_use]
-    pub fn end(mut self) -> Vec<u8> {
-        let mut last = Vec::new();
-        let from = self.file.metadata().map_or(0, |m| m.len()).saturating_sub(LARGEST_FILE);
-        // Unreadable is as good as empty.
-        let _ =
-            self.file.seek(SeekFrom::Start(from)).and_then(|_| (&self.file).take(LARGEST_FILE).read_to_end(&mut last));
+    pub fn end(self) -> Vec<u8> {
+        let last = end_of_log(&self.file);
         let _ = io::stderr().write_all(&last);
         last
     }
+}
+
+/// What was written last into a log that others write on, at most 16 KiB; nothing if it cannot be read.
+#[must_use]
+pub fn end_of_log(mut file: &File) -> Vec<u8> {
+    let mut last = Vec::new();
+    let from = file.metadata().map_or(0, |m| m.len()).saturating_sub(LARGEST_FILE);
+    // Unreadable is as good as empty.
+    let _ = file.seek(SeekFrom::Start(from)).and_then(|_| file.take(LARGEST_FILE).read_to_end(&mut last));
+    last
 }
 
 impl Drop for ErrorOutput {

@@ -45,7 +45,7 @@ pub use encode::{
     EncodeError, EncodedFrame, Encoder, EncoderCaps, EncoderChoice, EncoderConfig, EncoderFactory, EncoderList,
     FrameOrder, InvalidateOutcome, Keyframe, OpenEncoderError,
 };
-pub use ended::{ENDED_FILE, EndedAtOnce, ErrorOutput};
+pub use ended::{ENDED_FILE, EndedAtOnce, ErrorOutput, end_of_log};
 pub use frame::{Damage, FrameLayout, PixelFormat, Rect, Steps, Transform};
 pub use gpu::{Gpu, GpuChoice, GpuInUse, GpuTrouble};
 pub use inject::{InjectError, Injector, InjectorCaps, InputAction, ScrollPhase, ScrollSource};

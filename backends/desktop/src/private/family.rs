@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use punktfunk_inject::KeyboardLayout;
-use punktfunk_media::{Journal, Keep, OpenError, StageEnvironment, UndoGuard, UndoRecord};
+use punktfunk_media::{Journal, Keep, OpenError, StageEnvironment, UndoGuard, UndoRecord, end_of_log};
 
 use super::config::PrivateConfig;
+use super::logs::{LOG, SmallLogs};
 use super::{content, open_failed, sound};
 use crate::detect::Environment;
 use crate::gpu;
@@ -32,6 +33,7 @@ pub struct Family {
     guard: Option<UndoGuard>,
     /// Only in the host that started it.
     child: Option<Child>,
+    logs: Option<SmallLogs>,
 }
 
 /// What a compositor adds to its family.
@@ -70,7 +72,7 @@ impl Family {
             leader: None,
         };
         let guard = Arc::clone(journal).record(undo_record(recipe.backend, &record)).map_err(no_journal)?;
-        let mut family = Self { record, backend: recipe.backend, keep: AT_ONCE, guard: Some(guard), child: None };
+        let mut family = Self { record, backend: recipe.backend, keep: AT_ONCE, guard: Some(guard), child: None, logs: None };
         let dir = family.record.runtime_dir.clone();
         make_files(config, &dir, recipe.files).map_err(|e| open_failed(format!("{}: {e}", dir.display())))?;
         let child = command(config, environment, keyboard, &family.record, recipe)
@@ -78,14 +80,19 @@ impl Family {
             .map_err(|e| open_failed(format!("the compositor could not be started: {e}")))?;
         family.record.leader = i32::try_from(child.id()).ok().and_then(ProcessId::of);
         family.child = Some(child);
+        family.logs = Some(SmallLogs::keep(&dir));
         family.write_down()?;
         Ok(family)
     }
 
     /// Takes over one that an earlier host started. `None` when it is gone; what was left of it is then removed.
     pub fn adopt(record: PrivateRecord, backend: &'static str, guard: UndoGuard) -> Option<Self> {
-        let mut family = Self { record, backend, keep: AT_ONCE, guard: Some(guard), child: None };
-        family.is_alive().then_some(family)
+        let mut family = Self { record, backend, keep: AT_ONCE, guard: Some(guard), child: None, logs: None };
+        if !family.is_alive() {
+            return None;
+        }
+        family.logs = Some(SmallLogs::keep(family.runtime_dir()));
+        Some(family)
     }
 
     /// Its own runtime folder.
@@ -180,7 +187,8 @@ impl Family {
 
     /// The end of the log, in one line.
     fn last_words(&self) -> String {
-        let log = fs::read_to_string(self.record.runtime_dir.join(LOG)).unwrap_or_default();
+        let log = File::open(self.record.runtime_dir.join(LOG)).map(|file| end_of_log(&file)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().rev().take(4).collect();
         let lines: Vec<_> = lines.into_iter().rev().collect();
         if lines.is_empty() { "its log is empty".to_owned() } else { format!("its log ends: {}", lines.join(" | ")) }
@@ -189,6 +197,7 @@ impl Family {
 
 impl Drop for Family {
     fn drop(&mut self) {
+        drop(self.logs.take());
         let undone = undo_private(&self.record);
         if let Some(child) = &mut self.child {
             // Ended above. Once more, and known to be ours: where `/proc` cannot be read nobody was found, and a wait would
@@ -253,6 +262,9 @@ fn command(
 ) -> std::io::Result<Command> {
     let dir = &record.runtime_dir;
     let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(LOG))?;
+    if let Some((uid, gid)) = config.owner {
+        fchown(&log, Some(uid), Some(gid))?;
+    }
     let mut command = prefixed(config, "sh")?;
     command.arg(dir.join(content::START_SCRIPT)).args(recipe.words);
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -314,7 +326,6 @@ pub fn path(environment: &Environment) -> &str {
 const AT_ONCE: Keep = Keep { keep_for: Duration::ZERO, lease_until_ms: None };
 /// Environment variable that everything on a private desktop carries.
 const MARK: &str = "PUNKTFUNK_DESKTOP";
-const LOG: &str = "log";
 /// `sun_path` of unix(7), with its NUL.
 const LONGEST_SOCKET_PATH: usize = 108;
 /// Started in 0.2 s at most on an idle machine; a loaded one may take seconds.

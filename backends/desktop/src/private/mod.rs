@@ -12,6 +12,7 @@ mod config;
 mod content;
 mod family;
 mod launch;
+mod logs;
 pub mod sound;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{CLIPBOARD_SLICE, Clipboard, ClipboardError, ClipboardLink, ClipboardWatcher, Paste, reason};
 
@@ -173,7 +173,8 @@ impl Write for Sent {
             Ok(()) => Ok(bytes.len()),
             Err(TrySendError::Disconnected(_)) => Err(ErrorKind::BrokenPipe.into()),
             Err(TrySendError::Full(_)) => {
-                std::thread::sleep(CLIPBOARD_SLICE / 10);
+                // A pipe tells when there is room; this one is looked at.
+                std::thread::sleep(LOOK_AGAIN);
                 Err(ErrorKind::WouldBlock.into())
             }
         }
@@ -188,12 +189,12 @@ impl Write for Sent {
 pub struct FakePaste(Receiver<Vec<u8>>);
 
 impl FakePaste {
-    /// Reads to the end; `None` if that does not come in time. Blocking.
+    /// Reads to the end; `None` if nothing comes for so long, however much did. Blocking.
     #[must_use]
-    pub fn read(&self, within: Duration) -> Option<Vec<u8>> {
-        let (mut all, until) = (Vec::new(), Instant::now() + within);
+    pub fn read(&self, patience: Duration) -> Option<Vec<u8>> {
+        let mut all = Vec::new();
         loop {
-            match self.0.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.0.recv_timeout(patience) {
                 Ok(piece) => all.extend(piece),
                 Err(RecvTimeoutError::Disconnected) => return Some(all),
                 Err(RecvTimeoutError::Timeout) => return None,
@@ -202,5 +203,6 @@ impl FakePaste {
     }
 }
 
-/// A pipe holds a few pieces, too.
-const PIECES: usize = 4;
+/// A pipe has 16 pages, each for one piece at least (pipe(7)).
+const PIECES: usize = 16;
+const LOOK_AGAIN: Duration = Duration::from_millis(1);

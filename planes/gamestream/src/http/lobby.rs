@@ -2,8 +2,9 @@
 //! source.
 //!
 //! A connection is *half-open* from its first packet until its request head was read. When there are too many, the oldest
-//! one of the most crowded source goes, so that a newcomer always gets its turn: a real client asks within a round trip,
-//! one that holds connections open does not.
+//! one of the longest line goes, so that a newcomer always gets its turn: a real client asks within a round trip, one that
+//! holds connections open does not. Each port has its own lines: the two accept side by side, and what still waits to be
+//! accepted on one of them came earlier than who is already in on the other.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -20,7 +21,7 @@ use super::lock;
 pub struct Limits {
     /// Half-open connections in all.
     pub half_open: usize,
-    /// Half-open connections of one source.
+    /// Half-open connections of one source on one port.
     pub half_open_per_source: usize,
     /// Requests being answered, in all. A pairing waits in here for its PIN.
     pub requests: usize,
@@ -60,10 +61,17 @@ struct State {
     requests: HashMap<IpAddr, usize>,
 }
 
+/// The half-open connections of one source on one port.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Line {
+    source: IpAddr,
+    secure: bool,
+}
+
 #[derive(Debug)]
 struct Entry {
     id: u64,
-    source: IpAddr,
+    line: Line,
     /// It has sent something.
     spoke: bool,
     evict: Arc<Notify>,
@@ -78,23 +86,24 @@ impl Lobby {
         &self.limits
     }
 
-    /// Takes a new connection in. Somebody else may have to go.
-    pub fn enter(self: &Arc<Self>, address: IpAddr) -> Guest {
+    /// Takes a new connection in, from `address` on the HTTPS port (`secure`) or the other; `spoke`: its first bytes are
+    /// there. Somebody else may have to go.
+    pub fn enter(self: &Arc<Self>, address: IpAddr, secure: bool, spoke: bool) -> Guest {
         let (source, evict) = (source_of(address), Arc::new(Notify::new()));
+        let line = Line { source, secure };
         let mut state = lock(&self.state);
-        let of = |state: &State, source| state.half_open.iter().filter(|e| e.source == source).count();
-        if of(&state, source) >= self.limits.half_open_per_source {
-            state.evict_oldest(source);
+        if state.half_open.iter().filter(|e| e.line == line).count() >= self.limits.half_open_per_source {
+            state.evict_oldest(line);
         } else if state.half_open.len() >= self.limits.half_open {
             let mut counts = HashMap::new();
-            state.half_open.iter().for_each(|e| *counts.entry(e.source).or_insert(0) += 1);
-            if let Some((crowded, _)) = counts.into_iter().max_by_key(|(_, n): &(_, usize)| *n) {
-                state.evict_oldest(crowded);
+            state.half_open.iter().for_each(|e| *counts.entry(e.line).or_insert(0) += 1);
+            if let Some((longest, _)) = counts.into_iter().max_by_key(|(_, n): &(_, usize)| *n) {
+                state.evict_oldest(longest);
             }
         }
         state.next_id += 1;
         let id = state.next_id;
-        state.half_open.push_back(Entry { id, source, spoke: false, evict: Arc::clone(&evict) });
+        state.half_open.push_back(Entry { id, line, spoke, evict: Arc::clone(&evict) });
         Guest { lobby: Arc::clone(self), id, source, evict }
     }
 }
@@ -102,9 +111,9 @@ impl Lobby {
 impl State {
     /// Whoever is silent goes before those who are in the middle of their request: a crowd that never says a word does not
     /// push out a client behind the same address.
-    fn evict_oldest(&mut self, source: IpAddr) {
-        let silent = self.half_open.iter().position(|e| e.source == source && !e.spoke);
-        if let Some(index) = silent.or_else(|| self.half_open.iter().position(|e| e.source == source))
+    fn evict_oldest(&mut self, line: Line) {
+        let silent = self.half_open.iter().position(|e| e.line == line && !e.spoke);
+        if let Some(index) = silent.or_else(|| self.half_open.iter().position(|e| e.line == line))
             && let Some(entry) = self.half_open.remove(index)
         {
             // A permit stays if it does not wait yet.
@@ -198,14 +207,14 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_of_a_crowd_goes_and_a_quiet_one_stays() {
         let lobby = lobby();
-        let quiet = lobby.enter(ip(1));
-        let crowd: Vec<_> = (0..5).map(|_| lobby.enter(ip(9))).collect();
+        let quiet = lobby.enter(ip(1), false, false);
+        let crowd: Vec<_> = (0..5).map(|_| lobby.enter(ip(9), false, false)).collect();
         let mut gone = Vec::new();
         for guest in &crowd {
             gone.push(evicted(guest).await);
         }
         assert_eq!(gone, [true, true, false, false, false]);
-        let other: Vec<_> = (2..=5).map(|n| lobby.enter(ip(n))).collect();
+        let other: Vec<_> = (2..=5).map(|n| lobby.enter(ip(n), false, false)).collect();
         assert!(evicted(&crowd[2]).await, "in all too many: the crowd pays");
         assert!(!evicted(&quiet).await && !evicted(&other[0]).await);
         drop((quiet, crowd, other));
@@ -215,19 +224,28 @@ mod tests {
     #[tokio::test]
     async fn the_silent_go_before_those_who_speak() {
         let lobby = lobby();
-        let client = lobby.enter(ip(9));
+        let client = lobby.enter(ip(9), false, false);
         client.spoke();
-        let crowd: Vec<_> = (0..20).map(|_| lobby.enter(ip(9))).collect();
+        let crowd: Vec<_> = (0..20).map(|_| lobby.enter(ip(9), false, false)).collect();
         assert!(!evicted(&client).await && evicted(&crowd[0]).await && evicted(&crowd[17]).await);
         crowd[18..].iter().for_each(Guest::spoke);
-        let newcomer = lobby.enter(ip(9));
+        let newcomer = lobby.enter(ip(9), false, false);
         assert!(evicted(&client).await && !evicted(&newcomer).await, "all speak: the oldest goes");
+    }
+
+    #[tokio::test]
+    async fn who_spoke_before_it_was_accepted_stays_and_the_other_port_is_another_line() {
+        let lobby = lobby();
+        let (client, waits) = (lobby.enter(ip(9), false, true), lobby.enter(ip(9), true, false));
+        let crowd: Vec<_> = (0..20).map(|_| lobby.enter(ip(9), false, false)).collect();
+        assert!(evicted(&crowd[0]).await, "too many");
+        assert!(!evicted(&client).await && !evicted(&waits).await);
     }
 
     #[tokio::test]
     async fn requests_are_bounded_and_places_come_back() {
         let lobby = lobby();
-        let ask = |n| lobby.enter(ip(n)).asks();
+        let ask = |n| lobby.enter(ip(n), false, false).asks();
         let held = (ask(1), ask(1), ask(2), ask(3));
         assert!(held.0.is_some() && held.3.is_some());
         assert!(ask(4).is_none(), "in all");

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use punktfunk_core::Fingerprint;
 use punktfunk_net::identity::fingerprint;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, watch};
@@ -41,8 +43,9 @@ pub(super) async fn run(listener: TcpListener, secure: bool, shared: Arc<Shared>
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    // Here, where they come in order: whoever came last is nobody's oldest.
-                    let guest = shared.lobby.enter(canonical(address).ip());
+                    // Here, where they come in order: whoever came last is nobody's oldest. And the bytes of who waited
+                    // long to be accepted count before its task had a turn to look at them.
+                    let guest = shared.lobby.enter(canonical(address).ip(), secure, has_spoken(&stream));
                     connections.spawn(connection(stream, address, secure, guest, Arc::clone(&shared)));
                 }
                 Err(error) => {
@@ -67,6 +70,11 @@ pub(super) async fn run(listener: TcpListener, secure: bool, shared: Arc<Shared>
 /// An error means that the sender is gone: the same.
 async fn stop(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+/// Whether anything can be read already; tokio knows only after it has looked at its next events.
+fn has_spoken(stream: &TcpStream) -> bool {
+    SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|len| len > 0)
 }
 
 async fn connection(stream: TcpStream, address: SocketAddr, secure: bool, guest: Guest, shared: Arc<Shared>) {
