@@ -72,7 +72,8 @@ impl Family {
             leader: None,
         };
         let guard = Arc::clone(journal).record(undo_record(recipe.backend, &record)).map_err(no_journal)?;
-        let mut family = Self { record, backend: recipe.backend, keep: AT_ONCE, guard: Some(guard), child: None, logs: None };
+        let mut family =
+            Self { record, backend: recipe.backend, keep: AT_ONCE, guard: Some(guard), child: None, logs: None };
         let dir = family.record.runtime_dir.clone();
         make_files(config, &dir, recipe.files).map_err(|e| open_failed(format!("{}: {e}", dir.display())))?;
         let child = command(config, environment, keyboard, &family.record, recipe)
