@@ -42,8 +42,8 @@ pub struct Host {
     identity: Identity,
 }
 
-/// A host that makes a desktop and tests encoders on a loaded machine is ready within this, or never.
-const READY: Duration = Duration::from_secs(30);
+/// Longer than anything takes on a busy machine: to be ready, to end, and for what it leaves to go.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Host {
     /// Starts a host and waits for its `listening` line.
@@ -96,7 +96,7 @@ impl Host {
             }
         });
         let mut said = Vec::new();
-        let deadline = Instant::now() + READY;
+        let deadline = Instant::now() + PATIENCE;
         let log_text = || std::fs::read_to_string(&log_path).unwrap_or_default();
         loop {
             match line.recv_timeout(Duration::from_millis(100)) {
@@ -114,7 +114,7 @@ impl Host {
                     }
                 }
             }
-            assert!(Instant::now() < deadline, "the host is not ready after {READY:?}:\n{}", log_text());
+            assert!(Instant::now() < deadline, "the host is not ready after {PATIENCE:?}:\n{}", log_text());
         }
     }
 
@@ -188,9 +188,9 @@ impl Host {
         rustix::process::kill_process(pid, signal).expect("signal the host");
     }
 
-    /// Waits for the end, at most `limit`.
-    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + limit;
+    /// Waits for the end; `None` if it does not come within 30 s.
+    pub fn wait(&mut self) -> Option<ExitStatus> {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Some(status);
@@ -211,16 +211,16 @@ impl Host {
     /// Waits until nothing but (perhaps) the host runs in its folders.
     ///
     /// # Panics
-    /// When something still does after `limit`, with its command line.
-    pub fn assert_nothing_left(&self, limit: Duration) {
-        let deadline = Instant::now() + limit;
+    /// When something still does after 30 s, with its command line.
+    pub fn assert_nothing_left(&self) {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let rest: Vec<_> =
                 self.processes().into_iter().filter(|(pid, _)| *pid != self.child.id().cast_signed()).collect();
             if rest.is_empty() {
                 return;
             }
-            assert!(Instant::now() < deadline, "left behind after {limit:?}: {rest:?}\n{}", self.log());
+            assert!(Instant::now() < deadline, "left behind after {PATIENCE:?}: {rest:?}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

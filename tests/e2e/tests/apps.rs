@@ -149,10 +149,10 @@ fn the_end_of_a_display_is_the_end_of_its_program() {
     let (code, said) = bench.finish(bench.launching(&Probe::new(), "app:game", "1", &[]));
     assert_eq!((code, bench.games()), (0, 1), "{said}");
     bench.host.signal(Signal::INT);
-    let status = bench.host.wait(Duration::from_secs(10)).expect("the host ends");
+    let status = bench.host.wait().expect("the host ends");
     assert_eq!(status.code(), Some(0), "{}", bench.host.log());
     assert_eq!(bench.said(), [PREPARED, UNDONE, PREPARED, UNDONE].concat());
-    bench.host.assert_nothing_left(Duration::from_secs(2));
+    bench.host.assert_nothing_left();
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn a_host_killed_hard_leaves_no_program_and_nothing_prepared() {
     let mut client = bench.launching(&Probe::new(), "app:game", "60", &[]);
     bench.wait_said(&PREPARED);
     bench.host.signal(Signal::KILL);
-    bench.host.wait(Duration::from_secs(5)).expect("the host dies");
+    bench.host.wait().expect("the host dies");
     bench.wait_said(&[PREPARED, UNDONE].concat());
-    bench.host.assert_nothing_left(Duration::from_secs(5));
+    bench.host.assert_nothing_left();
     let _ = client.kill();
     let _ = client.wait();
 }
@@ -176,7 +176,7 @@ fn the_next_host_takes_over_a_program_with_its_desktop() {
     assert_eq!((code, first.games()), (0, 1), "{said}\n{}", first.host.log());
     // As a restart of the service does.
     first.host.signal(Signal::TERM);
-    assert_eq!(first.host.wait(Duration::from_secs(10)).and_then(|s| s.code()), Some(0), "{}", first.host.log());
+    assert_eq!(first.host.wait().and_then(|s| s.code()), Some(0), "{}", first.host.log());
     assert_eq!((first.said().len(), first.games()), (2, 1), "it goes on:\n{}", first.host.log());
 
     let second = Bench::in_folders("30", Some(first.host.root()));

@@ -145,7 +145,7 @@ fn a_private_desktop_is_streamed_typed_into_heard_and_found_again() {
     assert_eq!(client.http.server_info(true).unwrap().current_game, 0);
     assert!(matches!(client.http.cancel(), Ok(()) | Err(Error::Refused { .. })));
     host.signal(Signal::INT);
-    host.assert_nothing_left(SOON);
+    host.assert_nothing_left();
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn host_messages_reach_the_client_and_the_host_says_good_bye() {
     assert!(rumble.is_some(), "{}", host.log());
     host.signal(Signal::INT);
     assert!(session.wait_message(PATIENCE, |m| matches!(m, HostMessage::Termination { .. })).is_some());
-    assert!(host.wait(SOON).is_some_and(|s| s.success()));
+    assert!(host.wait().is_some_and(|s| s.success()));
     judge(&session.stop().unwrap(), &host);
 }
 

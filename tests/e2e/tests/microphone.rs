@@ -64,9 +64,9 @@ impl Bench {
 
     fn end(mut self) {
         self.host.signal(Signal::INT);
-        let status = self.host.wait(Duration::from_secs(10)).expect("the host ends");
+        let status = self.host.wait().expect("the host ends");
         assert_eq!(status.code(), Some(0), "{}", self.host.log());
-        self.host.assert_nothing_left(Duration::from_secs(2));
+        self.host.assert_nothing_left();
     }
 }
 

@@ -376,9 +376,9 @@ fn ctrl_c_takes_everything_down(kind: &str) {
     let probe = paired(&host);
     must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
     host.signal(rustix::process::Signal::INT);
-    let status = host.wait(Duration::from_secs(10)).expect("the host ends");
+    let status = host.wait().expect("the host ends");
     assert_eq!(status.code(), Some(0), "{}", host.log());
-    host.assert_nothing_left(Duration::from_secs(2));
+    host.assert_nothing_left();
 }
 
 fn a_host_killed_hard_leaves_nothing_behind(kind: &str) {
@@ -388,8 +388,8 @@ fn a_host_killed_hard_leaves_nothing_behind(kind: &str) {
     let mut streaming = probe.command(&["stream", &quic, "--mode", "1280x720@60", "--seconds", "20"]).spawn().unwrap();
     host.wait_for_log("sending video", Duration::from_secs(20));
     host.signal(rustix::process::Signal::KILL);
-    host.wait(Duration::from_secs(5)).expect("the host dies");
-    host.assert_nothing_left(Duration::from_secs(5));
+    host.wait().expect("the host dies");
+    host.assert_nothing_left();
     assert!(!host.root().join("run/punktfunk/control.sock").exists(), "the control socket is left");
     let desktops = std::fs::read_dir(host.root().join("run/punktfunk/desktops")).map_or(0, Iterator::count);
     assert_eq!(desktops, 0, "runtime folders of desktops are left");
@@ -403,7 +403,7 @@ fn a_lease_outlives_the_host_and_the_next_start_takes_it_over(kind: &str) {
     must_stream(&probe, host.quic, &["--mode", "1280x720@60", "--seconds", "1"]);
     let before = compositors(&host, kind);
     host.signal(rustix::process::Signal::KILL);
-    host.wait(Duration::from_secs(5)).expect("the host dies");
+    host.wait().expect("the host dies");
     let second = Host::start_with(&punktfunk_e2e::HostOptions {
         args: serve(kind, "20").map(str::to_owned).to_vec(),
         dirs: Some(host.root().to_owned()),

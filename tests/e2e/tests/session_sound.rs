@@ -235,7 +235,7 @@ fn a_host_that_is_killed_gives_the_default_back_and_spares_what_somebody_chose()
             seat.wait_default(chosen);
         }
         seat.host.signal(Signal::KILL);
-        seat.host.wait(PATIENCE).expect("it is dead");
+        seat.host.wait().expect("it is dead");
         seat.wait_default(chosen.unwrap_or("headphones"));
         seat.assert_nothing_of_ours();
         // Failing is all it can do now.

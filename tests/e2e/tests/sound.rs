@@ -65,9 +65,9 @@ fn a_program_is_heard_in_stereo_in_5_1_and_in_7_1_and_nothing_stays() {
         assert!(wav.len() > 44 + 48_000 * channels * 2, "{} bytes", wav.len());
 
         host.signal(Signal::INT);
-        let status = host.wait(Duration::from_secs(10)).expect("the host ends");
+        let status = host.wait().expect("the host ends");
         assert_eq!(status.code(), Some(0), "{}", host.log());
-        host.assert_nothing_left(Duration::from_secs(2));
+        host.assert_nothing_left();
         // Capture to wire, for docs/performance.md: `cargo test -p punktfunk-e2e --test sound -- --nocapture`.
         let log = host.log();
         eprintln!("{}", log.lines().find(|line| line.contains("sound ends")).expect("the figures of the sound"));

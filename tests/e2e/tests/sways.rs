@@ -84,11 +84,11 @@ fn on_a_running_session_outputs_come_and_go_with_their_clients() {
         let mut last = streaming(&b, &host, "1024x768@60", "60");
         wait_for_outputs(&sway, &host, &[(1024, 768), OWN]);
         host.signal(rustix::process::Signal::INT);
-        let status = host.wait(Duration::from_secs(10)).expect("the host ends");
+        let status = host.wait().expect("the host ends");
         assert_eq!(status.code(), Some(0), "{suite:?}: {}", host.log());
         assert_eq!(outputs(&sway), [OWN], "{suite:?}: left behind\n{}", host.log());
         last.wait().expect("the probe was told");
-        host.assert_nothing_left(Duration::from_secs(2));
+        host.assert_nothing_left();
     }
 }
 
@@ -133,10 +133,10 @@ fn a_clients_hands_reach_a_session_and_let_go_when_the_host_dies() {
             (key(seen, false) || seen.contains(&Seen::KeyboardLeave))
                 && (seen.contains(&button(0x110, false)) || seen.contains(&Seen::PointerLeave))
         });
-        host.wait(Duration::from_secs(10)).expect("it is dead");
+        host.wait().expect("it is dead");
         wait_for_outputs(&sway, &host, &[OWN]);
         client.kill().and_then(|()| client.wait()).expect("the probe ends");
-        host.assert_nothing_left(Duration::from_secs(2));
+        host.assert_nothing_left();
     }
 }
 
@@ -166,7 +166,7 @@ fn newer_sways_carry_private_desktops() {
     }
     assert_eq!((picture_size(&a), picture_size(&b)), ((1366, 768), (800, 600)));
     host.signal(rustix::process::Signal::INT);
-    let status = host.wait(Duration::from_secs(10)).expect("the host ends");
+    let status = host.wait().expect("the host ends");
     assert_eq!(status.code(), Some(0), "{}", host.log());
-    host.assert_nothing_left(Duration::from_secs(2));
+    host.assert_nothing_left();
 }
